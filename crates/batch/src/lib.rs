@@ -1,0 +1,3 @@
+//! Bounded parallel maps, fair worker permits and dependency graphs.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,5 @@
+//! The `brolly` command.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

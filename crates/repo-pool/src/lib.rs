@@ -1,0 +1,3 @@
+//! Leased, clean, warm git working copies over one mirror.
+
+#![forbid(unsafe_code)]
