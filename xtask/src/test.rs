@@ -174,10 +174,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// nextest keeps its own folder in the workspace, wherever the target folder is.
     fn nextest_report(&self) -> PathBuf {
         self.workspace
-            .target
-            .join("nextest/default/xtask-junit.xml")
+            .root
+            .join("target/nextest/default/xtask-junit.xml")
     }
 
     fn close(self) -> Result<(), Failure> {
