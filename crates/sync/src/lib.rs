@@ -1,3 +1,12 @@
-//! The shared concurrency floor of the brolly crates: an injectable clock and a FIFO wait list.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod block_on;
+mod clock;
+mod primitive;
+mod queue;
+mod wait_list;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use wait_list::{Take, WaitList};

@@ -1,0 +1,48 @@
+//! What can go wrong: a setting out of range, and an item that has no result.
+
+use crate::panic::Panic;
+
+/// A setting that no run could work with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number is outside of what the field allows.
+    #[error("{field} is {value}, allowed are {min} to {max}")]
+    OutOfRange {
+        /// The setting, as it is spelled in the API.
+        field: &'static str,
+        /// What it was set to.
+        value: usize,
+        /// The least it may be.
+        min: usize,
+        /// The most it may be.
+        max: usize,
+    },
+}
+
+/// Why an item has no result. It concerns that item alone: all others went on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ItemError<E> {
+    /// The function returned this error.
+    #[error(transparent)]
+    Failed(E),
+    /// The function, or the future it returned, panicked.
+    #[error(transparent)]
+    Panicked(Panic),
+}
+
+impl<E> ItemError<E> {
+    /// The error the function returned, if it returned one.
+    pub fn into_failed(self) -> Option<E> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Panicked(_) => None,
+        }
+    }
+
+    /// Whether the function panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self, Self::Panicked(_))
+    }
+}
