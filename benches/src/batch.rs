@@ -1,0 +1,14 @@
+//! `brolly-batch` and its peers: the axes.
+
+mod dag;
+mod map;
+
+use crate::axis::Axis;
+
+const CRATE: &str = "batch";
+
+pub fn axes() -> Vec<Axis> {
+    let mut axes = map::axes();
+    axes.extend(dag::axes());
+    axes
+}
