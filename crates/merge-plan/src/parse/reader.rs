@@ -1,0 +1,418 @@
+//! A walk over a document that records every problem where it is and goes on.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::document::{Node, Shown};
+use crate::error::{PlanErrors, Problem, ProblemCode, Warning, WarningCode};
+
+/// The problems and warnings found so far, bounded in number.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    problems: Vec<Problem>,
+    problems_omitted: usize,
+    warnings: Vec<Warning>,
+}
+
+impl Findings {
+    /// Warnings kept at most. A plan can be large and valid, so this is wider than the bound on problems.
+    const MAX_WARNINGS: usize = 1_000;
+
+    pub(crate) fn problem(
+        &mut self,
+        path: &Path<'_>,
+        code: ProblemCode,
+        message: impl Into<String>,
+    ) {
+        if self.problems.len() < PlanErrors::MAX_LISTED {
+            self.problems.push(Problem {
+                path: path.to_string(),
+                code,
+                message: message.into(),
+            });
+        } else {
+            self.problems_omitted += 1;
+        }
+    }
+
+    /// A problem of the document's shape, the commonest kind.
+    pub(crate) fn invalid(&mut self, path: &Path<'_>, message: impl Into<String>) {
+        self.problem(path, ProblemCode::SchemaValidation, message);
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        path: &Path<'_>,
+        code: WarningCode,
+        message: impl Into<String>,
+    ) {
+        if self.warnings.len() < Self::MAX_WARNINGS {
+            self.warnings.push(Warning {
+                path: path.to_string(),
+                code,
+                message: message.into(),
+            });
+        }
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    pub(crate) fn into_errors(self) -> PlanErrors {
+        PlanErrors::new(self.problems, self.problems_omitted)
+    }
+
+    pub(crate) fn into_warnings(self) -> Vec<Warning> {
+        self.warnings
+    }
+}
+
+/// Where the walk stands: a list linked through the stack, rendered only when there is something to say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Path<'a> {
+    Root,
+    Key(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl<'a> Path<'a> {
+    pub(crate) fn key(&'a self, key: &'a str) -> Path<'a> {
+        Path::Key(self, key)
+    }
+
+    pub(crate) fn index(&'a self, index: usize) -> Path<'a> {
+        Path::Index(self, index)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => f.write_str("$"),
+            Path::Key(parent, key) if is_plain(key) => write!(f, "{parent}.{key}"),
+            Path::Key(parent, key) => write!(f, "{parent}[{}]", Shown(key)),
+            Path::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// True if the key can stand after a dot.
+fn is_plain(key: &str) -> bool {
+    key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.len() <= 60
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The fields of an object whose keys were checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'a> {
+    entries: &'a [(String, Node)],
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of `node`; unknown and repeated keys are problems, and so is anything that is no object.
+    pub(crate) fn open(
+        node: &'a Node,
+        path: &Path<'_>,
+        known: &[&str],
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let entries = entries(node, path, findings)?;
+        for (key, _) in entries {
+            if !known.contains(&key.as_str()) {
+                findings.invalid(
+                    &path.key(key),
+                    format!(
+                        "unknown field {}; known are {}",
+                        Shown(key),
+                        known.join(", ")
+                    ),
+                );
+            }
+        }
+        Some(Self { entries })
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
+        self.entries
+            .iter()
+            .find(|(found, _)| found == key)
+            .map(|(_, node)| node)
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required(
+        &self,
+        key: &str,
+        path: &Path<'_>,
+        findings: &mut Findings,
+    ) -> Option<&'a Node> {
+        let node = self.get(key);
+        if node.is_none() {
+            findings.invalid(&path.key(key), "missing; this field is required");
+        }
+        node
+    }
+}
+
+/// The entries of an object, each key once.
+fn entries<'a>(
+    node: &'a Node,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<&'a [(String, Node)]> {
+    let Node::Object(entries) = node else {
+        findings.invalid(path, format!("expected an object, found {node}"));
+        return None;
+    };
+    let mut seen = HashSet::new();
+    for (key, _) in entries {
+        if !seen.insert(key) {
+            findings.invalid(
+                &path.key(key),
+                format!("the field {} is given twice", Shown(key)),
+            );
+        }
+    }
+    Some(entries)
+}
+
+/// What a string may look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// A name that people read and that ends up in messages: 1 to 255 bytes, no control characters.
+    Name,
+    /// A revision handed to git: as a name, and not beginning with `-`.
+    Revision,
+    /// A relative path that stays below where it starts.
+    RelativePath,
+    /// Free text of up to 64 KiB without NUL, possibly empty.
+    Free,
+    /// The same, not empty.
+    Content,
+}
+
+impl Text {
+    const MAX_NAME_BYTES: usize = 255;
+    const MAX_FREE_BYTES: usize = 64 * 1024;
+
+    /// What is wrong with `value`, if anything.
+    pub(crate) fn fault(self, value: &str) -> Option<String> {
+        let shown = Shown(value);
+        let (min, max) = match self {
+            Self::Name | Self::Revision => (1, Self::MAX_NAME_BYTES),
+            Self::Free => (0, Self::MAX_FREE_BYTES),
+            Self::Content => (1, Self::MAX_FREE_BYTES),
+            Self::RelativePath => (1, 4096),
+        };
+        if value.len() < min || value.len() > max {
+            return Some(format!(
+                "{shown} has {} bytes; {min} to {max} are allowed",
+                value.len()
+            ));
+        }
+        if value.contains('\0') {
+            return Some(format!("{shown} holds a NUL character"));
+        }
+        match self {
+            Self::Name | Self::Revision if value.chars().any(char::is_control) => {
+                Some(format!("{shown} holds a control character"))
+            }
+            Self::Revision if value.starts_with('-') => Some(format!(
+                "{shown} begins with '-', so git would read it as an option"
+            )),
+            Self::RelativePath if !stays_below(value) => Some(format!(
+                "{shown} is absolute or leads out of the working copy; a relative path without '..' is allowed"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// True if a path names something at or below the directory it is relative to, by its spelling.
+fn stays_below(path: &str) -> bool {
+    use std::path::Component;
+    std::path::Path::new(path)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+pub(crate) fn text(
+    node: &Node,
+    kind: Text,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<String> {
+    let Node::Text(value) = node else {
+        findings.invalid(path, format!("expected a string, found {node}"));
+        return None;
+    };
+    if let Some(fault) = kind.fault(value) {
+        findings.invalid(path, fault);
+        return None;
+    }
+    Some(value.clone())
+}
+
+pub(crate) fn boolean(node: &Node, path: &Path<'_>, findings: &mut Findings) -> Option<bool> {
+    let Node::Bool(value) = node else {
+        findings.invalid(path, format!("expected true or false, found {node}"));
+        return None;
+    };
+    Some(*value)
+}
+
+pub(crate) fn integer(
+    node: &Node,
+    allowed: RangeInclusive<u64>,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<u64> {
+    let (low, high) = (*allowed.start(), *allowed.end());
+    let Node::Integer(value) = node else {
+        findings.invalid(
+            path,
+            format!("expected an integer from {low} to {high}, found {node}"),
+        );
+        return None;
+    };
+    match u64::try_from(*value) {
+        Ok(value) if allowed.contains(&value) => Some(value),
+        _ => {
+            findings.invalid(
+                path,
+                format!("{value} is out of range; {low} to {high} are allowed"),
+            );
+            None
+        }
+    }
+}
+
+/// A number of seconds, fractions allowed.
+pub(crate) fn seconds(
+    node: &Node,
+    allowed: RangeInclusive<f64>,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<Duration> {
+    let (low, high) = (*allowed.start(), *allowed.end());
+    let value = match node {
+        // Beyond 2^53 the conversion rounds, far outside every range in use.
+        Node::Integer(value) => *value as f64,
+        Node::Float(value) => *value,
+        _ => {
+            findings.invalid(
+                path,
+                format!("expected a number of seconds from {low} to {high}, found {node}"),
+            );
+            return None;
+        }
+    };
+    match Duration::try_from_secs_f64(value) {
+        Ok(duration) if allowed.contains(&value) => Some(duration),
+        _ => {
+            findings.invalid(
+                path,
+                format!("{node} is out of range; {low} to {high} seconds are allowed"),
+            );
+            None
+        }
+    }
+}
+
+/// One of a few words.
+pub(crate) fn choice<T: Copy>(
+    node: &Node,
+    choices: &[(&str, T)],
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<T> {
+    if let Node::Text(word) = node
+        && let Some((_, value)) = choices.iter().find(|(known, _)| known == word)
+    {
+        return Some(*value);
+    }
+    let known: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+    findings.invalid(
+        path,
+        format!("expected one of {}, found {node}", known.join(", ")),
+    );
+    None
+}
+
+/// Every element of an array through `read`; an element that could not be read is `None` and keeps its place.
+pub(crate) fn list<T>(
+    node: &Node,
+    max: usize,
+    path: &Path<'_>,
+    findings: &mut Findings,
+    mut read: impl FnMut(&Node, &Path<'_>, &mut Findings) -> Option<T>,
+) -> Option<Vec<Option<T>>> {
+    let Node::Array(nodes) = node else {
+        findings.invalid(path, format!("expected an array, found {node}"));
+        return None;
+    };
+    if nodes.len() > max {
+        findings.problem(
+            path,
+            ProblemCode::LimitExceeded,
+            format!("{} elements; at most {max} are allowed", nodes.len()),
+        );
+        return None;
+    }
+    Some(
+        nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| read(node, &path.index(index), findings))
+            .collect(),
+    )
+}
+
+/// An array of strings, those that could be read.
+pub(crate) fn texts(
+    node: &Node,
+    kind: Text,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<String>> {
+    const MAX_STRINGS: usize = 10_000;
+    let read = list(node, MAX_STRINGS, path, findings, |node, path, findings| {
+        text(node, kind, path, findings)
+    })?;
+    Some(read.into_iter().flatten().collect())
+}
+
+/// An object with free keys of kind `key`, each value through `read`.
+pub(crate) fn map<T>(
+    node: &Node,
+    key_kind: Text,
+    path: &Path<'_>,
+    findings: &mut Findings,
+    mut read: impl FnMut(&Node, &Path<'_>, &mut Findings) -> Option<T>,
+) -> Option<BTreeMap<String, T>> {
+    const MAX_KEYS: usize = 10_000;
+    let entries = entries(node, path, findings)?;
+    if entries.len() > MAX_KEYS {
+        findings.problem(
+            path,
+            ProblemCode::LimitExceeded,
+            format!("{} fields; at most {MAX_KEYS} are allowed", entries.len()),
+        );
+        return None;
+    }
+    let mut values = BTreeMap::new();
+    for (key, node) in entries {
+        let at = path.key(key);
+        if let Some(fault) = key_kind.fault(key) {
+            findings.invalid(&at, fault);
+        }
+        if let Some(value) = read(node, &at, findings) {
+            values.insert(key.clone(), value);
+        }
+    }
+    Some(values)
+}
