@@ -1,0 +1,121 @@
+//! Wakes whoever waits for a slot when one becomes free, across processes and without polling.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::process::Cancel;
+
+/// A file that is written to whenever a slot becomes free. What is written does not matter.
+#[derive(Clone, Debug)]
+pub(crate) struct Bell {
+    path: PathBuf,
+}
+
+impl Bell {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Wakes every listener.
+    pub(crate) fn ring(&self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .open(&self.path)?
+            .write_all(b"!")
+    }
+
+    /// Begins to listen: a ring from now on ends the next wait.
+    pub(crate) fn listen(&self) -> io::Result<Listener> {
+        if !self.path.exists() {
+            self.ring()?;
+        }
+        Listener::new(&self.path)
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) struct Listener {
+    inotify: std::os::fd::OwnedFd,
+}
+
+#[cfg(target_os = "linux")]
+impl Listener {
+    fn new(path: &Path) -> io::Result<Self> {
+        use rustix::fs::inotify;
+        let inotify =
+            inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+        inotify::add_watch(&inotify, path, inotify::WatchFlags::MODIFY)?;
+        Ok(Self { inotify })
+    }
+
+    /// Waits for a ring, for `until`, or for `cancel`, whichever comes first.
+    pub(crate) fn wait(&mut self, until: Instant, cancel: Option<&Cancel>) -> io::Result<()> {
+        use rustix::event::{PollFd, PollFlags};
+        let mut fds = vec![PollFd::new(&self.inotify, PollFlags::IN)];
+        fds.extend(cancel.map(|cancel| PollFd::new(cancel.reader(), PollFlags::IN)));
+        crate::process::wait_for(&mut fds, Some(until))?;
+        // Rings that came meanwhile are one wake-up, so the queue is emptied.
+        let mut events = [0; 4096];
+        while matches!(rustix::io::read(&self.inotify, &mut events), Ok(count) if count > 0) {}
+        Ok(())
+    }
+}
+
+/// Without inotify a listener looks again every 20 ms.
+#[cfg(not(target_os = "linux"))]
+pub(crate) struct Listener;
+
+#[cfg(not(target_os = "linux"))]
+impl Listener {
+    fn new(_path: &Path) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) fn wait(&mut self, until: Instant, _cancel: Option<&Cancel>) -> io::Result<()> {
+        std::thread::sleep(
+            until
+                .saturating_duration_since(Instant::now())
+                .min(Duration::from_millis(20)),
+        );
+        Ok(())
+    }
+}
+
+/// How long a waiter goes without looking for owners that died: their end rings no bell.
+pub(crate) const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Bell;
+
+    #[test]
+    fn a_ring_between_listening_and_waiting_is_not_lost() {
+        let dir = tempfile::tempdir().expect("dir");
+        let bell = Bell::new(dir.path().join("bell"));
+        let mut listener = bell.listen().expect("listen");
+        bell.ring().expect("ring");
+        let started = Instant::now();
+        listener
+            .wait(started + Duration::from_secs(30), None)
+            .expect("wait");
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn without_a_ring_the_wait_ends_in_time() {
+        let dir = tempfile::tempdir().expect("dir");
+        let bell = Bell::new(dir.path().join("bell"));
+        let mut listener = bell.listen().expect("listen");
+        let until = Instant::now() + Duration::from_millis(5);
+        while Instant::now() < until {
+            listener.wait(until, None).expect("wait");
+        }
+    }
+}

@@ -1,0 +1,671 @@
+//! The handle on a root of pools: create, allocate, release, status.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brolly_batch::{BatchProcessor, ItemError};
+
+use crate::bell::{Bell, LOOK_FOR_DEAD_OWNERS};
+use crate::clock::boot_id;
+use crate::config::{Freshness, Options, PoolConfig, Request};
+use crate::error::Error;
+use crate::git::{is_object_id, redacted};
+use crate::lease::{Lease, Token};
+use crate::lock::FileLock;
+use crate::mirror::{Mirror, Remote};
+use crate::name;
+use crate::owner::{Owner, kill_processes_in};
+use crate::slot::{Slot, empty_trash};
+use crate::state::SlotState;
+use crate::status::{LeaseStatus, PoolStatus, PoolSummary, SlotStatus};
+use crate::store::{Claim, Grant, LeaseRow, PoolRow, SlotRow, Store, Tenant};
+
+/// Pools of git working copies under one root directory.
+///
+/// A handle is cheap to clone and can be used from any thread; any number of processes may use one
+/// root at the same time. All methods block: they run git and touch the disk.
+#[derive(Clone, Debug)]
+pub struct RepoPool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    store: Store,
+    owner: Owner,
+}
+
+impl RepoPool {
+    /// Opens the root with default [`Options`] and makes it if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`Options::open`].
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
+        Options::new(root).open()
+    }
+
+    pub(crate) fn with_options(mut options: Options) -> Result<Self, Error> {
+        let root = &options.root;
+        create_private(root)?;
+        // git's files name absolute paths, and a later change of directory must not move them.
+        options.root = root.canonicalize().map_err(Error::io("resolve", root))?;
+        let store = Store::open(&options.root, options.lock_timeout)?;
+        let pools = Self {
+            inner: Arc::new(Inner {
+                options,
+                store,
+                owner: Owner::this_process(),
+            }),
+        };
+        for path in [pools.trash(), pools.root().join("pools")] {
+            create_private(&path)?;
+        }
+        empty_trash(&pools.trash());
+        Ok(pools)
+    }
+
+    /// The root directory, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.inner.options.root
+    }
+
+    /// Makes a pool: one mirror of the repository and the slots, each checked out at the default branch.
+    ///
+    /// All or nothing: whatever fails, and wherever the process ends, the same call works again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidName`], [`Error::InvalidUrl`], [`Error::InvalidSlots`] or [`Error::InvalidRef`]
+    /// before anything is touched; [`Error::PoolExists`]; [`Error::Git`] when the repository cannot
+    /// be reached; [`Error::EmptyRepository`]; [`Error::UnknownRef`] for a branch that it does not have.
+    pub fn create_pool(&self, config: &PoolConfig) -> Result<PoolStatus, Error> {
+        config.check()?;
+        let url = absolute(&config.url)?;
+        if self.store().pool(&config.name).is_ok() {
+            return Err(Error::PoolExists {
+                name: config.name.clone(),
+            });
+        }
+        let remote = Remote::inspect(&url, self.inner.options.git_timeout)?;
+        let branch = config
+            .branch
+            .clone()
+            .unwrap_or_else(|| remote.default_branch.clone());
+        let pool = self.store().insert_pool(
+            &config.name,
+            &url,
+            &branch,
+            config.slots,
+            &self.inner.owner,
+        )?;
+        let made = self.make_pool(&pool, &remote, config.slots);
+        if made.is_err() {
+            // The error that is reported is the first one; what these leave is replaced by the next attempt.
+            let _ = self.discard(&self.folder(&pool.name));
+            let _ = self.store().delete_pool(pool.id);
+        }
+        empty_trash(&self.trash());
+        made?;
+        self.status(&config.name)
+    }
+
+    /// Every pool, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub fn pools(&self) -> Result<Vec<PoolStatus>, Error> {
+        self.store()
+            .pools()?
+            .into_iter()
+            .map(|pool| self.describe(pool))
+            .collect()
+    }
+
+    /// One pool with its slots.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PoolNotFound`].
+    pub fn status(&self, pool: &str) -> Result<PoolStatus, Error> {
+        self.describe(self.store().pool(pool)?)
+    }
+
+    /// Brings the pool's mirror to where the remote is now. One fetch serves all slots and everybody
+    /// who asked before it began.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Git`] when the remote cannot be reached, [`Error::LockTimeout`].
+    pub fn fetch(&self, pool: &str) -> Result<(), Error> {
+        self.fetch_since(self.store().pool(pool)?, self.now())
+            .map(drop)
+    }
+
+    /// The full commit id that a branch of the remote, a tag or a commit id names, as of the last fetch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidRef`], [`Error::UnknownRef`].
+    pub fn resolve(&self, pool: &str, revision: &str) -> Result<String, Error> {
+        name::check_revision(revision)?;
+        let pool = self.store().pool(pool)?;
+        self.mirror(&pool)
+            .resolve(revision, &pool.branch)?
+            .ok_or_else(|| unknown_ref(&pool, revision))
+    }
+
+    /// The remote's branches as of the last fetch with their commits, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PoolNotFound`], [`Error::Git`].
+    pub fn branches(&self, pool: &str) -> Result<Vec<(String, String)>, Error> {
+        Ok(self
+            .mirror(&self.store().pool(pool)?)
+            .git()
+            .remote_branches("origin")?)
+    }
+
+    /// git for the pool's bare mirror, for reading history. The remote's branches are
+    /// `refs/remotes/origin/*`. What is written there is lost at the next fetch or seen by nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PoolNotFound`].
+    pub fn git(&self, pool: &str) -> Result<crate::git::Git, Error> {
+        Ok(self.mirror(&self.store().pool(pool)?).git())
+    }
+
+    /// Leases a slot: a clean working copy at the commit that was asked for.
+    ///
+    /// A slot at that commit already is handed out after a look at every file of it. Any other is
+    /// brought there first. A slot that cannot be prepared goes to state `error` and the next one is tried.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PoolNotFound`], [`Error::UnknownRef`], [`Error::NoAvailableSlot`] when the request's
+    /// time is up, [`Error::Git`] when the remote had to be asked and could not be; when every slot
+    /// failed, what the last one failed of.
+    pub fn allocate(&self, request: &Request) -> Result<Lease, Error> {
+        request.check()?;
+        let started = Instant::now();
+        let pool = self.store().pool(&request.pool)?;
+        let allocated = self.allocate_from(pool.clone(), request, started);
+        if allocated.is_err() {
+            self.store().allocation_failed(pool.id)?;
+        }
+        allocated
+    }
+
+    /// Ends the lease with this token and makes its slot fit for the next tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyReleased`], [`Error::StaleLease`] or [`Error::UnknownLease`], in which case
+    /// nothing was changed; [`Error::Cleanup`] if the slot could not be cleaned and is in state `error`.
+    pub fn release(&self, token: Token) -> Result<(), Error> {
+        let lease = self.begin_release(token, SlotState::Cleaning)?;
+        let slot = self.slot(&lease.pool, lease.slot);
+        let cleaned = slot
+            .clean(&lease.head)
+            .map(|head| (head, lease.refs_version));
+        self.finish_cleaning(&lease.pool, &slot, token, cleaned)
+    }
+
+    /// Takes over a live lease by its token, such as one that another process kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyReleased`], [`Error::StaleLease`], [`Error::UnknownLease`].
+    pub fn attach(&self, token: Token) -> Result<Lease, Error> {
+        let LeaseRow {
+            pool, slot, head, ..
+        } = self.store().lease(token)?;
+        let slot = self.slot(&pool, slot);
+        Ok(Lease::new(self.clone(), token, slot, head, false))
+    }
+
+    /// Moves the end of a durable lease to `ttl` from now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] for a `ttl` of zero; otherwise as [`RepoPool::attach`].
+    pub fn renew(&self, token: Token, ttl: Duration) -> Result<(), Error> {
+        if ttl.is_zero() {
+            return Err(Error::InvalidSetting {
+                field: "ttl",
+                value: "0s".into(),
+                expected: "more than zero",
+            });
+        }
+        self.store().renew(token, self.now().saturating_add(ttl))
+    }
+
+    /// Makes a slot in state `error` or `dirty` anew from the mirror.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SlotNotFound`], [`Error::InvalidState`] for a slot in any other state,
+    /// [`Error::Cleanup`] if it cannot be made; it is in state `error` then.
+    pub fn recover(&self, pool: &str, slot: u32) -> Result<(), Error> {
+        let pool = self.store().pool(pool)?;
+        let row = self
+            .store()
+            .begin_cleaning(pool.id, slot, &self.inner.owner)?;
+        let slot = self.slot(&pool, slot);
+        let built = self
+            .mirror(&pool)
+            .resolve(&pool.branch, &pool.branch)
+            .and_then(|commit| {
+                let commit = commit.ok_or_else(|| unknown_ref(&pool, &pool.branch))?;
+                slot.build(&commit)?;
+                Ok((commit, pool.refs_version))
+            });
+        self.finish_cleaning(&pool, &slot, row.token, built)
+    }
+
+    /// Takes back the slots of processes that died and of leases that expired; returns how many.
+    /// Allocations do this by themselves before they refuse.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PoolNotFound`], [`Error::Database`].
+    pub fn reclaim(&self, pool: &str) -> Result<usize, Error> {
+        self.reclaim_from(&self.store().pool(pool)?)
+    }
+
+    pub(crate) fn begin_release(&self, token: Token, to: SlotState) -> Result<LeaseRow, Error> {
+        let lease = self.store().begin_release(token, to, &self.inner.owner)?;
+        if to == SlotState::Dirty {
+            self.ring(&lease.pool)?;
+        }
+        Ok(lease)
+    }
+
+    fn allocate_from(
+        &self,
+        mut pool: PoolRow,
+        request: &Request,
+        started: Instant,
+    ) -> Result<Lease, Error> {
+        let commit;
+        (pool, commit) = self.wanted(pool, request)?;
+        let tenant = Tenant {
+            holder: &request.holder,
+            owner: &self.inner.owner,
+            expires_at: request.ttl.map(|ttl| self.now().saturating_add(ttl)),
+        };
+        let deadline = started.checked_add(request.wait);
+        let mut listener = None;
+        let mut tried = Vec::new();
+        let mut failure = None;
+        loop {
+            while let Some(claim) =
+                self.store()
+                    .claim(pool.id, &commit, request.policy, &tenant, &tried)?
+            {
+                match self.prepare(&pool, &claim, &commit) {
+                    Ok((slot, warm)) => {
+                        let (refs_version, took) = (pool.refs_version, started.elapsed());
+                        let grant = Grant {
+                            commit: &commit,
+                            refs_version,
+                            warm,
+                            took,
+                        };
+                        self.store().grant(pool.id, &claim, &tenant, &grant)?;
+                        return Ok(Lease::new(self.clone(), claim.token, slot, commit, warm));
+                    }
+                    Err(error) => {
+                        self.store()
+                            .abandon(pool.id, &claim, SlotState::Error, &chain(&error))?;
+                        tried.push(claim.number);
+                        failure = Some(error);
+                    }
+                }
+            }
+            if self.reclaim_from(&pool)? > 0 {
+                continue;
+            }
+            let now = Instant::now();
+            let time_is_up = deadline.is_some_and(|deadline| now >= deadline);
+            let cancelled = request
+                .cancel
+                .as_ref()
+                .is_some_and(|cancel| cancel.is_cancelled());
+            if let (true, Some(error)) = (
+                tried.len() >= self.store().slots(pool.id)?.len(),
+                failure.take(),
+            ) {
+                return Err(error);
+            }
+            if time_is_up || cancelled {
+                return Err(self.no_slot(&pool)?);
+            }
+            let Some(listening) = &mut listener else {
+                // A slot that became free before we listened is found by looking once more.
+                listener = Some(
+                    self.bell(&pool)
+                        .listen()
+                        .map_err(Error::io("listen to", self.folder(&pool.name)))?,
+                );
+                continue;
+            };
+            let look_again = now + LOOK_FOR_DEAD_OWNERS;
+            let until = deadline.map_or(look_again, |deadline| deadline.min(look_again));
+            listening
+                .wait(until, request.cancel.as_ref())
+                .map_err(Error::io("listen to", self.folder(&pool.name)))?;
+        }
+    }
+
+    /// The commit a request means, asking the remote first where the request wants that.
+    fn wanted(&self, mut pool: PoolRow, request: &Request) -> Result<(PoolRow, String), Error> {
+        let revision = request
+            .revision
+            .clone()
+            .unwrap_or_else(|| pool.branch.clone());
+        let now = self.now();
+        let resolve = |pool: &PoolRow| -> Result<Option<String>, Error> {
+            // A commit that a slot is at is here; that saves a process on the most frequent path.
+            if is_object_id(&revision)
+                && self
+                    .store()
+                    .slots(pool.id)?
+                    .iter()
+                    .any(|slot| slot.head == revision)
+            {
+                return Ok(Some(revision.clone()));
+            }
+            self.mirror(pool).resolve(&revision, &pool.branch)
+        };
+        let mut known = None;
+        if is_object_id(&revision) || request.freshness == Freshness::Cached {
+            known = resolve(&pool)?;
+        }
+        if known.is_none() {
+            let since = match request.freshness {
+                Freshness::Within(age) => now.saturating_sub(age),
+                Freshness::Current | Freshness::Cached => now,
+            };
+            pool = self.fetch_since(pool, since)?;
+            known = resolve(&pool)?;
+        }
+        let commit = known.ok_or_else(|| unknown_ref(&pool, &revision))?;
+        Ok((pool, commit))
+    }
+
+    /// Makes a claimed slot clean and brings it to the commit. True if it was there already.
+    fn prepare(&self, pool: &PoolRow, claim: &Claim, commit: &str) -> Result<(Slot, bool), Error> {
+        let slot = self.slot(pool, claim.number);
+        // What is on the disk is what the seal says. The database may be behind it: whoever prepared
+        // the slot last may have died between the two.
+        let at = if !claim.was_dirty && slot.is_sealed_at(&claim.head) {
+            claim.head.clone()
+        } else {
+            slot.clean(commit)?
+        };
+        let warm = at == commit;
+        if claim.refs_version != pool.refs_version {
+            slot.refresh_refs(&at)?;
+        }
+        if !warm {
+            slot.switch(commit)?;
+        }
+        Ok((slot, warm))
+    }
+
+    fn finish_cleaning(
+        &self,
+        pool: &PoolRow,
+        slot: &Slot,
+        token: Token,
+        cleaned: Result<(String, i64), Error>,
+    ) -> Result<(), Error> {
+        match cleaned {
+            Ok((head, refs_version)) => {
+                self.store()
+                    .cleaned(pool.id, slot.number, token, Ok((&head, refs_version)))?;
+                self.ring(pool)?;
+                empty_trash(&self.trash());
+                Ok(())
+            }
+            Err(error) => {
+                self.store()
+                    .cleaned(pool.id, slot.number, token, Err(&chain(&error)))?;
+                Err(Error::Cleanup {
+                    slot: slot.number,
+                    source: Box::new(error),
+                })
+            }
+        }
+    }
+
+    fn make_pool(&self, pool: &PoolRow, remote: &Remote, slots: u32) -> Result<(), Error> {
+        let folder = self.folder(&pool.name);
+        self.discard(&folder)?;
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let mirror = self.mirror(pool);
+        mirror.create(&pool.url, remote)?;
+        let pool = self.fetch_since(pool.clone(), self.now())?;
+        let head = mirror
+            .resolve(&pool.branch, &pool.branch)?
+            .ok_or_else(|| unknown_ref(&pool, &pool.branch))?;
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let builder = BatchProcessor::builder()
+            .max_concurrent(workers)
+            .build()
+            .expect("at least one worker");
+        for built in builder.map_blocking(1..=slots, |number| self.slot(&pool, number).build(&head))
+        {
+            match built {
+                Ok(()) => {}
+                Err(ItemError::Failed(error)) => return Err(error),
+                Err(panicked) => panic!("{panicked}"),
+            }
+        }
+        self.store().pool_is_ready(pool.id, &head)
+    }
+
+    /// Makes sure that a fetch has begun after `since`, by waiting for somebody else's or by an own one.
+    fn fetch_since(&self, pool: PoolRow, since: Duration) -> Result<PoolRow, Error> {
+        let boot = boot_id();
+        let is_fresh = |pool: &PoolRow| pool.fetched_boot == boot && pool.fetched_at > since;
+        if is_fresh(&pool) {
+            return Ok(pool);
+        }
+        let path = self.folder(&pool.name).join("mirror.lock");
+        let holder = self.inner.owner.to_string();
+        let _lock = FileLock::acquire_as(&path, self.inner.options.lock_timeout, &holder)?;
+        let reread = |pool: PoolRow| self.store().pool_by_id(pool.id);
+        let pool = reread(pool)?;
+        if is_fresh(&pool) {
+            return Ok(pool);
+        }
+        let started = self.now();
+        let changed = self.mirror(&pool).fetch()?;
+        self.store().fetched(pool.id, &boot, started, changed)?;
+        reread(pool)
+    }
+
+    fn reclaim_from(&self, pool: &PoolRow) -> Result<usize, Error> {
+        let reclaimed = self
+            .store()
+            .reclaim(pool.id, &self.inner.owner, self.now())?;
+        for slot in reclaimed.iter().filter(|slot| slot.orphaned) {
+            kill_processes_in(&self.slot(pool, slot.slot).tree);
+        }
+        if !reclaimed.is_empty() {
+            self.ring(pool)?;
+        }
+        Ok(reclaimed.len())
+    }
+
+    fn no_slot(&self, pool: &PoolRow) -> Result<Error, Error> {
+        let PoolSummary {
+            leased,
+            busy,
+            error,
+            ..
+        } = self.describe(pool.clone())?.summary;
+        Ok(Error::NoAvailableSlot {
+            pool: pool.name.clone(),
+            leased,
+            busy,
+            failed: error,
+        })
+    }
+
+    fn describe(&self, pool: PoolRow) -> Result<PoolStatus, Error> {
+        let mut summary = PoolSummary {
+            allocations: pool.allocations,
+            warm_hits: pool.warm_hits,
+            failures: pool.failures,
+            mean_allocation_time: pool.allocation_time
+                / u32::try_from(pool.allocations.max(1)).unwrap_or(u32::MAX),
+            ..PoolSummary::default()
+        };
+        let now = self.now();
+        let rows = self.store().slots(pool.id)?;
+        let slots = rows.into_iter().map(|row| {
+            summary.total += 1;
+            *match row.state {
+                SlotState::Available | SlotState::Dirty => &mut summary.available,
+                SlotState::Leased => &mut summary.leased,
+                SlotState::Error => &mut summary.error,
+                SlotState::Creating | SlotState::Preparing | SlotState::Cleaning => {
+                    &mut summary.busy
+                }
+            } += 1;
+            self.describe_slot(&pool, row, now)
+        });
+        let slots = slots.collect();
+        Ok(PoolStatus {
+            name: pool.name.clone(),
+            url: redacted(&pool.url),
+            branch: pool.branch.clone(),
+            slots,
+            summary,
+        })
+    }
+
+    fn describe_slot(&self, pool: &PoolRow, row: SlotRow, now: Duration) -> SlotStatus {
+        let SlotRow {
+            number,
+            state,
+            head,
+            token,
+            allocations,
+            note,
+            holder,
+            owner,
+            expires_at,
+            ..
+        } = row;
+        let expires_in = expires_at.map(|end| end.saturating_sub(now));
+        let lease = holder.map(|holder| LeaseStatus {
+            token,
+            holder,
+            owner,
+            expires_in,
+        });
+        SlotStatus {
+            number,
+            state,
+            path: self.slot(pool, number).tree,
+            commit: head,
+            lease,
+            allocations,
+            note,
+        }
+    }
+
+    fn ring(&self, pool: &PoolRow) -> Result<(), Error> {
+        self.bell(pool)
+            .ring()
+            .map_err(Error::io("ring the bell of", self.folder(&pool.name)))
+    }
+
+    fn discard(&self, path: &Path) -> Result<(), Error> {
+        crate::slot::discard(&self.trash(), path)
+    }
+
+    fn bell(&self, pool: &PoolRow) -> Bell {
+        Bell::new(self.folder(&pool.name).join("bell"))
+    }
+
+    fn mirror(&self, pool: &PoolRow) -> Mirror {
+        Mirror::new(&self.folder(&pool.name), self.inner.options.git_timeout)
+    }
+
+    fn slot(&self, pool: &PoolRow, number: u32) -> Slot {
+        Slot::new(
+            &self.folder(&pool.name),
+            number,
+            &pool.url,
+            &self.trash(),
+            self.inner.options.git_timeout,
+        )
+    }
+
+    fn folder(&self, pool: &str) -> PathBuf {
+        self.root().join("pools").join(pool)
+    }
+
+    fn trash(&self) -> PathBuf {
+        self.root().join("trash")
+    }
+
+    fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    fn now(&self) -> Duration {
+        self.inner.options.clock.now()
+    }
+}
+
+/// A path of this machine made absolute, since git runs elsewhere; anything else as it is.
+fn absolute(url: &str) -> Result<String, Error> {
+    if url.contains("://") || !Path::new(url).is_dir() {
+        return Ok(url.to_owned());
+    }
+    let path = Path::new(url)
+        .canonicalize()
+        .map_err(Error::io("resolve", url))?;
+    let rule = "the path is not UTF-8";
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| Error::InvalidUrl {
+            url: path.to_string_lossy().into_owned(),
+            rule,
+        })
+}
+
+/// Working copies may hold what only their owner may read.
+fn create_private(path: &Path) -> Result<(), Error> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(Error::io("create", path))
+}
+
+fn unknown_ref(pool: &PoolRow, name: &str) -> Error {
+    Error::UnknownRef {
+        pool: pool.name.clone(),
+        name: name.to_owned(),
+    }
+}
+
+/// The error with all its causes, for a note that outlives it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
