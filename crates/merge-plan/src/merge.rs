@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use brolly_repo_pool::process::Cancel;
-use brolly_repo_pool::{Error, Freshness, RepoPool, Request};
+use brolly_repo_pool::{Error, Freshness, Lease, RepoPool, Request};
 
 use crate::error::{RunError, chain};
 use crate::event::{Event, Listener};
@@ -192,11 +192,10 @@ impl Merger {
     }
 
     /// Pushes `commit` under a name that the remote does not have; the name.
-    fn push(&self, lease: &brolly_repo_pool::Lease, commit: &str) -> Result<String, String> {
+    ///
+    /// Three guards: 64 random bits in the name, a look at the branches of the last fetch, and a push that never forces.
+    fn push(&self, lease: &Lease, commit: &str) -> Result<String, String> {
         let branch = name::unique(Self::BRANCH_PREFIX);
-        self.pools
-            .fetch(&self.pool)
-            .map_err(|error| chain(&error))?;
         let taken = self
             .pools
             .branches(&self.pool)
