@@ -52,7 +52,6 @@ impl<I: Iterator, F, Fut, R, E> fmt::Debug for Map<I, F, Fut, R, E> {
         let work = self.drive.work();
         f.debug_struct("Map")
             .field("started", &work.map(|work| work.started))
-            .field("finished", &work.map(|work| work.finished))
             .finish_non_exhaustive()
     }
 }
@@ -61,7 +60,6 @@ impl<I: Iterator, F, Fut, R, E> fmt::Debug for Map<I, F, Fut, R, E> {
 pub(crate) struct MapWork<I, R, E> {
     items: Option<I>,
     started: usize,
-    finished: usize,
     /// A gap, left by an item that is overtaken by a later one, holds a placeholder until then.
     results: Vec<Result<R, ItemError<E>>>,
 }
@@ -72,13 +70,22 @@ impl<I: Iterator, R, E> MapWork<I, R, E> {
         Self {
             items: Some(items),
             started: 0,
-            finished: 0,
             results: Vec::with_capacity(expected),
         }
     }
 
+    /// Files the result of an item that did not end next in line.
+    #[cold]
+    fn file(&mut self, tag: usize, result: Result<R, ItemError<E>>) {
+        while self.results.len() <= tag {
+            self.results
+                .push(Err(ItemError::Panicked(Panic::placeholder())));
+        }
+        self.results[tag] = result;
+    }
+
     pub(crate) fn into_results(self) -> Vec<Result<R, ItemError<E>>> {
-        debug_assert_eq!(self.finished, self.results.len(), "no gap is left");
+        debug_assert_eq!(self.started, self.results.len(), "every item has ended");
         self.results
     }
 }
@@ -88,6 +95,7 @@ impl<I: Iterator, R, E> Work for MapWork<I, R, E> {
     type Output = R;
     type Error = E;
 
+    #[inline]
     fn next(&mut self) -> Option<(usize, I::Item)> {
         let Some(item) = self.items.as_mut()?.next() else {
             self.items = None; // an iterator is never asked again after its end
@@ -98,17 +106,13 @@ impl<I: Iterator, R, E> Work for MapWork<I, R, E> {
         Some((tag, item))
     }
 
+    #[inline]
     fn finish(&mut self, tag: usize, result: Result<R, ItemError<E>>) {
-        self.finished += 1;
         if tag == self.results.len() {
             self.results.push(result);
-            return;
+        } else {
+            self.file(tag, result);
         }
-        if tag > self.results.len() {
-            self.results
-                .resize_with(tag + 1, || Err(ItemError::Panicked(Panic::placeholder())));
-        }
-        self.results[tag] = result;
     }
 
     fn may_have_next(&self) -> bool {

@@ -5,19 +5,24 @@
 //! free, and the next one starts in the same place.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::panic::Payload;
+use crate::error::ItemError;
+use crate::panic::Panic;
 use crate::woken::{SlotWaker, Woken};
+use crate::work::Work;
 
 pub(crate) struct Slots<Fut> {
     slots: Vec<Slot<Fut>>,
+    /// The last one is used next. It leaves the list only when its future turns out pending.
     free: Vec<usize>,
     limit: usize,
     woken: Arc<Woken>,
+    /// Scratch space of one poll: the slots that were woken.
+    due: Vec<usize>,
 }
 
 struct Slot<Fut> {
@@ -27,81 +32,24 @@ struct Slot<Fut> {
     tag: usize,
 }
 
-impl<Fut: Future> Slots<Fut> {
+impl<Fut> Slots<Fut> {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             limit,
             woken: Arc::new(Woken::new(limit)),
+            due: Vec::new(),
         }
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        !self.free.is_empty() || self.slots.len() < self.limit
-    }
-
+    /// Whether no future is pending.
     pub(crate) fn is_empty(&self) -> bool {
         self.free.len() == self.slots.len()
     }
 
-    /// Starts a future and polls it once. `None` means it is pending and will come out of
-    /// [`poll_woken`](Self::poll_woken) under its tag. There must be room.
-    pub(crate) fn start(
-        &mut self,
-        tag: usize,
-        make: impl FnOnce() -> Fut,
-    ) -> Option<Result<Fut::Output, Payload>> {
-        if self.free.is_empty() {
-            self.add_slot();
-        }
-        let index = *self.free.last().expect("a slot was added if none was free");
-        let slot = &mut self.slots[index];
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            slot.future.as_mut().set(Some(make()));
-            slot.poll_and_clear()
-        }));
-        match polled {
-            Ok(Poll::Ready(output)) => Some(Ok(output)),
-            Ok(Poll::Pending) => {
-                slot.tag = tag;
-                self.free.pop();
-                None
-            }
-            Err(payload) => {
-                slot.clear();
-                Some(Err(payload))
-            }
-        }
-    }
-
-    /// Polls each future that was woken since the last call, once, and hands out those that ended.
-    /// From now on `waker` is woken when another one asks for a poll.
-    pub(crate) fn poll_woken(
-        &mut self,
-        waker: &Waker,
-        mut ended: impl FnMut(usize, Result<Fut::Output, Payload>),
-    ) {
-        let Self {
-            slots, free, woken, ..
-        } = self;
-        woken.set_parent(waker);
-        woken.drain(|index| {
-            let slot = &mut slots[index];
-            if slot.future.is_none() {
-                return; // woken late, by a waker of an earlier future of this slot
-            }
-            let result = match catch_unwind(AssertUnwindSafe(|| slot.poll_and_clear())) {
-                Ok(Poll::Pending) => return,
-                Ok(Poll::Ready(output)) => Ok(output),
-                Err(payload) => {
-                    slot.clear();
-                    Err(payload)
-                }
-            };
-            free.push(index);
-            ended(slot.tag, result);
-        });
+    fn has_room(&self) -> bool {
+        !self.free.is_empty() || self.slots.len() < self.limit
     }
 
     #[cold]
@@ -116,27 +64,113 @@ impl<Fut: Future> Slots<Fut> {
     }
 }
 
+// One `catch_unwind` spans many items, because entering it costs as much as a small item. What
+// must survive a panic therefore lives outside the closure: which item is being run (`active`),
+// and how far the loop has come.
+impl<Fut, R, E> Slots<Fut>
+where
+    Fut: Future<Output = Result<R, E>>,
+{
+    /// Polls each future that was woken since the last call, once, and files those that ended.
+    /// From now on `waker` is woken when another one asks for a poll.
+    pub(crate) fn poll_woken<W>(&mut self, waker: &Waker, work: &mut W)
+    where
+        W: Work<Output = R, Error = E>,
+    {
+        self.woken.set_parent(waker);
+        let Self {
+            slots,
+            free,
+            woken,
+            due,
+            ..
+        } = self;
+        woken.drain(|index| due.push(index));
+        while !due.is_empty() {
+            let mut active = None;
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                while let Some(index) = due.pop() {
+                    let slot = &mut slots[index];
+                    active = Some(index);
+                    if let Poll::Ready(result) = poll_and_clear(slot.future.as_mut(), &slot.waker) {
+                        free.push(index);
+                        work.finish(slot.tag, result.map_err(ItemError::Failed));
+                    }
+                }
+            }));
+            if let (Err(payload), Some(index)) = (polled, active) {
+                let slot = &mut slots[index];
+                slot.clear();
+                free.push(index);
+                let panic = Panic::new(slot.tag, payload);
+                work.finish(slot.tag, Err(ItemError::Panicked(panic)));
+            }
+        }
+    }
+
+    /// Starts items, polling each once, while there is room and the budget lasts. Returns whether
+    /// it stopped for the budget.
+    pub(crate) fn start<W>(
+        &mut self,
+        work: &mut W,
+        begin: &mut impl FnMut(W::Item) -> Fut,
+        budget: usize,
+    ) -> bool
+    where
+        W: Work<Output = R, Error = E>,
+    {
+        let mut left = budget;
+        loop {
+            let mut active = None;
+            let started = catch_unwind(AssertUnwindSafe(|| {
+                while left > 0 && self.has_room() {
+                    if self.free.is_empty() {
+                        self.add_slot();
+                    }
+                    let Some((tag, item)) = work.next() else {
+                        return false;
+                    };
+                    left -= 1;
+                    active = Some(tag);
+                    let index = *self.free.last().expect("a slot was added if none was free");
+                    let slot = &mut self.slots[index];
+                    let mut place = slot.future.as_mut();
+                    place.set(Some(begin(item)));
+                    let polled = poll_and_clear(place, &slot.waker);
+                    active = None;
+                    match polled {
+                        Poll::Ready(result) => {
+                            work.finish(tag, result.map_err(ItemError::Failed));
+                        }
+                        Poll::Pending => {
+                            slot.tag = tag;
+                            self.free.pop();
+                        }
+                    }
+                }
+                left == 0
+            }));
+            match (started, active) {
+                (Ok(out_of_budget), _) => return out_of_budget,
+                (Err(payload), Some(tag)) => {
+                    let index = *self.free.last().expect("the slot that was in use");
+                    self.slots[index].clear();
+                    let panic = Panic::new(tag, payload);
+                    work.finish(tag, Err(ItemError::Panicked(panic)));
+                }
+                (Err(payload), None) => resume_unwind(payload), // the work's own
+            }
+        }
+    }
+}
+
 impl<Fut> Drop for Slots<Fut> {
     fn drop(&mut self) {
         self.woken.clear_parent();
     }
 }
 
-impl<Fut: Future> Slot<Fut> {
-    fn poll_and_clear(&mut self) -> Poll<Fut::Output> {
-        let mut context = Context::from_waker(&self.waker);
-        match self.future.as_mut().as_pin_mut() {
-            Some(future) => {
-                let polled = future.poll(&mut context);
-                if polled.is_ready() {
-                    self.future.as_mut().set(None);
-                }
-                polled
-            }
-            None => Poll::Pending,
-        }
-    }
-
+impl<Fut> Slot<Fut> {
     /// Drops a future that panicked. Its destructor may panic too; that is part of the same
     /// failure and not reported again.
     #[cold]
@@ -146,4 +180,20 @@ impl<Fut: Future> Slot<Fut> {
             std::mem::forget(payload);
         }
     }
+}
+
+/// Polls the future of a slot, if there is one: a waker of an earlier future may come late.
+#[inline]
+fn poll_and_clear<Fut: Future>(
+    mut place: Pin<&mut Option<Fut>>,
+    waker: &Waker,
+) -> Poll<Fut::Output> {
+    let Some(future) = place.as_mut().as_pin_mut() else {
+        return Poll::Pending;
+    };
+    let polled = future.poll(&mut Context::from_waker(waker));
+    if polled.is_ready() {
+        place.set(None);
+    }
+    polled
 }

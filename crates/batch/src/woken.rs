@@ -8,12 +8,16 @@
 //! the bit above before it reads the word below. All are read-modify-writes with acquire and
 //! release, so of a raiser and a drain that meet at a word, either the drain comes second there
 //! and takes the bit, or it came first and left the word empty, and then the raiser climbs on. At
-//! the root, climbing on means waking the parent, which drains again.
+//! the root, climbing on means waking the parent, which drains again. `woken/models.rs` explores
+//! this with loom.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
+
+#[cfg(all(test, brolly_loom))]
+mod models;
 
 const BITS: usize = u64::BITS as usize;
 

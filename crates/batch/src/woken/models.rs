@@ -1,0 +1,105 @@
+//! The hand-shake between wakers and the polling task, in all its interleavings.
+//!
+//! Run with `RUSTFLAGS="--cfg brolly_loom" cargo test -p brolly-batch --lib --release`. A lost
+//! wake-up shows as a deadlock, which loom reports.
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use loom::thread;
+
+use crate::primitive::{Condvar, Mutex, lock, wait};
+use crate::woken::Woken;
+
+/// A task that sleeps until it is woken.
+#[derive(Default)]
+struct Task {
+    notified: Mutex<bool>,
+    condition: Condvar,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        *lock(&self.notified) = true;
+        self.condition.notify_one();
+    }
+}
+
+impl Task {
+    fn sleep(&self) {
+        let mut notified = lock(&self.notified);
+        while !*notified {
+            notified = wait(&self.condition, notified);
+        }
+        *notified = false;
+    }
+}
+
+/// Raises each index on a thread of its own, while a task drains until it has seen them all.
+fn every_raise_is_seen(capacity: usize, raised: &'static [usize]) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
+        let woken = Arc::new(Woken::new(capacity));
+        let task = Arc::new(Task::default());
+        let waker = Waker::from(Arc::clone(&task));
+        woken.set_parent(&waker);
+        let raisers: Vec<_> = raised
+            .iter()
+            .map(|&index| {
+                let woken = Arc::clone(&woken);
+                thread::spawn(move || woken.raise(index))
+            })
+            .collect();
+        let mut missing = raised.to_vec();
+        while !missing.is_empty() {
+            task.sleep();
+            woken.set_parent(&waker);
+            woken.drain(|index| missing.retain(|&other| other != index));
+        }
+        for raiser in raisers {
+            raiser.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_raise_during_a_drain_is_not_lost() {
+    every_raise_is_seen(64, &[5]);
+}
+
+#[test]
+fn two_raises_in_one_word_are_both_seen() {
+    every_raise_is_seen(64, &[0, 63]);
+}
+
+#[test]
+fn two_raises_below_one_root_are_both_seen() {
+    every_raise_is_seen(128, &[0, 64]);
+}
+
+#[test]
+fn two_raises_in_one_word_below_a_root_are_both_seen() {
+    every_raise_is_seen(128, &[64, 65]);
+}
+
+#[test]
+fn a_raise_while_the_task_changes_its_waker_reaches_the_new_one() {
+    loom::model(|| {
+        let woken = Arc::new(Woken::new(64));
+        let (old, new) = (Arc::new(Task::default()), Arc::new(Task::default()));
+        woken.set_parent(&Waker::from(old));
+        let raiser = {
+            let woken = Arc::clone(&woken);
+            thread::spawn(move || woken.raise(1))
+        };
+        woken.set_parent(&Waker::from(Arc::clone(&new)));
+        let mut seen = false;
+        woken.drain(|_| seen = true);
+        while !seen {
+            new.sleep();
+            woken.drain(|_| seen = true);
+        }
+        raiser.join().unwrap();
+    });
+}

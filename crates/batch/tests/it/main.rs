@@ -1,0 +1,10 @@
+//! What the crate promises, one module per topic.
+
+mod cancel;
+mod dag;
+mod dag_model;
+mod map;
+mod panic;
+mod send_sync;
+mod support;
+mod worker_pool;

@@ -1,0 +1,55 @@
+//! Auto traits and sizes are part of the interface; this file fails to compile when one is lost.
+
+use std::marker::PhantomPinned;
+
+use brolly_batch::{
+    BatchProcessor, ConfigError, Dag, DagErrors, DenseDag, ItemError, Map, Outcome, Panic, Permit,
+    WorkerPool,
+};
+
+fn is_send<T: Send>(_: &T) {}
+fn is_unpin<T: Unpin>(_: &T) {}
+const fn crosses_threads<T: Send + Sync + Unpin + 'static>() {}
+
+#[test]
+fn handles_and_errors_cross_threads() {
+    crosses_threads::<BatchProcessor>();
+    crosses_threads::<WorkerPool>();
+    crosses_threads::<Permit>();
+    crosses_threads::<Dag<String>>();
+    crosses_threads::<DenseDag>();
+    crosses_threads::<ConfigError>();
+    crosses_threads::<DagErrors<String>>();
+    crosses_threads::<ItemError<String>>();
+    crosses_threads::<Outcome<u8, String>>();
+}
+
+#[test]
+fn futures_are_send_when_what_they_run_is() {
+    let processor = BatchProcessor::builder().build().unwrap();
+    let map = processor.map(0..3, |n| async move { Ok::<_, ()>(n) });
+    is_send(&map);
+    let dag = Dag::from_dependencies([("a", [])]).unwrap();
+    is_send(&dag.run(1, |node| async move { Ok::<_, ()>(node.index) }));
+    let pool = WorkerPool::new(1).unwrap();
+    is_send(&pool.acquire());
+}
+
+#[test]
+fn a_map_can_be_moved_while_its_futures_cannot() {
+    let processor = BatchProcessor::builder().build().unwrap();
+    let map: Map<_, _, _, (), ()> = processor.map([()], |()| async {
+        let pinned = PhantomPinned;
+        std::future::ready(()).await;
+        let _held_across_the_await = &pinned;
+        Ok(())
+    });
+    is_unpin(&map);
+}
+
+#[test]
+fn results_stay_small() {
+    assert_eq!(size_of::<Panic>(), size_of::<usize>());
+    assert_eq!(size_of::<Result<u64, ItemError<()>>>(), 16);
+    assert_eq!(size_of::<Result<String, ItemError<String>>>(), 32);
+}

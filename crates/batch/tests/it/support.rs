@@ -1,0 +1,100 @@
+//! Futures, gauges and wakers that tests steer by hand.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use brolly_batch::BatchProcessor;
+
+pub(crate) fn processor(max_concurrent: usize) -> BatchProcessor {
+    BatchProcessor::builder()
+        .max_concurrent(max_concurrent)
+        .build()
+        .unwrap()
+}
+
+/// Counts how often it was called.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub(crate) fn new() -> (Arc<Self>, Waker) {
+        let wakes = Arc::new(Self::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        (wakes, waker)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+pub(crate) fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+/// Polls a future as an executor would, only when it was woken; panics if it is stuck.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let (wakes, waker) = Wakes::new();
+    loop {
+        let before = wakes.count();
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        assert_ne!(before, wakes.count(), "pending, and nobody will wake it");
+    }
+}
+
+/// Is pending as often as it is told to, waking itself each time.
+pub(crate) async fn yield_times(mut times: usize) {
+    std::future::poll_fn(|cx| {
+        if times == 0 {
+            return Poll::Ready(());
+        }
+        times -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Counts how many of its guards are alive, and the most that ever were.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    now: Cell<usize>,
+    peak: Cell<usize>,
+}
+
+impl Gauge {
+    pub(crate) fn enter(&self) -> GaugeGuard<'_> {
+        self.now.set(self.now.get() + 1);
+        self.peak.set(self.peak.get().max(self.now.get()));
+        GaugeGuard(self)
+    }
+
+    pub(crate) fn now(&self) -> usize {
+        self.now.get()
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.get()
+    }
+}
+
+pub(crate) struct GaugeGuard<'a>(&'a Gauge);
+
+impl Drop for GaugeGuard<'_> {
+    fn drop(&mut self) {
+        self.0.now.set(self.0.now.get() - 1);
+    }
+}
