@@ -29,3 +29,6 @@ impl Axis {
         (self.run)(effort)
     }
 }
+
+/// Makes the axes of a crate; what they need is made when one is run.
+pub type Axes = fn() -> Vec<Axis>;

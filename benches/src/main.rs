@@ -7,12 +7,14 @@ mod driver;
 mod plot;
 mod record;
 mod records;
+mod repo_pool;
 mod report;
 mod table;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
-use axis::Axis;
+use axis::{Axes, Axis};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use driver::Effort;
@@ -33,6 +35,9 @@ enum Command {
     Bench(BenchArgs),
     /// Render tables and plots from the records.
     Report,
+    /// One of the processes of an axis with several.
+    #[command(hide = true)]
+    LeasePairs(repo_pool::pairs::Job),
 }
 
 #[derive(Args)]
@@ -53,19 +58,14 @@ struct BenchArgs {
     json: bool,
 }
 
-/// Makes the axes of a crate; what they need is made when one is run.
-type Axes = fn() -> Vec<Axis>;
-
 /// The crates with comparisons, and where their axes are.
-const CRATES: &[(&str, Axes)] = &[("batch", batch::axes)];
+const CRATES: &[(&str, Axes)] = &[("batch", batch::axes), ("repo-pool", repo_pool::axes)];
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Bench(args) => bench(&args),
-        Command::Report => {
-            let crates: Vec<_> = CRATES.iter().map(|(name, _)| *name).collect();
-            report::run(&crates)
-        }
+        Command::LeasePairs(job) => repo_pool::pairs::child(&job),
+        Command::Report => report::run(CRATES),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,8 +86,11 @@ fn bench(args: &BenchArgs) -> Result<(), String> {
     for (krate, axes) in chosen {
         let mut records = Vec::new();
         for axis in axes {
-            eprintln!("{krate} {}", axis.name);
-            match axis.run(effort) {
+            let start = Instant::now();
+            let outcome = axis.run(effort);
+            let seconds = start.elapsed().as_secs_f64();
+            eprintln!("{krate} {} ({seconds:.1} s)", axis.name);
+            match outcome {
                 Ok(record) => {
                     if args.json {
                         println!("{}", records::line(&record)?);

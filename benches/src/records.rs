@@ -7,6 +7,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::axis::Axis;
 use crate::record::Record;
 
 /// A record with where and when it was taken.
@@ -60,36 +61,36 @@ pub fn keep(krate: &str, records: &[Record]) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The newest record of each axis of `krate`; a full run counts for more than a quick one of the
-/// same day.
+/// The newest record of each of `axes`, in their order; any full run counts for more than a quick
+/// one.
 ///
 /// # Errors
 ///
 /// When a file cannot be read or holds something else.
-pub fn newest(krate: &str) -> Result<Vec<Kept>, String> {
+pub fn newest(krate: &str, axes: &[Axis]) -> Result<Vec<Kept>, String> {
     let suffix = format!("-{krate}.jsonl");
-    let mut files: Vec<PathBuf> = fs::read_dir(folder())
-        .map_err(|error| format!("{}: {error}", folder().display()))?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // The date has ten characters, so that `pool` does not find `repo-pool`.
-            name.len() == 10 + suffix.len() && name.ends_with(&suffix)
-        })
-        .collect();
-    files.sort();
-    let Some(file) = files.last() else {
-        return Ok(Vec::new());
-    };
-    let all = read(file)?;
-    let is_full = |axis: &str| {
-        all.iter()
-            .any(|it| it.record.axis == axis && !it.record.quick)
-    };
-    Ok(all
+    let mut all = Vec::new();
+    let folder = folder();
+    let entries =
+        fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // The date has ten characters, so that `pool` does not find `repo-pool`.
+        if name.len() == 10 + suffix.len() && name.ends_with(&suffix) {
+            all.extend(read(&entry.path())?);
+        }
+    }
+    Ok(axes
         .iter()
-        .filter(|it| !it.record.quick || !is_full(&it.record.axis))
+        .filter_map(|axis| {
+            all.iter()
+                .filter(|it| it.record.axis == axis.name)
+                .max_by(|a, b| {
+                    let rank = |it: &Kept| (!it.record.quick, it.taken.clone());
+                    rank(a).cmp(&rank(b))
+                })
+        })
         .cloned()
         .collect())
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::axis::Axes;
 use crate::plot;
 use crate::records::{self, Kept};
 use crate::table;
@@ -13,10 +14,10 @@ use crate::table;
 ///
 /// When a record cannot be read, a marker is missing in `docs/BENCHMARKS.md`, or a file cannot be
 /// written.
-pub fn run(crates: &[&str]) -> Result<(), String> {
+pub fn run(crates: &[(&str, Axes)]) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for krate in crates {
-        let kept = records::newest(krate)?;
+    for (krate, axes) in crates {
+        let kept = records::newest(krate, &axes())?;
         if kept.is_empty() {
             eprintln!("{krate}: no records; `cargo xtask bench {krate}` takes them");
             continue;

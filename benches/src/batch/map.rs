@@ -377,7 +377,7 @@ pub(super) fn axes() -> Vec<Axis> {
             let case = Case {
                 work: Work::Nothing,
                 meter: Meter::NanosPerItem,
-                items: effort.pick(100_000, 500_000),
+                items: effort.pick(300_000, 1_000_000),
                 concurrency: 100,
                 threads: 0,
             };
@@ -387,7 +387,7 @@ pub(super) fn axes() -> Vec<Axis> {
             let case = Case {
                 work: Work::Nothing,
                 meter: Meter::NanosPerItem,
-                items: effort.pick(100_000, 500_000),
+                items: effort.pick(300_000, 1_000_000),
                 concurrency: 10,
                 threads: 0,
             };
