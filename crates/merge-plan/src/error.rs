@@ -195,7 +195,7 @@ pub enum RunError {
         /// The pool's name.
         pool: String,
         /// What it said.
-        source: brolly_repo_pool::Error,
+        source: Box<brolly_repo_pool::Error>,
     },
     /// The plan's target branch does not exist.
     #[error("the target {target:?} is not a branch or revision of the pool {pool:?}")]
@@ -205,7 +205,7 @@ pub enum RunError {
         /// The plan's target.
         target: String,
         /// What the pool said.
-        source: brolly_repo_pool::Error,
+        source: Box<brolly_repo_pool::Error>,
     },
     /// The gate results belong to another plan.
     #[error(

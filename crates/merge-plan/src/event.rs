@@ -76,7 +76,9 @@ pub enum Event<'a> {
 
 /// Calls the listener, if there is one; never while a lock is held.
 #[derive(Clone, Default)]
-pub(crate) struct Listener(Option<Arc<dyn Fn(&Event<'_>) + Send + Sync>>);
+pub(crate) struct Listener(Option<Arc<Hears>>);
+
+type Hears = dyn Fn(&Event<'_>) + Send + Sync;
 
 impl Listener {
     pub(crate) fn new(listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {

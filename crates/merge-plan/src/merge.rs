@@ -185,7 +185,7 @@ impl Merger {
                 Error::UnknownRef { .. } | Error::InvalidRef { .. } => RunError::UnknownTarget {
                     pool: self.pool.clone(),
                     target: plan.target.clone(),
-                    source,
+                    source: Box::new(source),
                 },
                 source => self.pool_error(source),
             })
@@ -212,7 +212,7 @@ impl Merger {
     fn pool_error(&self, source: Error) -> RunError {
         RunError::Pool {
             pool: self.pool.clone(),
-            source,
+            source: Box::new(source),
         }
     }
 }

@@ -1,23 +1,21 @@
 //! Running the gates of a plan: items as a graph, each in a working copy of its own.
 
+mod collect;
+mod item;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use brolly_batch::{ItemError, Outcome};
 use brolly_repo_pool::process::Cancel;
 use brolly_repo_pool::{Error, Freshness, Lease, RepoPool, Request};
 
-use crate::error::RunError;
+use crate::error::{RunError, chain};
 use crate::event::{Event, Listener};
-use crate::gate::{self, Setting, millis};
-use crate::outcome::{
-    Cause, GateProblem, GateProblemCode, GateRun, GateStatus, ItemProblem, ItemProblemCode,
-    ItemResult, ItemStatus,
-};
+use crate::gate::{Setting, millis};
+use crate::outcome::{GateRun, ItemProblem, ItemProblemCode, ItemStatus};
 use crate::plan::{Item, Plan};
-use crate::verdict;
 
 /// Runs the gates of plans in the working copies of a pool.
 ///
@@ -192,11 +190,15 @@ impl Runner {
         let outcomes = dag.run_blocking(workers, |node| {
             let item = &plan.items[node.index];
             let result = if setting.cancel.is_cancelled() {
-                not_run(plan, item, ItemStatus::Cancelled)
+                item::not_run(plan, item, ItemStatus::Cancelled)
             } else if stopped.load(Ordering::Relaxed) {
-                not_run(plan, item, ItemStatus::Skipped)
+                item::not_run(plan, item, ItemStatus::Skipped)
             } else {
-                self.run_item(&setting, node.index, &commits[node.index])
+                let lease = || match &commits[node.index] {
+                    Ok(commit) => self.lease(item, commit, &cancel),
+                    Err(problem) => Err(problem.clone()),
+                };
+                item::run(&setting, node.index, lease)
             };
             if result.status == ItemStatus::Fail && self.stop_on_failure {
                 // Only a hint to begin nothing new: no data hangs on it.
@@ -209,12 +211,13 @@ impl Runner {
             if result.status == ItemStatus::Pass {
                 Ok(result)
             } else {
-                Err(result)
+                Err(Box::new(result))
             }
         });
         let outcomes =
             outcomes.expect("the number of workers is at least 1 and at most that of the slots");
-        let mut items = self.collect(plan, outcomes, dag.dense().topological_order());
+        let order = dag.dense().topological_order();
+        let mut items = collect::results(plan, &self.listener, outcomes, order);
         for (item, commit) in items.iter_mut().zip(commits) {
             item.commit = commit.ok();
         }
@@ -254,57 +257,6 @@ impl Runner {
         plan.items.iter().map(resolve).collect()
     }
 
-    fn run_item(
-        &self,
-        setting: &Setting<'_>,
-        index: usize,
-        commit: &Result<String, ItemProblem>,
-    ) -> ItemResult {
-        let start = Instant::now();
-        let item = &setting.plan.items[index];
-        let mut result = not_run(setting.plan, item, ItemStatus::Fail);
-        let lease = match commit {
-            Ok(commit) => self.lease(item, commit, setting.cancel),
-            Err(problem) => Err(problem.clone()),
-        };
-        match lease {
-            Ok(lease) => {
-                (result.slot, result.warm) = (Some(lease.slot()), Some(lease.is_warm()));
-                self.listener.tell(Event::ItemStarted {
-                    item: &item.name,
-                    slot: lease.slot(),
-                    warm: lease.is_warm(),
-                });
-                result.gates.clear();
-                for place in 0..item.gates.len() {
-                    let gate = gate::run(setting, item, index, place, &lease);
-                    self.listener.tell(Event::GateFinished {
-                        item: &item.name,
-                        gate: &gate.name,
-                        status: gate.status,
-                    });
-                    result.gates.push(gate);
-                }
-                result.status = verdict::of_gates(&result.gates);
-                result.blocked_by =
-                    verdict::block_on_causes(&result.gates, &setting.plan.policy.block_on);
-                // The gates have spoken; a slot that cannot be cleaned is the pool's to repair and no reason to fail the item.
-                if let Err(error) = lease.release() {
-                    result.problem = Some(ItemProblem {
-                        code: ItemProblemCode::Release,
-                        message: error.to_string(),
-                    });
-                }
-            }
-            Err(_) if setting.cancel.is_cancelled() => {
-                return not_run(setting.plan, item, ItemStatus::Cancelled);
-            }
-            Err(problem) => result.problem = Some(problem),
-        }
-        result.duration_ms = millis(start.elapsed());
-        result
-    }
-
     fn lease(&self, item: &Item, commit: &str, cancel: &Cancel) -> Result<Lease, ItemProblem> {
         let request = Request::new(&self.pool)
             .at(commit)
@@ -315,99 +267,14 @@ impl Runner {
             .cancel(cancel);
         self.pools.allocate(&request).map_err(|error| ItemProblem {
             code: ItemProblemCode::NoWorkingCopy,
-            message: crate::error::chain(&error),
+            message: chain(&error),
         })
-    }
-
-    /// Results in the order of the plan; those of items that did not run follow from their causes, causes first.
-    fn collect(
-        &self,
-        plan: &Plan,
-        outcomes: Vec<Outcome<ItemResult, ItemResult>>,
-        order: &[u32],
-    ) -> Vec<ItemResult> {
-        let mut outcomes: Vec<_> = outcomes.into_iter().map(Some).collect();
-        let mut results: Vec<Option<ItemResult>> = outcomes.iter().map(|_| None).collect();
-        for &index in order {
-            let index = usize::try_from(index).expect("an index of a vector");
-            let item = &plan.items[index];
-            let result = match outcomes[index].take() {
-                Some(Outcome::Done(result) | Outcome::Failed(ItemError::Failed(result))) => result,
-                Some(Outcome::Failed(ItemError::Panicked(panic))) => {
-                    let mut result = not_run(plan, item, ItemStatus::Fail);
-                    result.problem = Some(ItemProblem {
-                        code: ItemProblemCode::Panic,
-                        message: panic.message().to_owned(),
-                    });
-                    self.listener.tell(Event::ItemFinished {
-                        item: &item.name,
-                        status: result.status,
-                    });
-                    result
-                }
-                Some(Outcome::Blocked { by }) => {
-                    let statuses = by
-                        .iter()
-                        .filter_map(|&cause| results[cause].as_ref())
-                        .map(|cause| cause.status);
-                    let mut result = not_run(plan, item, verdict::of_causes(statuses));
-                    if result.status == ItemStatus::Blocked {
-                        let cause = |&cause: &usize| Cause::Dependency {
-                            item: plan.items[cause].name.clone(),
-                        };
-                        result.blocked_by = by.iter().map(cause).collect();
-                    }
-                    self.listener.tell(Event::ItemFinished {
-                        item: &item.name,
-                        status: result.status,
-                    });
-                    result
-                }
-                _ => not_run(plan, item, ItemStatus::Fail),
-            };
-            results[index] = Some(result);
-        }
-        results
-            .into_iter()
-            .map(|result| result.expect("a topological order names every item"))
-            .collect()
     }
 
     fn pool_error(&self, source: Error) -> RunError {
         RunError::Pool {
             pool: self.pool.clone(),
-            source,
+            source: Box::new(source),
         }
-    }
-}
-
-/// The result of an item that did not run: its gates are listed, without an attempt.
-fn not_run(plan: &Plan, item: &Item, status: ItemStatus) -> ItemResult {
-    let gate_status = if status == ItemStatus::Cancelled {
-        GateStatus::Cancelled
-    } else {
-        GateStatus::Skipped
-    };
-    let problem = || {
-        Some(GateProblem {
-            code: GateProblemCode::ItemNotRun,
-            message: "the item did not run".to_owned(),
-        })
-    };
-    ItemResult {
-        name: item.name.clone(),
-        branch: item.branch.clone(),
-        commit: None,
-        status,
-        blocked_by: Vec::new(),
-        problem: None,
-        gates: item
-            .gates
-            .iter()
-            .map(|gate| gate::without_run(plan, gate, gate_status, problem()))
-            .collect(),
-        slot: None,
-        warm: None,
-        duration_ms: 0,
     }
 }
