@@ -87,8 +87,10 @@ impl Listener {
 
     /// Tells the listener. Its panic ends here: the work it watches is none of its business.
     pub(crate) fn tell(&self, event: Event<'_>) {
-        if let Some(listener) = &self.0 {
-            let _ = catch_unwind(AssertUnwindSafe(|| listener(&event)));
+        let Some(listener) = &self.0 else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener(&event))) {
+            // Dropping the payload could run the listener's code once more, and panic once more.
+            std::mem::forget(payload);
         }
     }
 }

@@ -124,8 +124,7 @@ pub struct SlotUse {
 impl Report {
     /// The report of a run, with its merges if there were any.
     ///
-    /// `gates` and `merges` belong to `plan`; results of items that the plan does not have are left out of nothing, results
-    /// that are missing are missing.
+    /// `gates` and `merges` are results of `plan`: the order and the target come from the plan, all else from the results.
     pub fn new(plan: &Plan, gates: &GateRun, merges: Option<&MergeRun>) -> Self {
         let by_name: HashMap<&str, &MergeResult> = merges
             .iter()

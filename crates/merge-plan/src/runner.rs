@@ -143,7 +143,7 @@ impl Runner {
     /// Runs every gate of `plan`.
     ///
     /// Every branch is resolved to a commit first, so that a push in the middle changes nothing. An item begins when all its
-    /// dependencies have passed. It leases one working copy at its commit, runs its gates there one after another, all of
+    /// dependencies have passed. If it has gates, it leases one working copy at its commit, runs them there one after another, all of
     /// them even after a failure, and gives the working copy back before its dependents begin.
     ///
     /// # Errors
@@ -194,11 +194,9 @@ impl Runner {
             } else if stopped.load(Ordering::Relaxed) {
                 item::not_run(plan, item, ItemStatus::Skipped)
             } else {
-                let lease = || match &commits[node.index] {
-                    Ok(commit) => self.lease(item, commit, &cancel),
-                    Err(problem) => Err(problem.clone()),
-                };
-                item::run(&setting, node.index, lease)
+                item::run(&setting, node.index, &commits[node.index], |commit| {
+                    self.lease(item, commit, &cancel)
+                })
             };
             if result.status == ItemStatus::Fail && self.stop_on_failure {
                 // Only a hint to begin nothing new: no data hangs on it.

@@ -97,6 +97,7 @@ impl<'a> Copy<'a> {
             "-c",
             "core.commentChar=;",
             "merge",
+            "--strategy=ort",
             "--no-ff",
             "--no-edit",
             "--no-verify",

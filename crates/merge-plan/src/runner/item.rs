@@ -12,22 +12,30 @@ use crate::outcome::{
 use crate::plan::{Item, Plan};
 use crate::verdict;
 
-/// Runs the gates of `setting.plan.items[index]` in the working copy that `lease` gets.
+/// Runs the gates of `setting.plan.items[index]` at `commit` in the working copy that `lease` gets for it.
+///
+/// Without gates there is nothing to do in a working copy, so none is leased; an unknown branch fails its item all the same.
 pub(super) fn run(
     setting: &Setting<'_>,
     index: usize,
-    lease: impl FnOnce() -> Result<Lease, ItemProblem>,
+    commit: &Result<String, ItemProblem>,
+    lease: impl FnOnce(&str) -> Result<Lease, ItemProblem>,
 ) -> ItemResult {
     let start = Instant::now();
     let item = &setting.plan.items[index];
-    let mut result = match lease() {
-        Ok(lease) => in_working_copy(setting, index, lease),
-        Err(_) if setting.cancel.is_cancelled() => {
-            not_run(setting.plan, item, ItemStatus::Cancelled)
-        }
-        Err(problem) => ItemResult {
-            problem: Some(problem),
-            ..not_run(setting.plan, item, ItemStatus::Fail)
+    let failed = |problem| ItemResult {
+        problem: Some(problem),
+        ..not_run(setting.plan, item, ItemStatus::Fail)
+    };
+    let mut result = match commit {
+        Err(problem) => failed(problem.clone()),
+        Ok(_) if item.gates.is_empty() => not_run(setting.plan, item, ItemStatus::Pass),
+        Ok(commit) => match lease(commit) {
+            Ok(lease) => in_working_copy(setting, index, lease),
+            Err(_) if setting.cancel.is_cancelled() => {
+                not_run(setting.plan, item, ItemStatus::Cancelled)
+            }
+            Err(problem) => failed(problem),
         },
     };
     result.duration_ms = millis(start.elapsed());
