@@ -24,18 +24,19 @@ impl Identity {
     }
 }
 
-/// The user's identity: git's own variables first, then its configuration. Both halves, or the fixed one.
+/// The user's identity: git's own variables first, then its configuration.
 pub(super) fn of_user() -> Identity {
-    let half = |variable: &str, key: &str| {
-        env::var(variable)
-            .ok()
-            .or_else(|| configured(key))
-            .filter(|value| !value.trim().is_empty())
-    };
-    match (
+    let half = |variable: &str, key: &str| env::var(variable).ok().or_else(|| configured(key));
+    choose(
         half("GIT_COMMITTER_NAME", "user.name"),
         half("GIT_COMMITTER_EMAIL", "user.email"),
-    ) {
+    )
+}
+
+/// Both halves, or the fixed identity: half of somebody's is nobody's.
+fn choose(name: Option<String>, email: Option<String>) -> Identity {
+    let usable = |half: Option<String>| half.filter(|value| !value.trim().is_empty());
+    match (usable(name), usable(email)) {
         (Some(name), Some(email)) => Identity { name, email },
         _ => Identity {
             name: "brolly".to_owned(),
@@ -54,4 +55,28 @@ fn configured(key: &str) -> Option<String> {
         .ok()
         .filter(|outcome| outcome.exit.is_success())?;
     Some(outcome.stdout.text().trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    #[test]
+    fn the_users_identity_is_taken_whole_or_not_at_all() {
+        let chosen = |name: Option<&str>, email: Option<&str>| {
+            let identity = choose(name.map(str::to_owned), email.map(str::to_owned));
+            (identity.name, identity.email)
+        };
+        let fixed = ("brolly".to_owned(), "brolly@localhost".to_owned());
+        let ann = ("Ann".to_owned(), "ann@example.com".to_owned());
+        assert_eq!(chosen(Some("Ann"), Some("ann@example.com")), ann);
+        for (name, email) in [
+            (None, None),
+            (Some("Ann"), None),
+            (None, Some("a@b")),
+            (Some(" "), Some("a@b")),
+        ] {
+            assert_eq!(chosen(name, email), fixed);
+        }
+    }
 }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use brolly_merge_plan::{Exit, GateProblemCode, GateStatus, ItemStatus, Plan, ProblemCode};
+use brolly_merge_plan::{
+    Exit, GateProblemCode, GateStatus, ItemStatus, MergeStatus, Merger, Plan, ProblemCode,
+};
 use serde_json::json;
 
-use crate::support::{Fixture, all_released, eventually, gate_of, item_of, plan, runner};
+use crate::support::{Fixture, POOL, all_released, eventually, gate_of, item_of, plan, runner};
 
 #[test]
 fn a_dependent_begins_only_after_its_dependency_has_ended() {
@@ -180,4 +182,43 @@ fn a_gate_for_another_runtime_fails_and_never_runs_on_the_host() {
     }
     assert!(!mark.exists());
     assert_eq!(item_of(&run, "a").status, ItemStatus::Fail);
+}
+
+#[test]
+fn merges_of_one_level_neither_race_nor_leave_a_merge_behind() {
+    let fixture = Fixture::new();
+    let names: Vec<String> = (0..8).map(|n| format!("b{n}")).collect();
+    for name in &names {
+        // Every second branch changes the file that all of these share, so every second merge after the first conflicts.
+        let file = if name.as_bytes()[1] % 2 == 0 {
+            "base.txt"
+        } else {
+            name
+        };
+        fixture.branch(name, &[(file, name)]);
+    }
+    let pools = fixture.pool(4);
+    let items: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+    let plan = plan(json!(items), json!({"maxWorkers": 4}));
+    let gates = runner(&pools).run_gates(&plan).expect("the run works");
+    let run = Merger::new(&pools, POOL)
+        .run(&plan, &gates)
+        .expect("the merges work");
+    let statuses: Vec<MergeStatus> = run.items.iter().map(|item| item.status).collect();
+    use MergeStatus::{Conflict, Merged};
+    assert_eq!(
+        statuses,
+        [
+            Merged, Merged, Conflict, Merged, Conflict, Merged, Conflict, Merged
+        ]
+    );
+    let status = pools.status(POOL).expect("the pool's status").summary;
+    assert_eq!((status.leased, status.error), (0, 0));
+}
+
+#[test]
+fn the_policy_refuses_unknown_keys_like_everything_else() {
+    let text = r#"{"schemaVersion": "1.0.0", "policy": {"maxWorker": 2}}"#;
+    let errors = Plan::from_json(text).expect_err("an unknown key");
+    assert_eq!(errors.problems()[0].path, "$.policy.maxWorker");
 }

@@ -9,9 +9,12 @@ use brolly_merge_plan::{
     Cancel, Cause, Event, Exit, GateProblemCode, GateStatus, ItemProblemCode, ItemStatus, RunError,
     Runner,
 };
+use brolly_repo_pool::Request;
 use serde_json::json;
 
-use crate::support::{Fixture, all_released, eventually, gate_of, item, item_of, plan, runner};
+use crate::support::{
+    Fixture, POOL, all_released, checked, eventually, gate_of, item_of, plan, runner,
+};
 
 #[test]
 fn a_gate_runs_in_a_working_copy_of_its_branch() {
@@ -166,13 +169,7 @@ fn attempts_end_at_their_limit() {
     let fixture = Fixture::new();
     let pools = fixture.pool(1);
     let plan = plan(
-        json!([item("a", &[], "false")])
-            .as_array_mut()
-            .map(|items| {
-                items[0]["branch"] = json!("main");
-                json!(items)
-            })
-            .expect("an array"),
+        json!([checked("a", &[], "false")]),
         json!({"retries": {"check": {"maxAttempts": 3}}}),
     );
     let run = runner(&pools).run_gates(&plan).expect("the run works");
@@ -396,21 +393,7 @@ fn events_tell_the_story_of_each_item_in_order() {
     let fixture = Fixture::new();
     let pools = fixture.pool(2);
     let plan = plan(
-        json!([item("a", &[], "true"), item("b", &["a"], "true")])
-            .as_array()
-            .map(|items| {
-                json!(
-                    items
-                        .iter()
-                        .cloned()
-                        .map(|mut item| {
-                            item["branch"] = json!("main");
-                            item
-                        })
-                        .collect::<Vec<_>>()
-                )
-            })
-            .expect("an array"),
+        json!([checked("a", &[], "true"), checked("b", &["a"], "true")]),
         json!({"maxWorkers": 2}),
     );
     let story: Arc<Mutex<HashMap<String, Vec<String>>>> = Arc::default();
@@ -494,4 +477,62 @@ fn an_empty_plan_passes() {
         .run_gates(&plan(json!([]), json!({})))
         .expect("the run works");
     assert!(run.is_pass() && run.items.is_empty());
+}
+
+#[test]
+fn an_item_that_gets_no_working_copy_in_time_fails_for_that_reason() {
+    let fixture = Fixture::new();
+    let pools = fixture.pool(1);
+    let held = pools.allocate(&Request::new(POOL)).expect("the only slot");
+    let plan = plan(
+        json!([{"name": "a", "branch": "main", "gates": [{"name": "g", "run": "true"}]}]),
+        json!({}),
+    );
+    let run = runner(&pools)
+        .lease_wait(Duration::from_millis(50))
+        .run_gates(&plan)
+        .expect("the run works");
+    let problem = item_of(&run, "a").problem.as_ref().expect("a reason");
+    assert_eq!(problem.code, ItemProblemCode::NoWorkingCopy);
+    assert_eq!(gate_of(&run, "a", "g").status, GateStatus::Skipped);
+    held.release().expect("the slot is given back");
+}
+
+#[test]
+fn cancelling_ends_the_wait_for_a_working_copy() {
+    let fixture = Fixture::new();
+    let pools = fixture.pool(1);
+    let held = pools.allocate(&Request::new(POOL)).expect("the only slot");
+    let plan = plan(
+        json!([{"name": "a", "branch": "main", "gates": [{"name": "g", "run": "true"}]}]),
+        json!({}),
+    );
+    let cancel = Cancel::new().expect("a pipe");
+    let run = std::thread::scope(|scope| {
+        let run = scope.spawn(|| runner(&pools).cancel(&cancel).run_gates(&plan));
+        cancel.cancel();
+        run.join().expect("no panic").expect("the run works")
+    });
+    assert_eq!(item_of(&run, "a").status, ItemStatus::Cancelled);
+    held.release().expect("the slot is given back");
+}
+
+#[test]
+fn cancelling_ends_the_pause_between_two_attempts() {
+    let fixture = Fixture::new();
+    let pools = fixture.pool(1);
+    let cancel = Cancel::new().expect("a pipe");
+    let plan = plan(
+        json!([{"name": "a", "branch": "main", "gates": [{"name": "g", "run": "false"}]}]),
+        json!({"retries": {"g": {"maxAttempts": 2, "backoffSeconds": 3600}}}),
+    );
+    let run = std::thread::scope(|scope| {
+        let run = scope.spawn(|| runner(&pools).cancel(&cancel).run_gates(&plan));
+        // The slot is leased while the gate runs and while it pauses; either way the cancellation must end it.
+        eventually("the item has begun", || !all_released(&pools));
+        cancel.cancel();
+        run.join().expect("no panic").expect("the run works")
+    });
+    assert_eq!(gate_of(&run, "a", "g").status, GateStatus::Cancelled);
+    assert!(all_released(&pools));
 }

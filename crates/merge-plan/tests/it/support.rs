@@ -110,9 +110,10 @@ pub(crate) fn plan(items: Value, policy: Value) -> Plan {
         .plan
 }
 
-/// An item with one gate called `check`.
-pub(crate) fn item(name: &str, deps: &[&str], run: &str) -> Value {
-    json!({"name": name, "deps": deps, "gates": [{"name": "check", "run": run}]})
+/// An item on `main` with one gate called `check`.
+pub(crate) fn checked(name: &str, deps: &[&str], run: &str) -> Value {
+    let gates = json!([{"name": "check", "run": run}]);
+    json!({"name": name, "branch": "main", "deps": deps, "gates": gates})
 }
 
 /// The runner of every test: patient enough for a loaded machine.
