@@ -102,7 +102,7 @@ where
                 let slot = &mut slots[index];
                 slot.clear();
                 free.push(index);
-                let panic = Panic::new(slot.tag, payload);
+                let panic = Panic::new(work.index(slot.tag), payload);
                 work.finish(slot.tag, Err(ItemError::Panicked(panic)));
             }
         }
@@ -155,7 +155,7 @@ where
                 (Err(payload), Some(tag)) => {
                     let index = *self.free.last().expect("the slot that was in use");
                     self.slots[index].clear();
-                    let panic = Panic::new(tag, payload);
+                    let panic = Panic::new(work.index(tag), payload);
                     work.finish(tag, Err(ItemError::Panicked(panic)));
                 }
                 (Err(payload), None) => resume_unwind(payload), // the work's own

@@ -80,9 +80,11 @@ where
                         lock(&self.state).threads -= 1;
                     }
                     let result = match catch_unwind(AssertUnwindSafe(|| (self.call)(item))) {
-                        Ok(Ok(value)) => Ok(value),
-                        Ok(Err(error)) => Err(ItemError::Failed(error)),
-                        Err(payload) => Err(ItemError::Panicked(Panic::new(tag, payload))),
+                        Ok(result) => result.map_err(ItemError::Failed),
+                        Err(payload) => {
+                            let index = lock(&self.state).work.index(tag);
+                            Err(ItemError::Panicked(Panic::new(index, payload)))
+                        }
                     };
                     state = lock(&self.state);
                     state.work.finish(tag, result);

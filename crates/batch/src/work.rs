@@ -22,6 +22,11 @@ pub(crate) trait Work {
     /// Files the result of an item.
     fn finish(&mut self, tag: usize, result: Result<Self::Output, ItemError<Self::Error>>);
 
+    /// The position by which the caller knows an item.
+    fn index(&self, tag: usize) -> usize {
+        tag
+    }
+
     /// Whether [`next`](Self::next) might return an item right now. May say yes in error.
     fn may_have_next(&self) -> bool;
 

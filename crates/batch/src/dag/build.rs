@@ -30,26 +30,34 @@ pub(crate) struct Rows {
 impl Rows {
     /// Row `from` lists all `to` of its edges, in the order of the edges.
     pub(crate) fn new(nodes: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
-        // Counts land two places ahead; summing makes offset `i + 1` the start of row `i`, and
-        // filling the rows moves it to the row's end, where it belongs.
-        let mut offsets = vec![0_u32; nodes + 2];
-        for (from, _) in edges.clone() {
-            offsets[from as usize + 2] += 1;
-        }
+        let mut counts = vec![0_u32; nodes + 2];
+        edges
+            .clone()
+            .for_each(|(from, _)| counts[from as usize + 2] += 1);
+        Self::with_counts(counts, edges)
+    }
+
+    /// The same, when the length of row `i` has already been counted into `counts[i + 2]`. Summing
+    /// them up makes entry `i + 1` the start of row `i`; filling the rows moves it on to the row's
+    /// end, where it belongs.
+    pub(crate) fn with_counts(
+        mut counts: Vec<u32>,
+        edges: impl Iterator<Item = (u32, u32)>,
+    ) -> Self {
         let mut total = 0;
-        for offset in &mut offsets {
-            total += *offset;
-            *offset = total;
+        for count in &mut counts {
+            total += *count;
+            *count = total;
         }
         let mut entries = vec![0_u32; total as usize];
-        for (from, to) in edges {
-            let next = &mut offsets[from as usize + 1];
+        edges.for_each(|(from, to)| {
+            let next = &mut counts[from as usize + 1];
             entries[*next as usize] = to;
             *next += 1;
-        }
-        offsets.pop();
+        });
+        counts.pop();
         Self {
-            offsets: offsets.into(),
+            offsets: counts.into(),
             entries: entries.into(),
         }
     }
@@ -59,45 +67,65 @@ impl Rows {
     }
 }
 
-/// A topological order of all nodes that are not on or behind a cycle, and the number of each
-/// node's dependencies that the order left open.
-pub(crate) fn order(dependents: &Rows, dependency_counts: &[u32]) -> (Vec<u32>, Vec<u32>) {
-    let mut open = dependency_counts.to_vec();
-    let mut order = Vec::with_capacity(open.len());
-    order.extend(
-        (0..)
-            .zip(&open)
-            .filter(|&(_, &count)| count == 0)
-            .map(|(node, _)| node),
-    );
-    let mut next = 0;
-    while let Some(&node) = order.get(next) {
-        next += 1;
-        for &dependent in dependents.row(node as usize) {
-            let count = &mut open[dependent as usize];
+/// The nodes in topological order, and the weight of the heaviest path from each, when all weigh 1.
+pub(crate) struct Order {
+    pub(crate) nodes: Box<[u32]>,
+    pub(crate) remaining: Box<[u64]>,
+}
+
+/// Kahn's algorithm from the far end: a node is placed, last places first, once all its dependents
+/// are. Walking in that direction yields the longest paths in the same pass.
+///
+/// If there are cycles, returns for each node how many of its dependents could not be placed.
+pub(crate) fn order(dependencies: &Rows, dependent_counts: Vec<u32>) -> Result<Order, Vec<u32>> {
+    let count = dependent_counts.len();
+    let mut open = dependent_counts;
+    let mut nodes = vec![0_u32; count].into_boxed_slice();
+    let mut remaining = vec![1_u64; count].into_boxed_slice();
+    let mut placed = count;
+    for (node, _) in (0..).zip(&open).filter(|&(_, &open)| open == 0) {
+        placed -= 1;
+        nodes[placed] = node;
+    }
+    let mut next = count;
+    while next > placed {
+        next -= 1;
+        let node = nodes[next] as usize;
+        let through = remaining[node] + 1;
+        for &dependency in dependencies.row(node) {
+            let dependency = dependency as usize;
+            let longest = &mut remaining[dependency];
+            *longest = (*longest).max(through);
+            let count = &mut open[dependency];
             *count -= 1;
             if *count == 0 {
-                order.push(dependent);
+                placed -= 1;
+                nodes[placed] = dependency as u32;
             }
         }
     }
-    (order, open)
+    match placed {
+        0 => Ok(Order { nodes, remaining }),
+        _ => Err(open),
+    }
 }
 
 /// Finds cycles that share no node and without which the graph would have none: every cycle of
 /// the graph shares a node with one of these.
 ///
-/// It walks from a node that is stuck to one of its stuck dependencies, and on, until the walk
-/// meets itself. That cycle is reported and taken out, with everything that is no longer stuck
-/// without it; the walk then goes on from where it entered the cycle.
+/// It walks from a node that is stuck to one of its stuck dependents, and on, until the walk meets
+/// itself. That cycle is reported and taken out, with everything that is no longer stuck without
+/// it; the walk then goes on from where it entered the cycle.
+///
+/// `open` tells for each node how many of its dependents are stuck, as [`order`] left it.
 pub(crate) fn cycles(
     edges: &[(u32, u32)],
-    dependents: &Rows,
+    dependencies: &Rows,
     mut open: Vec<u32>,
 ) -> Vec<DagError<usize>> {
     let nodes = open.len();
-    let dependencies = Rows::new(nodes, edges.iter().map(|&(from, to)| (to, from)));
-    // Per node, how many of its dependencies were found to be no longer stuck.
+    let dependents = Rows::new(nodes, edges.iter().copied());
+    // Per node, how many of its dependents were found to be no longer stuck.
     let mut passed = vec![0_usize; nodes];
     let mut stuck: Vec<bool> = open.iter().map(|&count| count > 0).collect();
     let mut on_walk = vec![false; nodes];
@@ -118,22 +146,23 @@ pub(crate) fn cycles(
                 }
                 None => break,
             };
-            let row = dependencies.row(here);
+            let row = dependents.row(here);
             while !stuck[row[passed[here]] as usize] {
                 passed[here] += 1;
             }
-            let dependency = row[passed[here]] as usize;
-            if !on_walk[dependency] {
-                walk.push(dependency);
-                on_walk[dependency] = true;
+            let dependent = row[passed[here]] as usize;
+            if !on_walk[dependent] {
+                walk.push(dependent);
+                on_walk[dependent] = true;
                 continue;
             }
             let entry = walk
                 .iter()
-                .rposition(|&node| node == dependency)
+                .rposition(|&node| node == dependent)
                 .expect("the walk has met this node");
             let mut path = walk.split_off(entry);
-            release(&path, dependents, &mut open, &mut stuck);
+            release(&path, dependencies, &mut open, &mut stuck);
+            path.reverse(); // from dependent to dependency
             let least = (0..path.len()).min_by_key(|&at| path[at]).unwrap_or(0);
             path.rotate_left(least);
             errors.push(DagError::Cycle { path });
@@ -143,18 +172,18 @@ pub(crate) fn cycles(
 }
 
 /// Takes nodes out of the stuck ones, and all that were stuck only because of them.
-fn release(cycle: &[usize], dependents: &Rows, open: &mut [u32], stuck: &mut [bool]) {
+fn release(cycle: &[usize], dependencies: &Rows, open: &mut [u32], stuck: &mut [bool]) {
     let mut free = cycle.to_vec();
     for &node in cycle {
         stuck[node] = false;
     }
     while let Some(node) = free.pop() {
-        for &dependent in dependents.row(node) {
-            let dependent = dependent as usize;
-            open[dependent] -= 1;
-            if open[dependent] == 0 && stuck[dependent] {
-                stuck[dependent] = false;
-                free.push(dependent);
+        for &dependency in dependencies.row(node) {
+            let dependency = dependency as usize;
+            open[dependency] -= 1;
+            if open[dependency] == 0 && stuck[dependency] {
+                stuck[dependency] = false;
+                free.push(dependency);
             }
         }
     }

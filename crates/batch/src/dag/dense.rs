@@ -8,6 +8,7 @@ use crate::config::checked_concurrency;
 use crate::dag::build::{self, Rows};
 use crate::dag::error::{DagError, DagErrors};
 use crate::dag::levels::Levels;
+use crate::dag::program::Program;
 use crate::dag::run::{DagWork, Outcome};
 use crate::drive::Drive;
 use crate::error::ConfigError;
@@ -32,13 +33,12 @@ use crate::threads;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct DenseDag {
-    dependents: Rows,
-    dependency_counts: Box<[u32]>,
+    dependencies: Rows,
     order: Box<[u32]>,
     /// Per node, the weight of the heaviest path that starts with it.
     remaining: Box<[u64]>,
     /// Made by the first run.
-    ranking: OnceLock<Ranking>,
+    program: OnceLock<Program>,
 }
 
 impl DenseDag {
@@ -65,63 +65,65 @@ impl DenseDag {
         for (what, count) in [("nodes", nodes), ("edges", edges.len())] {
             build::checked_count(what, count).map_err(|error| vec![error])?;
         }
-        let outside = |&&(from, to): &&(u32, u32)| from.max(to) as usize >= nodes;
-        if edges.iter().any(|edge| outside(&edge)) {
-            return Err(edges
-                .iter()
-                .filter(outside)
-                .map(|&edge| DagError::OutOfRange { edge, nodes })
-                .collect());
+        let mut dependency_counts = vec![0_u32; nodes + 2]; // as `Rows::with_counts` wants them
+        let mut dependent_counts = vec![0_u32; nodes];
+        for &(from, to) in edges {
+            if from.max(to) as usize >= nodes {
+                return Err(out_of_range(nodes, edges));
+            }
+            dependency_counts[to as usize + 2] += 1;
+            dependent_counts[from as usize] += 1;
         }
-
-        let dependents = Rows::new(nodes, edges.iter().copied());
-        let mut dependency_counts = vec![0_u32; nodes].into_boxed_slice();
-        for &(_, to) in edges {
-            dependency_counts[to as usize] += 1;
+        let backwards = edges.iter().map(|&(from, to)| (to, from));
+        let dependencies = Rows::with_counts(dependency_counts, backwards);
+        match build::order(&dependencies, dependent_counts) {
+            Ok(order) => Ok(Self {
+                dependencies,
+                order: order.nodes,
+                remaining: order.remaining,
+                program: OnceLock::new(),
+            }),
+            Err(open) => Err(build::cycles(edges, &dependencies, open)),
         }
-        let (order, open) = build::order(&dependents, &dependency_counts);
-        if order.len() < nodes {
-            return Err(build::cycles(edges, &dependents, open));
-        }
-        let mut dag = Self {
-            dependents,
-            dependency_counts,
-            order: order.into(),
-            remaining: Box::default(),
-            ranking: OnceLock::new(),
-        };
-        dag.remaining = dag.longest_paths(|_| 1);
-        Ok(dag)
     }
 
     /// Gives each node the weight that `weight` returns for it, for example its expected duration
     /// in any unit. When several nodes are ready, the one with the heaviest path still ahead of it
     /// starts first. Sums stop at `u64::MAX`.
     #[must_use]
-    pub fn with_weights(mut self, weight: impl FnMut(usize) -> u64) -> Self {
-        self.remaining = self.longest_paths(weight);
-        self.ranking = OnceLock::new();
+    pub fn with_weights(mut self, mut weight: impl FnMut(usize) -> u64) -> Self {
+        self.remaining.fill(0);
+        for &node in self.order.iter().rev() {
+            let node = node as usize;
+            let through = self.remaining[node].saturating_add(weight(node));
+            self.remaining[node] = through;
+            for &dependency in self.dependencies.row(node) {
+                let longest = &mut self.remaining[dependency as usize];
+                *longest = (*longest).max(through);
+            }
+        }
+        self.program = OnceLock::new();
         self
     }
 
     /// How many nodes there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.dependency_counts.len()
+        self.order.len()
     }
 
     /// Whether there is no node.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.dependency_counts.is_empty()
+        self.order.is_empty()
     }
 
-    /// The nodes that depend on this one, in the order of the edges, repetitions included; empty
-    /// if `node` is not a node.
+    /// The nodes this one depends on, in the order of the edges, repetitions included; empty if
+    /// `node` is not a node.
     #[must_use]
-    pub fn dependents(&self, node: usize) -> &[u32] {
+    pub fn dependencies(&self, node: usize) -> &[u32] {
         match node < self.len() {
-            true => self.dependents.row(node),
+            true => self.dependencies.row(node),
             false => &[],
         }
     }
@@ -204,23 +206,9 @@ impl DenseDag {
         Ok(threads::run(DagWork::new(self), limit, f).into_outcomes())
     }
 
-    pub(crate) fn dependency_counts(&self) -> &[u32] {
-        &self.dependency_counts
-    }
-
-    pub(crate) fn ranking(&self) -> &Ranking {
-        self.ranking.get_or_init(|| Ranking::new(&self.remaining))
-    }
-
-    fn longest_paths(&self, mut weight: impl FnMut(usize) -> u64) -> Box<[u64]> {
-        let mut remaining = vec![0_u64; self.len()];
-        for &node in self.order.iter().rev() {
-            let node = node as usize;
-            let ahead = self.dependents.row(node).iter();
-            let longest = ahead.map(|&next| remaining[next as usize]).max();
-            remaining[node] = weight(node).saturating_add(longest.unwrap_or(0));
-        }
-        remaining.into()
+    pub(crate) fn program(&self) -> &Program {
+        self.program
+            .get_or_init(|| Program::new(&self.dependencies, &self.remaining))
     }
 }
 
@@ -233,33 +221,12 @@ impl fmt::Debug for DenseDag {
     }
 }
 
-/// The order in which ready nodes are preferred.
-pub(crate) struct Ranking {
-    rank_of: Box<[u32]>,
-    node_at: Box<[u32]>,
-}
-
-impl Ranking {
-    fn new(remaining: &[u64]) -> Self {
-        let count = u32::try_from(remaining.len()).expect("the build has checked the count");
-        let mut node_at: Vec<u32> = (0..count).collect();
-        // Stable, so that equals stay in the order of their index.
-        node_at.sort_by_key(|&node| std::cmp::Reverse(remaining[node as usize]));
-        let mut rank_of = vec![0; remaining.len()];
-        for (rank, &node) in (0..).zip(&node_at) {
-            rank_of[node as usize] = rank;
-        }
-        Self {
-            rank_of: rank_of.into(),
-            node_at: node_at.into(),
-        }
-    }
-
-    pub(crate) fn rank_of(&self, node: usize) -> usize {
-        self.rank_of[node] as usize
-    }
-
-    pub(crate) fn node_at(&self, rank: usize) -> usize {
-        self.node_at[rank] as usize
-    }
+#[cold]
+fn out_of_range(nodes: usize, edges: &[(u32, u32)]) -> Vec<DagError<usize>> {
+    let outside = edges
+        .iter()
+        .filter(|(from, to)| *from.max(to) as usize >= nodes);
+    outside
+        .map(|&edge| DagError::OutOfRange { edge, nodes })
+        .collect()
 }

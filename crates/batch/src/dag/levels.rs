@@ -16,15 +16,14 @@ impl Levels {
         let mut level_of = vec![0_u32; dag.len()];
         let mut sizes: Vec<u32> = Vec::new();
         for &node in dag.topological_order() {
-            let level = level_of[node as usize];
+            let below = dag.dependencies(node as usize).iter();
+            let level = below.map(|&on| level_of[on as usize] + 1).max();
+            let level = level.unwrap_or(0);
+            level_of[node as usize] = level;
             if level as usize == sizes.len() {
-                sizes.push(0);
+                sizes.push(0); // a level's first node comes after one of the level below
             }
             sizes[level as usize] += 1;
-            for &dependent in dag.dependents(node as usize) {
-                let above = &mut level_of[dependent as usize];
-                *above = (*above).max(level + 1);
-            }
         }
         // A counting sort by level keeps the indexes within a level ascending.
         let mut next = Vec::with_capacity(sizes.len());

@@ -5,6 +5,7 @@ mod dense;
 mod error;
 mod keyed;
 mod levels;
+mod program;
 mod rank_set;
 mod run;
 mod schedule;

@@ -1,6 +1,9 @@
 //! A graph as [`Work`], and what comes of it.
 
+use std::mem;
+
 use crate::dag::dense::DenseDag;
+use crate::dag::program::Program;
 use crate::dag::schedule::Schedule;
 use crate::error::ItemError;
 use crate::work::Work;
@@ -59,26 +62,34 @@ impl<'a, K> Node<'a, K> {
     }
 }
 
+/// A run of a graph. Tags are ranks of its program.
 pub(crate) struct DagWork<'a, T, E> {
+    dag: &'a DenseDag,
+    program: &'a Program,
     schedule: Schedule<'a>,
-    /// A node counts as blocked until it ends.
+    /// Per node; it counts as blocked until it ends.
     outcomes: Vec<Outcome<T, E>>,
 }
 
 impl<'a, T, E> DagWork<'a, T, E> {
     pub(crate) fn new(dag: &'a DenseDag) -> Self {
+        let program = dag.program();
         let mut outcomes = Vec::new();
         outcomes.resize_with(dag.len(), || Outcome::Blocked { by: Box::default() });
         Self {
-            schedule: Schedule::new(dag),
+            dag,
+            program,
+            schedule: Schedule::new(program),
             outcomes,
         }
     }
 
     pub(crate) fn into_outcomes(mut self) -> Vec<Outcome<T, E>> {
-        for (outcome, causes) in self.outcomes.iter_mut().zip(self.schedule.causes()) {
-            if let Outcome::Blocked { by } = outcome {
-                *by = causes.into();
+        if self.schedule.has_losses() {
+            for (node, outcome) in self.outcomes.iter_mut().enumerate() {
+                if let Outcome::Blocked { by } = outcome {
+                    *by = causes(self.dag, self.program, &self.schedule, node);
+                }
             }
         }
         self.outcomes
@@ -90,16 +101,26 @@ impl<T, E> Work for DagWork<'_, T, E> {
     type Output = T;
     type Error = E;
 
+    #[inline]
     fn next(&mut self) -> Option<(usize, usize)> {
-        self.schedule.next().map(|node| (node, node))
+        let rank = self.schedule.next()?;
+        Some((rank, self.program.node_at(rank)))
     }
 
-    fn finish(&mut self, node: usize, result: Result<T, ItemError<E>>) {
-        self.schedule.complete(node, result.is_ok());
-        self.outcomes[node] = match result {
+    #[inline]
+    fn finish(&mut self, rank: usize, result: Result<T, ItemError<E>>) {
+        self.schedule.complete(rank, result.is_ok());
+        let outcome = match result {
             Ok(value) => Outcome::Done(value),
             Err(error) => Outcome::Failed(error),
         };
+        // The placeholder owns nothing; forgetting it saves reading memory that is out of cache.
+        let node = self.program.node_at(rank);
+        mem::forget(mem::replace(&mut self.outcomes[node], outcome));
+    }
+
+    fn index(&self, rank: usize) -> usize {
+        self.program.node_at(rank)
     }
 
     fn may_have_next(&self) -> bool {
@@ -109,4 +130,15 @@ impl<T, E> Work for DagWork<'_, T, E> {
     fn most_in_flight(&self) -> usize {
         self.outcomes.len()
     }
+}
+
+/// The direct dependencies of a node that failed or were blocked, ascending.
+fn causes(dag: &DenseDag, program: &Program, schedule: &Schedule<'_>, node: usize) -> Box<[usize]> {
+    let dependencies = dag.dependencies(node).iter().map(|&on| on as usize);
+    let mut causes: Vec<usize> = dependencies
+        .filter(|&on| schedule.is_lost(program.rank_of(on)))
+        .collect();
+    causes.sort_unstable();
+    causes.dedup();
+    causes.into()
 }

@@ -1,32 +1,30 @@
 //! [`Schedule`]: which node may start next. It knows no clock, no lock and no I/O.
 //!
 //! A node is ready when all its dependencies have succeeded. Of those that are ready, the one with
-//! the longest remaining path comes first, and of equals the one with the lower index. A node is
-//! blocked when all its dependencies have ended and not all of them succeeded.
+//! the longest remaining path comes first, and of equals the one with the lower index: the least
+//! rank of the [`Program`]. A node is lost when it has failed, or when one of its dependencies is.
 
-use crate::dag::dense::DenseDag;
+use crate::dag::program::Program;
 use crate::dag::rank_set::RankSet;
 
 pub(crate) struct Schedule<'a> {
-    dag: &'a DenseDag,
-    /// Per node, how many dependencies have not ended yet.
+    program: &'a Program,
+    /// Per rank, how many dependencies have not ended yet.
     open: Vec<u32>,
     ready: RankSet,
-    /// Nodes that have failed or are blocked; allocated at the first failure.
+    /// Per rank; allocated at the first failure.
     lost: Vec<bool>,
 }
 
 impl<'a> Schedule<'a> {
-    pub(crate) fn new(dag: &'a DenseDag) -> Self {
-        let open = dag.dependency_counts().to_vec();
-        let mut ready = RankSet::new(dag.len());
-        for (node, &count) in open.iter().enumerate() {
-            if count == 0 {
-                ready.insert(dag.ranking().rank_of(node));
-            }
+    pub(crate) fn new(program: &'a Program) -> Self {
+        let open = program.dependency_counts().to_vec();
+        let mut ready = RankSet::new(open.len());
+        for (rank, _) in open.iter().enumerate().filter(|&(_, &count)| count == 0) {
+            ready.insert(rank);
         }
         Self {
-            dag,
+            program,
             open,
             ready,
             lost: Vec::new(),
@@ -39,63 +37,53 @@ impl<'a> Schedule<'a> {
     }
 
     /// Takes the most critical node that is ready.
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<usize> {
-        let rank = self.ready.take_least()?;
-        Some(self.dag.ranking().node_at(rank))
+        self.ready.take_least()
     }
 
     /// Tells that a node has ended.
-    pub(crate) fn complete(&mut self, node: usize, succeeded: bool) {
-        if succeeded && self.lost.is_empty() {
-            for &dependent in self.dag.dependents(node) {
-                let dependent = dependent as usize;
-                self.open[dependent] -= 1;
-                if self.open[dependent] == 0 {
-                    self.ready.insert(self.dag.ranking().rank_of(dependent));
-                }
+    #[inline]
+    pub(crate) fn complete(&mut self, rank: usize, succeeded: bool) {
+        if !succeeded || !self.lost.is_empty() {
+            return self.complete_with_losses(rank, succeeded);
+        }
+        for &dependent in self.program.dependents(rank) {
+            let open = &mut self.open[dependent as usize];
+            *open -= 1;
+            if *open == 0 {
+                self.ready.insert(dependent as usize);
             }
-        } else {
-            self.complete_with_losses(node, succeeded);
         }
     }
 
-    /// The direct dependencies that failed or were blocked, ascending, of every node that was
-    /// blocked by them.
-    pub(crate) fn causes(&self) -> Vec<Vec<usize>> {
-        if self.lost.is_empty() {
-            return Vec::new();
-        }
-        let mut causes = vec![Vec::new(); self.dag.len()];
-        for (node, _) in self.lost.iter().enumerate().filter(|(_, lost)| **lost) {
-            for &dependent in self.dag.dependents(node) {
-                let causes: &mut Vec<usize> = &mut causes[dependent as usize];
-                if causes.last() != Some(&node) {
-                    causes.push(node);
-                }
-            }
-        }
-        causes
+    /// Whether any node is lost.
+    pub(crate) fn has_losses(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// Whether this node failed or was blocked.
+    pub(crate) fn is_lost(&self, rank: usize) -> bool {
+        self.lost.get(rank).is_some_and(|&lost| lost)
     }
 
     #[cold]
-    fn complete_with_losses(&mut self, node: usize, succeeded: bool) {
-        self.lost.resize(self.dag.len(), false);
-        let mut ended = vec![(node, succeeded)];
-        while let Some((node, succeeded)) = ended.pop() {
-            for &dependent in self.dag.dependents(node) {
+    fn complete_with_losses(&mut self, rank: usize, succeeded: bool) {
+        self.lost.resize(self.open.len(), false);
+        self.lost[rank] = !succeeded;
+        let mut ended = vec![rank];
+        while let Some(rank) = ended.pop() {
+            let lost = self.lost[rank];
+            for &dependent in self.program.dependents(rank) {
                 let dependent = dependent as usize;
                 self.open[dependent] -= 1;
-                self.lost[dependent] |= !succeeded;
-                if self.open[dependent] > 0 {
-                    continue;
-                }
-                if self.lost[dependent] {
-                    ended.push((dependent, false));
-                } else {
-                    self.ready.insert(self.dag.ranking().rank_of(dependent));
+                self.lost[dependent] |= lost;
+                match (self.open[dependent], self.lost[dependent]) {
+                    (0, true) => ended.push(dependent),
+                    (0, false) => self.ready.insert(dependent),
+                    _ => {}
                 }
             }
-            self.lost[node] |= !succeeded;
         }
     }
 }

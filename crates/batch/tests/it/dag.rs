@@ -14,7 +14,7 @@ type Input = Vec<(&'static str, Vec<&'static str>)>;
 
 fn errors(nodes: Input) -> Vec<DagError<&'static str>> {
     Dag::from_dependencies(nodes)
-        .unwrap_err()
+        .expect_err("the graph is wrong")
         .into_iter()
         .collect()
 }
@@ -62,7 +62,7 @@ fn levels_leave_the_callers_input_untouched() {
 #[test]
 fn a_dependency_named_twice_counts_once() {
     let dag = Dag::from_dependencies(vec![("a", vec![]), ("b", vec!["a", "a", "a"])]).unwrap();
-    assert_eq!(dag.dense().dependents(0), [1]);
+    assert_eq!(dag.dense().dependencies(1), [0]);
     let outcomes = dag.run_blocking(1, |node| Err::<(), _>(*node.key)).unwrap();
     assert_eq!(outcomes[1], Outcome::Blocked { by: [0].into() });
 }
@@ -74,7 +74,7 @@ fn an_unknown_dependency_is_reported_with_its_node() {
         node: "a",
         dependency: "ghost",
     };
-    assert_eq!(found, [expected.clone()]);
+    assert_eq!(found, std::slice::from_ref(&expected));
     assert_eq!(
         expected.to_string(),
         r#"node "a" depends on "ghost", which is not a node"#
@@ -197,7 +197,7 @@ fn keys_and_indexes_lead_to_each_other() {
     );
     assert_eq!(dag.key(1).unwrap(), "a");
     assert_eq!(dag.key(2), None);
-    assert_eq!(dag.dense().dependents(2), [0_u32; 0]);
+    assert_eq!(dag.dense().dependencies(2), [0_u32; 0]);
 }
 
 #[test]

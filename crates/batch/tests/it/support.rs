@@ -13,7 +13,7 @@ pub(crate) fn processor(max_concurrent: usize) -> BatchProcessor {
     BatchProcessor::builder()
         .max_concurrent(max_concurrent)
         .build()
-        .unwrap()
+        .expect("tests use limits within range")
 }
 
 /// Counts how often it was called.
