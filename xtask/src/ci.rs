@@ -7,9 +7,6 @@ use crate::failure::Failure;
 use crate::process::{as_typed, cargo};
 use crate::workspace::Workspace;
 
-/// Cases for each property test in the long gate.
-const LONG_PROPTEST_CASES: &str = "20000";
-
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let is_long = match args {
         [] => false,
@@ -101,8 +98,9 @@ impl Gate<'_> {
             "benches build",
             &["build", BENCHES, "--release", "--all-targets"],
         );
-        self.with_env(
-            "property tests, many cases",
+        self.check("tests of the benches", &["test", BENCHES]);
+        self.check(
+            "tests, optimised",
             &[
                 "test",
                 "--workspace",
@@ -110,7 +108,6 @@ impl Gate<'_> {
                 "--release",
                 "--tests",
             ],
-            ("PROPTEST_CASES", LONG_PROPTEST_CASES),
         );
         self.check(
             "packages build from what would be published",

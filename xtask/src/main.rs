@@ -51,6 +51,10 @@ fn run(args: &[String]) -> Result<(), Failure> {
             "no command given; `cargo xtask help` lists them",
         ));
     };
+    if rest.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{HELP}");
+        return Ok(());
+    }
     match command.as_str() {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
