@@ -21,10 +21,11 @@ pub(crate) fn plan(text: &str) -> Result<Validated, PlanErrors> {
         checks::check(&draft, &mut findings);
         // A draft without problems is complete.
         if findings.is_clean() {
-            let plan = draft.into_plan();
+            let (warnings, warnings_omitted) = findings.into_warnings();
             return Ok(Validated {
-                plan,
-                warnings: findings.into_warnings(),
+                plan: draft.into_plan(),
+                warnings,
+                warnings_omitted,
             });
         }
     }

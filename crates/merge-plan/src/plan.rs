@@ -46,8 +46,10 @@ pub struct Plan {
 pub struct Validated {
     /// The plan, with every default filled in.
     pub plan: Plan,
-    /// Things that are legal and still worth a look, in the order of the document.
+    /// Things that are legal and still worth a look, up to 1,000: those of single fields first, then those between parts.
     pub warnings: Vec<crate::Warning>,
+    /// How many more there were than are listed.
+    pub warnings_omitted: usize,
 }
 
 impl Plan {

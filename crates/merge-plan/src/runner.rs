@@ -77,7 +77,7 @@ impl Runner {
         }
     }
 
-    /// Items worked on at once, instead of the plan's `maxWorkers`; 0 counts as 1. Never more than the pool has slots.
+    /// Items worked on at once, instead of the plan's `maxWorkers`; 0 counts as 1. Never more than the pool has usable slots.
     #[must_use]
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = Some(workers);
@@ -152,17 +152,14 @@ impl Runner {
     /// a missing branch included, is part of the result.
     pub fn run_gates(&self, plan: &Plan) -> Result<GateRun, RunError> {
         let start = Instant::now();
-        let slots = self
-            .pools
-            .status(&self.pool)
-            .map_err(|source| self.pool_error(source))?
-            .summary
-            .total;
-        let slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        let status = self.pools.status(&self.pool);
+        let slots = status.map_err(|source| self.pool_error(source))?.summary;
+        let usable = slots.total.saturating_sub(slots.error);
+        let usable = usize::try_from(usable).unwrap_or(usize::MAX);
         let workers = self
             .max_workers
             .unwrap_or(plan.policy.max_workers)
-            .min(slots)
+            .min(usable)
             .max(1);
         if let Some(folder) = &self.logs {
             fs::create_dir_all(folder).map_err(|source| RunError::Logs {

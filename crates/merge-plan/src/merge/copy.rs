@@ -37,6 +37,8 @@ pub(super) enum CopyError {
     Git(#[from] GitError),
     #[error("git refused the merge: {stderr}")]
     Refused { stderr: String },
+    #[error("{commit:?} is no commit id")]
+    NoCommit { commit: String },
     #[error("the working copy in slot {slot} could not be put in order after an earlier merge")]
     Broken { slot: u32 },
 }
@@ -76,6 +78,13 @@ impl<'a> Copy<'a> {
         if self.broken {
             return Err(CopyError::Broken {
                 slot: self.lease.slot(),
+            });
+        }
+        // Results may come from a file; nothing of it reaches git's command line but an id.
+        if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
+            return Err(CopyError::NoCommit {
+                commit: commit.to_owned(),
             });
         }
         let merged = self.try_merge(commit, message);

@@ -14,6 +14,7 @@ pub(crate) struct Findings {
     problems: Vec<Problem>,
     problems_omitted: usize,
     warnings: Vec<Warning>,
+    warnings_omitted: usize,
 }
 
 impl Findings {
@@ -49,11 +50,14 @@ impl Findings {
         message: impl Into<String>,
     ) {
         if self.warnings.len() < Self::MAX_WARNINGS {
+            let (path, message) = (path.to_string(), message.into());
             self.warnings.push(Warning {
-                path: path.to_string(),
+                path,
                 code,
-                message: message.into(),
+                message,
             });
+        } else {
+            self.warnings_omitted += 1;
         }
     }
 
@@ -65,8 +69,9 @@ impl Findings {
         PlanErrors::new(self.problems, self.problems_omitted)
     }
 
-    pub(crate) fn into_warnings(self) -> Vec<Warning> {
-        self.warnings
+    /// The warnings, and how many more there were.
+    pub(crate) fn into_warnings(self) -> (Vec<Warning>, usize) {
+        (self.warnings, self.warnings_omitted)
     }
 }
 

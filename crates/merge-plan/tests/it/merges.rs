@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use brolly_merge_plan::{Cancel, Cause, Event, MergeRun, MergeStatus, Merger, Plan, RunError};
+use brolly_merge_plan::{
+    Cancel, Cause, Event, GateRun, MergeRun, MergeStatus, Merger, Plan, RunError,
+};
 use brolly_repo_pool::RepoPool;
 use serde_json::json;
 
@@ -434,4 +436,43 @@ fn events_name_every_item_in_merge_order_and_the_push() {
     ];
     // The mutex is not poisoned: it was unlocked before the panic.
     assert_eq!(*heard.lock().expect("not poisoned"), expected);
+}
+
+#[test]
+fn results_that_were_tampered_with_cannot_add_options_to_git() {
+    let fixture = Fixture::new();
+    fixture.branch("a", &[("a.txt", "a")]);
+    let pools = fixture.pool(1);
+    let plan = plan(json!([{"name": "a"}]), json!({}));
+    let mut gates = runner(&pools).run_gates(&plan).expect("the run works");
+    for commit in [
+        "--abort",
+        "main",
+        "",
+        "--strategy=../../../../../../../../bin/x",
+    ] {
+        gates.items[0].commit = Some(commit.to_owned());
+        let run = Merger::new(&pools, POOL)
+            .run(&plan, &gates)
+            .expect("the merges end");
+        assert_eq!(merge_of(&run, "a").status, MergeStatus::Error, "{commit}");
+        assert_eq!(run.head, run.base);
+    }
+}
+
+#[test]
+fn gate_results_survive_being_stored() {
+    let fixture = Fixture::new();
+    fixture.branch("a", &[("a.txt", "a")]);
+    let pools = fixture.pool(1);
+    let plan = plan(
+        json!([{"name": "a", "gates": [{"name": "g", "run": "kill -9 $$ || true"}]}]),
+        json!({"optionalGates": ["g"]}),
+    );
+    let gates = runner(&pools).run_gates(&plan).expect("the run works");
+    let text = serde_json::to_string(&gates).expect("plain data");
+    assert_eq!(
+        serde_json::from_str::<GateRun>(&text).expect("its own text"),
+        gates
+    );
 }

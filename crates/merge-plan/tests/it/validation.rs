@@ -443,6 +443,16 @@ fn beyond_the_hundredth_problem_they_are_counted() {
 }
 
 #[test]
+fn beyond_the_thousandth_warning_they_are_counted() {
+    let names: Vec<String> = (0..1_500).map(|n| format!("g{n}")).collect();
+    let parsed = parse(&with_policy(json!({"optionalGates": names}))).expect("legal");
+    assert_eq!(
+        (parsed.warnings.len(), parsed.warnings_omitted),
+        (1_000, 500)
+    );
+}
+
+#[test]
 fn errors_serialize_with_path_code_and_message() {
     let errors = parse(&json!({"schemaVersion": "1.0.0", "target": 5})).expect_err("wrong");
     let read: Value = serde_json::from_str(&errors.to_json()).expect("JSON");
