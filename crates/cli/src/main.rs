@@ -1,5 +1,40 @@
-//! The `brolly` command.
+//! The `brolly` command: reads the command line, runs one verb, turns its end into an exit code.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod demo;
+mod failure;
+mod interrupt;
+mod output;
+mod plan;
+mod pool;
+mod progress;
+mod root;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Verb};
+use failure::Failure;
+use output::Output;
+
+/// Exit codes: 0 ok, 1 failed, 2 bad input. `pool exec` passes on its command's code, and uses 125 for a failure of its own.
+fn main() -> ExitCode {
+    // clap itself ends the process with 2 for a command line that it does not understand.
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.json, cli.global.quiet);
+    let done = match &cli.verb {
+        Verb::Plan(verb) => plan::run(verb, &cli.global, &output),
+        Verb::Pool(verb) => pool::run(verb, &cli.global, &output),
+        Verb::Demo(args) => demo::run(args, &output),
+    };
+    match done {
+        Ok(code) => code,
+        Err(failure) => output.failure(&failure),
+    }
+}
+
+/// What a verb comes to: an exit code that the answer already explains, or a failure to be told.
+type Done = Result<ExitCode, Failure>;

@@ -50,6 +50,7 @@ pub struct Command {
     stdin: Vec<u8>,
     timeout: Option<Duration>,
     kill_grace: Duration,
+    inherit_output: bool,
     output_limit: usize,
     logs: Option<(PathBuf, PathBuf)>,
     log_limit: u64,
@@ -67,6 +68,7 @@ impl Command {
             stdin: Vec::new(),
             timeout: None,
             kill_grace: DEFAULT_KILL_GRACE,
+            inherit_output: false,
             output_limit: DEFAULT_OUTPUT_LIMIT,
             logs: None,
             log_limit: DEFAULT_LOG_LIMIT,
@@ -134,6 +136,13 @@ impl Command {
     #[must_use]
     pub fn cancel(mut self, cancel: &Cancel) -> Self {
         self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// Lets the child write to this process's own output streams: nothing is kept and nothing logged.
+    #[must_use]
+    pub fn inherit_output(mut self) -> Self {
+        self.inherit_output = true;
         self
     }
 

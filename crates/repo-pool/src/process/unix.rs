@@ -117,8 +117,9 @@ impl Group {
             streams.outputs[0].writer.take(),
             streams.outputs[1].writer.take(),
         ];
-        builder.stdout(stdout.map_or_else(Stdio::null, Stdio::from));
-        builder.stderr(stderr.map_or_else(Stdio::null, Stdio::from));
+        // Without a pipe the child writes where this process writes.
+        builder.stdout(stdout.map_or_else(Stdio::inherit, Stdio::from));
+        builder.stderr(stderr.map_or_else(Stdio::inherit, Stdio::from));
         builder.stdin(
             streams
                 .child_stdin
@@ -295,6 +296,15 @@ impl Streams {
 
 impl Output {
     fn open(command: &Command, log: Option<&Path>) -> io::Result<Self> {
+        let captured = Captured::new(command.output_limit);
+        if command.inherit_output {
+            return Ok(Self {
+                reader: None,
+                writer: None,
+                captured,
+                log: None,
+            });
+        }
         let (reader, writer) = io::pipe()?;
         set_nonblocking(reader.as_fd())?;
         let log = log
@@ -303,7 +313,7 @@ impl Output {
         Ok(Self {
             reader: Some(reader),
             writer: Some(writer),
-            captured: Captured::new(command.output_limit),
+            captured,
             log,
         })
     }

@@ -1,0 +1,258 @@
+//! The command line, as data.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use brolly_repo_pool::Token;
+use clap::{Args, Parser, Subcommand};
+
+/// Pooled git working copies, and gates and merges of many branches in them.
+#[derive(Debug, Parser)]
+#[command(name = "brolly", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// Folder that holds the pools [default: brolly in the user's data folder]
+    #[arg(long, global = true, env = "BROLLY_ROOT", value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// Answer with one JSON document on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing about progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Validate, order, run and merge plans
+    #[command(subcommand)]
+    Plan(PlanVerb),
+    /// Create pools of git working copies and lease from them
+    #[command(subcommand)]
+    Pool(PoolVerb),
+    /// Show it all on a repository made for the purpose, or on yours
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanVerb {
+    /// List everything that is wrong with a plan
+    Validate(PlanFile),
+    /// Print the merge order, level by level
+    Order(PlanFile),
+    /// Run the gates of every item, each in a leased working copy
+    Run(RunArgs),
+    /// Run the gates, then merge what passed onto an integration branch (a dry run unless told otherwise)
+    Merge(MergeArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PlanFile {
+    /// The plan, a JSON file; "-" reads standard input
+    #[arg(value_name = "PLAN")]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanFile,
+    #[command(flatten)]
+    pub(crate) from: Source,
+    /// Items worked on at once [default: the plan's maxWorkers]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) workers: Option<u32>,
+    /// Time limit of a gate that sets none
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
+    pub(crate) timeout: Duration,
+    /// Begin no further item once one has failed
+    #[arg(long)]
+    pub(crate) stop_on_failure: bool,
+    /// Also write the full output of every gate to files in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) logs: Option<PathBuf>,
+    /// Also write the report to this file: Markdown if it ends with .md, JSON otherwise
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MergeArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Push the integration branch to the repository; no other branch of it changes
+    #[arg(long)]
+    pub(crate) execute: bool,
+    /// Push nothing: the default, spelled out
+    #[arg(long, conflicts_with = "execute")]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Where {
+    /// Use this pool
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Use the pool of this repository, a path or a URL; it is created if need be
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) repo: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Source {
+    #[command(flatten)]
+    pub(crate) place: Where,
+    /// Slots of a pool that has to be created
+    #[arg(long, default_value_t = 4)]
+    pub(crate) slots: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolVerb {
+    /// Make a pool: one mirror of the repository, and slots
+    Create {
+        /// The pool's name: letters, digits, '.', '_' and '-'
+        name: String,
+        /// The repository, a path or a URL
+        #[arg(long, value_name = "PATH|URL", allow_hyphen_values = true)]
+        url: String,
+        /// How many working copies to keep
+        #[arg(long, default_value_t = 4, allow_hyphen_values = true)]
+        slots: i64,
+        /// What slots are prepared at by default [default: the repository's own default]
+        #[arg(long)]
+        branch: Option<String>,
+    },
+    /// List the pools
+    #[command(visible_alias = "ls")]
+    List,
+    /// Lease a slot that outlives this command; prints its path
+    #[command(visible_alias = "acquire")]
+    Allocate {
+        #[command(flatten)]
+        lease: LeaseArgs,
+        /// When the lease ends by itself
+        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2h")]
+        ttl: Duration,
+    },
+    /// Give a leased slot back and clean it
+    Release {
+        /// The lease's token, or the path of its working copy
+        #[arg(value_name = "TOKEN|PATH")]
+        lease: LeaseName,
+    },
+    /// Show slots, who holds them, and what they are at
+    Status {
+        /// One pool [default: all of them]
+        name: Option<String>,
+    },
+    /// Run a command in a leased slot and give the slot back; exits as the command does
+    Exec {
+        #[command(flatten)]
+        lease: LeaseArgs,
+        /// The command and its arguments
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LeaseArgs {
+    /// The pool
+    pub(crate) name: String,
+    /// The branch, tag or commit to be at [default: the pool's branch]
+    #[arg(long = "ref", value_name = "REF")]
+    pub(crate) revision: Option<String>,
+    /// Who you are, for everybody who asks who holds the slot
+    #[arg(long, value_name = "LABEL", default_value = "")]
+    pub(crate) holder: String,
+    /// How long to wait for a slot
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
+    pub(crate) wait: Duration,
+    /// Ask the repository only if the last fetch is older than this
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "no_fetch")]
+    pub(crate) fresh_within: Option<Duration>,
+    /// Ask the repository only for what is not known here
+    #[arg(long)]
+    pub(crate) no_fetch: bool,
+}
+
+/// How a user names a lease.
+#[derive(Clone, Debug)]
+pub(crate) enum LeaseName {
+    Token(Token),
+    Path(PathBuf),
+}
+
+impl From<OsString> for LeaseName {
+    fn from(text: OsString) -> Self {
+        match text.to_str().and_then(|text| text.parse().ok()) {
+            Some(token) => Self::Token(token),
+            None => Self::Path(PathBuf::from(text)),
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Pool this repository and run a plan of its own branches or last commits; it is not changed
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) repo: Option<String>,
+    /// Keep the demo's folder for a look around
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// "90s", "5m", "2h", "1d", "250ms": a whole number and a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} does not begin with a whole number, as \"90s\" does"))?;
+    let seconds = |each: u64| Duration::from_secs(number.saturating_mul(each));
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(seconds(1)),
+        "m" => Ok(seconds(60)),
+        "h" => Ok(seconds(3600)),
+        "d" => Ok(seconds(86_400)),
+        _ => Err(format!("the unit {unit:?} is not one of ms, s, m, h, d")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory;
+
+    use super::{Cli, duration};
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(
+            duration("18446744073709551615d"),
+            Ok(Duration::from_secs(u64::MAX))
+        );
+        for bad in ["", "5", "s", "-1s", "1.5s", "5 s", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Answers go to standard output, as text or as one JSON document; everything else goes to standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// How this run talks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Whether progress may move on a screen; otherwise it is plain lines, or nothing.
+    pub(crate) fn is_live(self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// The answer: `value` as JSON, or `text` for people.
+    pub(crate) fn answer(self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        let mut answer = if self.json {
+            serde_json::to_string_pretty(value).expect("answers are maps with text keys")
+        } else {
+            text()
+        };
+        if !answer.is_empty() && !answer.ends_with('\n') {
+            answer.push('\n');
+        }
+        // A reader that has seen enough and closed the pipe is no failure.
+        let _ = io::stdout().write_all(answer.as_bytes());
+    }
+
+    /// A word on the way, for people.
+    pub(crate) fn note(self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// Tells a failure and gives its exit code.
+    pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
+        if self.json {
+            let error = serde_json::json!({"code": failure.code, "message": failure.message});
+            self.answer(
+                &serde_json::json!({"ok": false, "error": error}),
+                String::new,
+            );
+        } else {
+            let _ = writeln!(io::stderr(), "brolly: {}", failure.message);
+        }
+        failure.exit_code()
+    }
+}
+
+/// A table for people.
+pub(crate) fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::ASCII_MARKDOWN)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headers.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string()
+}

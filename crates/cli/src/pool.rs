@@ -1,0 +1,274 @@
+//! `brolly pool`: create, list, allocate, release, status, exec.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use brolly_repo_pool::process::{Cancel, Exit};
+use brolly_repo_pool::{Freshness, PoolConfig, PoolStatus, RepoPool, Request, SlotStatus, Token};
+use serde_json::json;
+
+use crate::Done;
+use crate::args::{Global, LeaseArgs, LeaseName, PoolVerb};
+use crate::failure::Failure;
+use crate::interrupt::cancel_on_interrupt;
+use crate::output::{Output, table};
+use crate::root;
+
+pub(crate) fn run(verb: &PoolVerb, global: &Global, output: &Output) -> Done {
+    let pools = root::open(global)?;
+    match verb {
+        PoolVerb::Create {
+            name,
+            url,
+            slots,
+            branch,
+        } => create(&pools, name, url, *slots, branch.as_deref(), output),
+        PoolVerb::List => {
+            let all = pools.pools()?;
+            output.answer(&json!({"ok": true, "pools": all}), || list(&all));
+            Ok(ExitCode::SUCCESS)
+        }
+        PoolVerb::Allocate { lease, ttl } => allocate(&pools, lease, *ttl, output),
+        PoolVerb::Release { lease } => release(&pools, lease, output),
+        PoolVerb::Status { name } => {
+            let all = match name {
+                Some(name) => vec![pools.status(name)?],
+                None => pools.pools()?,
+            };
+            output.answer(&json!({"ok": true, "pools": all}), || {
+                all.iter().map(describe).collect::<Vec<_>>().join("\n")
+            });
+            Ok(ExitCode::SUCCESS)
+        }
+        PoolVerb::Exec { lease, command } => {
+            let [program, args @ ..] = command.as_slice() else {
+                return Err(Failure::bad_input(
+                    "no_command",
+                    "name a command after \"--\"",
+                ));
+            };
+            exec(&pools, lease, program, args, output).map_err(|failure| Failure {
+                exit: (!failure.bad_input).then_some(OWN_FAILURE),
+                ..failure
+            })
+        }
+    }
+}
+
+/// The exit code for a failure of `exec` itself, apart from every code of the command, as container runners have it.
+const OWN_FAILURE: u8 = 125;
+
+fn create(
+    pools: &RepoPool,
+    name: &str,
+    url: &str,
+    slots: i64,
+    branch: Option<&str>,
+    output: &Output,
+) -> Done {
+    let mut config =
+        PoolConfig::new(name, url).slots(u32::try_from(slots.max(0)).unwrap_or(u32::MAX));
+    if let Some(branch) = branch {
+        config = config.branch(branch);
+    }
+    let status = pools.create_pool(&config)?;
+    output.answer(&json!({"ok": true, "pool": status}), || describe(&status));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn allocate(pools: &RepoPool, args: &LeaseArgs, ttl: Duration, output: &Output) -> Done {
+    let cancel = cancel_on_interrupt()?;
+    let lease = pools.allocate(&request(args, &cancel).durable(ttl))?;
+    let answer = json!({
+        "ok": true,
+        "path": lease.path(),
+        "token": lease.token(),
+        "slot": lease.slot(),
+        "commit": lease.commit(),
+        "warm": lease.is_warm(),
+        "ttl_seconds": ttl.as_secs(),
+    });
+    let path = lease.path().display().to_string();
+    output.note(format_args!(
+        "slot {} at {}; give it back with: brolly pool release {}",
+        lease.slot(),
+        lease.commit(),
+        lease.token()
+    ));
+    let _token = lease.keep();
+    output.answer(&answer, || path);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn release(pools: &RepoPool, lease: &LeaseName, output: &Output) -> Done {
+    let token = match lease {
+        LeaseName::Token(token) => *token,
+        LeaseName::Path(path) => token_of(pools, path)?,
+    };
+    pools.release(token)?;
+    output.answer(&json!({"ok": true, "token": token}), || {
+        format!("released {token}")
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lease of the slot whose working copy is at `path`, or holds it.
+fn token_of(pools: &RepoPool, path: &Path) -> Result<Token, Failure> {
+    let full = path.canonicalize().map_err(|error| {
+        Failure::bad_input(
+            "unknown_lease",
+            format!("{} is neither a token nor a path: {error}", path.display()),
+        )
+    })?;
+    let slot = pools
+        .pools()?
+        .into_iter()
+        .flat_map(|pool| pool.slots)
+        .find(|slot| full.starts_with(&slot.path));
+    let lease = slot.and_then(|slot| slot.lease);
+    let message = || format!("{} is in no leased slot", path.display());
+    Ok(lease
+        .ok_or_else(|| Failure::bad_input("unknown_lease", message()))?
+        .token)
+}
+
+fn exec(
+    pools: &RepoPool,
+    args: &LeaseArgs,
+    program: &std::ffi::OsStr,
+    rest: &[std::ffi::OsString],
+    output: &Output,
+) -> Done {
+    let cancel = cancel_on_interrupt()?;
+    let lease = pools.allocate(&request(args, &cancel))?;
+    let command = lease.command(program).args(rest).cancel(&cancel);
+    // People see the output as it comes; programs get it whole, within bounds.
+    let outcome = if output.is_json() {
+        command.run()
+    } else {
+        command.inherit_output().run()
+    };
+    let (slot, commit) = (lease.slot(), lease.commit().to_owned());
+    let released = lease.release();
+    let outcome = outcome
+        .map_err(|error| Failure::bad_input("cannot_run", format!("{error}: {}", error.source)))?;
+    let code = match outcome.exit {
+        Exit::Code(code) => u8::try_from(code).unwrap_or(1),
+        Exit::Signal(signal) => u8::try_from(signal.saturating_add(128)).unwrap_or(1),
+        _ => 130,
+    };
+    let answer = json!({
+        "ok": code == 0,
+        "exit": outcome.exit,
+        "slot": slot,
+        "commit": commit,
+        "stdout": outcome.stdout.text(),
+        "stderr": outcome.stderr.text(),
+        "truncated": outcome.stdout.is_truncated() || outcome.stderr.is_truncated(),
+        "duration_ms": u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
+    });
+    output.answer(&answer, String::new);
+    released?;
+    Ok(ExitCode::from(code))
+}
+
+fn request(args: &LeaseArgs, cancel: &Cancel) -> Request {
+    let freshness = match args.fresh_within {
+        Some(age) => Freshness::Within(age),
+        None if args.no_fetch => Freshness::Cached,
+        None => Freshness::Current,
+    };
+    let request = Request::new(&args.name)
+        .holder(&args.holder)
+        .wait(args.wait)
+        .freshness(freshness)
+        .cancel(cancel);
+    match &args.revision {
+        Some(revision) => request.at(revision),
+        None => request,
+    }
+}
+
+fn list(pools: &[PoolStatus]) -> String {
+    if pools.is_empty() {
+        return "no pools; make one with: brolly pool create NAME --url URL".to_owned();
+    }
+    let rows = pools.iter().map(|pool| {
+        let PoolStatus {
+            name,
+            url,
+            branch,
+            summary,
+            ..
+        } = pool;
+        let counts = [
+            summary.total,
+            summary.available,
+            summary.leased,
+            summary.error,
+        ]
+        .map(|count| count.to_string());
+        let warm = format!("{} of {}", summary.warm_hits, summary.allocations);
+        [name.clone(), url.clone(), branch.clone()]
+            .into_iter()
+            .chain(counts)
+            .chain([warm])
+            .collect()
+    });
+    table(
+        &[
+            "pool",
+            "repository",
+            "branch",
+            "slots",
+            "free",
+            "leased",
+            "error",
+            "warm leases",
+        ],
+        rows,
+    )
+}
+
+fn describe(pool: &PoolStatus) -> String {
+    let rows = pool.slots.iter().map(|slot| {
+        let SlotStatus {
+            number,
+            state,
+            path,
+            commit,
+            lease,
+            note,
+            ..
+        } = slot;
+        let holder = lease.as_ref().map(|lease| {
+            let left = lease
+                .expires_in
+                .map(|left| format!(", {} s left", left.as_secs()))
+                .unwrap_or_default();
+            let owner = lease
+                .owner
+                .as_ref()
+                .map(|owner| format!(", {owner}"))
+                .unwrap_or_default();
+            format!("{} (token {}{owner}{left})", lease.holder, lease.token)
+        });
+        let short = commit.get(..12).unwrap_or(commit).to_owned();
+        let who = holder.or_else(|| note.clone()).unwrap_or_default();
+        vec![
+            number.to_string(),
+            state.to_string(),
+            short,
+            who,
+            path.display().to_string(),
+        ]
+    });
+    format!(
+        "pool {} of {} at {}\n{}",
+        pool.name,
+        pool.url,
+        pool.branch,
+        table(&["slot", "state", "commit", "held by", "path"], rows)
+    )
+}

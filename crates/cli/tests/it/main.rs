@@ -1,0 +1,6 @@
+//! The command as a user runs it.
+
+mod demo;
+mod plan;
+mod pool;
+mod support;

@@ -1,0 +1,168 @@
+//! `brolly pool`.
+
+use std::path::Path;
+
+use crate::support::User;
+
+fn pooled() -> User {
+    let user = User::new();
+    user.run(&["pool", "create", "app", "--url", "repo", "--slots", "2"])
+        .ends_with(0);
+    user
+}
+
+#[test]
+fn a_lease_outlives_the_command_and_is_given_back_by_token_or_path() {
+    let user = pooled();
+    let first = user
+        .run(&["pool", "allocate", "app", "--ref", "feature", "--json"])
+        .ends_with(0)
+        .json();
+    let path = first["path"].as_str().expect("a path").to_owned();
+    assert!(Path::new(&path).join("b").exists());
+    let second = user.run(&["pool", "allocate", "app"]).ends_with(0);
+    assert_ne!(second.stdout.trim(), path);
+    let full = user
+        .run(&["pool", "allocate", "app", "--json"])
+        .ends_with(1)
+        .json();
+    assert_eq!(full["error"]["code"], "no_available_slot");
+    user.run(&["pool", "release", &first["token"].to_string()])
+        .ends_with(0);
+    user.run(&["pool", "release", second.stdout.trim()])
+        .ends_with(0);
+    let again = user
+        .run(&["pool", "release", &first["token"].to_string(), "--json"])
+        .ends_with(1)
+        .json();
+    assert_eq!(again["error"]["code"], "already_released");
+}
+
+#[test]
+fn a_lease_is_at_the_branch_as_it_is_now() {
+    let user = pooled();
+    user.in_repo(&[
+        "-c",
+        "user.name=A",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "-q",
+        "--allow-empty",
+        "-m",
+        "new",
+    ]);
+    let lease = user
+        .run(&["pool", "allocate", "app", "--json"])
+        .ends_with(0)
+        .json();
+    assert_eq!(lease["commit"], user.in_repo(&["rev-parse", "main"]));
+}
+
+#[test]
+fn exec_runs_in_a_slot_and_exits_as_the_command_does() {
+    let user = pooled();
+    let exec = |script: &str| {
+        user.run(&[
+            "pool", "exec", "app", "--ref", "feature", "--", "sh", "-c", script,
+        ])
+    };
+    let answer = exec("ls; echo oops >&2; exit 7").ends_with(7);
+    assert_eq!(
+        (answer.stdout.as_str(), answer.stderr.as_str()),
+        ("a\nb\n", "oops\n")
+    );
+    exec("true").ends_with(0);
+    exec("kill -9 $$").ends_with(137);
+    let json = user
+        .run(&[
+            "pool",
+            "exec",
+            "app",
+            "--json",
+            "--",
+            "sh",
+            "-c",
+            "echo $BROLLY_COMMIT",
+        ])
+        .ends_with(0)
+        .json();
+    assert_eq!(
+        json["stdout"].as_str().expect("text").trim(),
+        user.in_repo(&["rev-parse", "main"])
+    );
+    user.run(&["pool", "exec", "app", "--", "no-such-program"])
+        .ends_with(2);
+    let status = user
+        .run(&["pool", "status", "app", "--json"])
+        .ends_with(0)
+        .json();
+    assert_eq!(status["pools"][0]["summary"]["available"], 2);
+}
+
+#[test]
+fn list_and_status_tell_who_holds_what() {
+    let user = pooled();
+    user.run(&["pool", "allocate", "app", "--holder", "nightly"])
+        .ends_with(0);
+    let list = user.run(&["pool", "list"]).ends_with(0).stdout;
+    assert!(list.contains("app") && list.contains("main"), "{list}");
+    let status = user.run(&["pool", "status"]).ends_with(0).stdout;
+    assert!(
+        status.contains("nightly") && status.contains("leased"),
+        "{status}"
+    );
+}
+
+#[test]
+fn bad_input_ends_with_2_names_the_fault_and_creates_nothing() {
+    let user = User::new();
+    for (args, code) in [
+        (
+            &["pool", "create", "../x", "--url", "repo"][..],
+            "invalid_name",
+        ),
+        (&["pool", "create", "app", "--url", "-x"], "invalid_url"),
+        (
+            &["pool", "create", "app", "--url", "--upload-pack=touch x"],
+            "invalid_url",
+        ),
+        (
+            &["pool", "create", "app", "--url", "repo", "--slots", "0"],
+            "invalid_slots",
+        ),
+        (
+            &["pool", "create", "app", "--url", "repo", "--slots", "-3"],
+            "invalid_slots",
+        ),
+        (
+            &["pool", "create", "app", "--url", "repo", "--branch", "none"],
+            "unknown_ref",
+        ),
+        (&["pool", "allocate", "none"], "pool_not_found"),
+        (&["pool", "release", "99"], "unknown_lease"),
+        (&["pool", "release", "nowhere"], "unknown_lease"),
+    ] {
+        let answer = user.run(&[args, &["--json"]].concat()).ends_with(2).json();
+        assert_eq!(answer["error"]["code"], code, "{args:?}: {answer}");
+        user.run(args).ends_with(2);
+    }
+    let pools = user.run(&["pool", "list", "--json"]).ends_with(0).json();
+    assert_eq!(pools["pools"].as_array().expect("a list").len(), 0);
+    user.run(&["pool", "allocate", "app", "--ttl", "soon"])
+        .ends_with(2);
+}
+
+#[test]
+fn a_missing_git_is_named_before_anything_is_created() {
+    let user = User::new();
+    let output = user
+        .command(&["pool", "create", "app", "--url", "repo", "--json"])
+        .env("PATH", user.path())
+        .output();
+    let answer = crate::support::Answer::of(output.expect("brolly"))
+        .ends_with(1)
+        .json();
+    assert_eq!(answer["error"]["code"], "git_not_found");
+    assert!(!user.path().join("root/pools/app").exists());
+}
