@@ -47,15 +47,12 @@ where
         let Self { work, begin, slots } = &mut *self;
         let running = work.as_mut().expect("polled after completion");
 
-        slots.poll_woken(cx.waker(), running);
-        if slots.start(running, begin, STARTS_PER_POLL) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        slots.poll_woken(running);
+        let more = slots.start(running, begin, STARTS_PER_POLL);
+        if !more && slots.is_empty() {
+            return Poll::Ready(work.take().expect("present until this line"));
         }
-        if slots.is_empty() {
-            Poll::Ready(work.take().expect("present until this line"))
-        } else {
-            Poll::Pending
-        }
+        slots.end_poll(cx.waker(), more);
+        Poll::Pending
     }
 }

@@ -48,6 +48,12 @@ impl<Fut> Slots<Fut> {
         self.free.len() == self.slots.len()
     }
 
+    /// Ends a poll of the task that is not over: `waker` is woken when a future asks for it, or at
+    /// once if `again`.
+    pub(crate) fn end_poll(&self, waker: &Waker, again: bool) {
+        self.woken.end_poll(waker, again);
+    }
+
     fn has_room(&self) -> bool {
         !self.free.is_empty() || self.slots.len() < self.limit
     }
@@ -71,13 +77,12 @@ impl<Fut, R, E> Slots<Fut>
 where
     Fut: Future<Output = Result<R, E>>,
 {
-    /// Polls each future that was woken since the last call, once, and files those that ended.
-    /// From now on `waker` is woken when another one asks for a poll.
-    pub(crate) fn poll_woken<W>(&mut self, waker: &Waker, work: &mut W)
+    /// Begins a poll of the task: polls each future that was woken since the last one, once, and
+    /// files those that ended.
+    pub(crate) fn poll_woken<W>(&mut self, work: &mut W)
     where
         W: Work<Output = R, Error = E>,
     {
-        self.woken.set_parent(waker);
         let Self {
             slots,
             free,
@@ -85,11 +90,13 @@ where
             due,
             ..
         } = self;
-        woken.drain(|index| due.push(index));
-        while !due.is_empty() {
+        woken.begin_poll(|index| due.push(index));
+        let mut next = 0;
+        while next < due.len() {
             let mut active = None;
             let polled = catch_unwind(AssertUnwindSafe(|| {
-                while let Some(index) = due.pop() {
+                while let Some(&index) = due.get(next) {
+                    next += 1;
                     let slot = &mut slots[index];
                     active = Some(index);
                     if let Poll::Ready(result) = poll_and_clear(slot.future.as_mut(), &slot.waker) {
@@ -106,6 +113,7 @@ where
                 work.finish(slot.tag, Err(ItemError::Panicked(panic)));
             }
         }
+        due.clear();
     }
 
     /// Starts items, polling each once, while there is room and the budget lasts. Returns whether
