@@ -1,12 +1,13 @@
-//! One slot on disk: its private git directories and its working copy, and the steps that make it fit for a tenant.
+//! One slot on disk: its private git directory and its working copy, and the steps that make it fit for a tenant.
 //!
-//! A slot is a linked worktree of the pool's mirror with one change: the shared half of its git
-//! directory is its own. git keeps a worktree's `HEAD` and index in `mirror.git/worktrees/<slot>` and
-//! finds branches, stash, configuration, hooks and objects through the file `commondir` there. Here
-//! that file names `slots/<slot>/git`, a small repository that borrows the mirror's objects. So what a
-//! tenant does through git stays in two directories that are thrown away when it leaves, tenants never
-//! see each other's refs, and `gc` in a slot cannot reach the objects of others; the mirror still
-//! knows each slot as a worktree and keeps what its `HEAD` and index need.
+//! An ordinary linked worktree shares branches, stash, configuration and hooks with every other one of
+//! its repository. Here a working copy's git directory is its own, `slots/<slot>/git`, and borrows the
+//! mirror's objects. So what a tenant does through git stays in one directory that is thrown away when
+//! it leaves, tenants never see each other's refs, and `gc` in a slot cannot reach the objects of
+//! others. The slot is entered in `mirror.git/worktrees` all the same, at the commit it was prepared
+//! at: the mirror lists it, and keeps what it stands on whatever happens to the remote's branches.
+//! That entry's `HEAD` must never be the tenant's: the tenant's commits are not in the mirror, and git
+//! refuses to fetch into a repository with a worktree at an object that it does not have.
 
 use std::fs;
 use std::io;
@@ -21,10 +22,21 @@ use crate::error::Error;
 use crate::git::Git;
 use crate::seal::{Difference, Manifest, Seal, path_bytes};
 
-/// The three directories under seal, in the order of [`Slot::roots`].
+/// The directories under seal, in the order of [`Slot::roots`].
 const TREE: u8 = 0;
-const ADMIN: u8 = 1;
-const COMMON: u8 = 2;
+const GIT: u8 = 1;
+
+/// What a fresh git directory holds at most; git leaves more there than a tenant should find.
+const FRESH: [&str; 8] = [
+    "HEAD",
+    "config",
+    "index",
+    "info",
+    "objects",
+    "packed-refs",
+    "refs",
+    "shallow",
+];
 
 /// The paths of one slot.
 #[derive(Clone, Debug)]
@@ -34,11 +46,11 @@ pub(crate) struct Slot {
     pub(crate) tree: PathBuf,
     /// `slots/<slot>`.
     dir: PathBuf,
-    /// `mirror.git/worktrees/<slot>`: `HEAD`, the index, what git writes during a merge.
-    admin: PathBuf,
-    /// `slots/<slot>/git`: refs, configuration, hooks, the tenant's objects.
-    common: PathBuf,
+    /// `slots/<slot>/git`: `HEAD`, index, refs, configuration, hooks, the tenant's objects.
+    git_dir: PathBuf,
     mirror: PathBuf,
+    /// `mirror.git/worktrees/<slot>`: the slot as the mirror knows it.
+    entry: PathBuf,
     trash: PathBuf,
     pub(crate) url: String,
     git_timeout: Duration,
@@ -58,8 +70,8 @@ impl Slot {
         Self {
             number,
             tree: dir.join("w"),
-            admin: mirror.join("worktrees").join(&name),
-            common: dir.join("git"),
+            git_dir: dir.join("git"),
+            entry: mirror.join("worktrees").join(&name),
             dir,
             mirror,
             trash: trash.to_owned(),
@@ -70,16 +82,16 @@ impl Slot {
 
     /// git for the tenant of this slot.
     pub(crate) fn git(&self) -> Git {
-        Git::work_tree(&self.admin, &self.tree, self.git_timeout)
+        Git::work_tree(&self.git_dir, &self.tree, self.git_timeout)
     }
 
     /// Makes the slot from nothing, or from whatever is left of it, at `commit`, and seals it.
     pub(crate) fn build(&self, commit: &str) -> Result<(), Error> {
-        for path in [&self.dir, &self.admin] {
+        for path in [&self.dir, &self.entry] {
             self.discard(path)?;
         }
         fs::create_dir_all(&self.tree).map_err(Error::io("create", &self.tree))?;
-        self.write_private(commit)?;
+        self.write_git_dir(commit)?;
         self.checkout(commit)
     }
 
@@ -119,8 +131,8 @@ impl Slot {
         self.seal(commit)
     }
 
-    fn roots(&self) -> [&Path; 3] {
-        [&self.tree, &self.admin, &self.common]
+    fn roots(&self) -> [&Path; 2] {
+        [&self.tree, &self.git_dir]
     }
 
     fn scan(&self) -> io::Result<Manifest> {
@@ -141,13 +153,9 @@ impl Slot {
         for path in in_tree(&difference.remove) {
             self.discard(&self.tree.join(path))?;
         }
-        if [ADMIN, COMMON]
-            .into_iter()
-            .any(|root| difference.touches(root))
-            || !self.gitlink_is_ours()
-        {
-            self.write_private(commit)?;
-            let index = self.admin.join("index");
+        if difference.touches(GIT) || !self.gitlink_is_ours() {
+            self.write_git_dir(commit)?;
+            let index = self.git_dir.join("index");
             fs::copy(self.kept_index(commit), &index).map_err(Error::io("restore", &index))?;
         }
         for path in in_tree(&difference.make) {
@@ -179,25 +187,32 @@ impl Slot {
 
     /// Checks the commit out over whatever the tree and the index hold, and seals.
     fn checkout(&self, commit: &str) -> Result<(), Error> {
-        self.git().run([
-            "checkout",
-            "--quiet",
-            "--force",
-            "--no-guess",
-            "--detach",
-            commit,
-        ])?;
-        // git leaves a reflog and messages of the last operation: the next tenant starts without.
-        for entry in fs::read_dir(&self.admin).map_err(Error::io("read", &self.admin))? {
-            let entry = entry.map_err(Error::io("read", &self.admin))?;
-            if !["HEAD", "index", "commondir", "gitdir", "locked"]
-                .iter()
-                .any(|kept| entry.file_name() == *kept)
-            {
+        self.enter(commit)?;
+        let options = ["--quiet", "--force", "--no-guess", "--detach"];
+        self.git()
+            .run(std::iter::once("checkout").chain(options).chain([commit]))?;
+        for entry in fs::read_dir(&self.git_dir).map_err(Error::io("read", &self.git_dir))? {
+            let entry = entry.map_err(Error::io("read", &self.git_dir))?;
+            if !FRESH.iter().any(|fresh| entry.file_name() == *fresh) {
                 self.discard(&entry.path())?;
             }
         }
         self.seal(commit)
+    }
+
+    /// Tells the mirror that this worktree is at `commit`, before it is.
+    fn enter(&self, commit: &str) -> Result<(), Error> {
+        fs::create_dir_all(&self.entry).map_err(Error::io("create", &self.entry))?;
+        let gitlink = text(&self.tree.join(".git"))?.to_owned();
+        for (name, line) in [
+            ("commondir", "../.."),
+            ("gitdir", &gitlink),
+            ("locked", "kept by brolly"),
+            ("HEAD", commit),
+        ] {
+            write_atomically(&self.entry.join(name), format!("{line}\n").as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Records the slot as it is now.
@@ -205,7 +220,7 @@ impl Slot {
     /// The index is kept aside, since a tenant can set bits in its own that hide edits. Its name is the
     /// commit's: whenever the process ends, the seal that stands has an index of its own commit beside it.
     fn seal(&self, commit: &str) -> Result<(), Error> {
-        let (index, kept) = (self.admin.join("index"), self.kept_index(commit));
+        let (index, kept) = (self.git_dir.join("index"), self.kept_index(commit));
         let bytes = fs::read(&index).map_err(Error::io("read", &index))?;
         write_atomically(&kept, &bytes)?;
         wait_for_next_tick();
@@ -236,50 +251,36 @@ impl Slot {
         self.dir.join(format!("{commit}.index"))
     }
 
-    /// Writes both git directories as a fresh tenant finds them, the index excepted.
-    fn write_private(&self, commit: &str) -> Result<(), Error> {
-        for path in [&self.common, &self.admin] {
-            self.discard(path)?;
-            fs::create_dir_all(path).map_err(Error::io("create", path))?;
-        }
-        let write =
-            |path: PathBuf, text: String| fs::write(&path, text).map_err(Error::io("write", path));
-        let line = |path: &Path| Ok::<_, Error>(format!("{}\n", text(path)?));
+    /// Writes the git directory as a fresh tenant finds it, the index excepted, and the link to it.
+    fn write_git_dir(&self, commit: &str) -> Result<(), Error> {
+        self.discard(&self.git_dir)?;
         for dir in [
+            "info",
             "objects/info",
             "objects/pack",
             "refs/heads",
             "refs/tags",
-            "info",
         ] {
-            let path = self.common.join(dir);
+            let path = self.git_dir.join(dir);
             fs::create_dir_all(&path).map_err(Error::io("create", path))?;
         }
+        let write =
+            |path: PathBuf, text: &str| fs::write(&path, text).map_err(Error::io("write", path));
+        let objects = self.mirror.join("objects");
         write(
-            self.common.join("objects/info/alternates"),
-            line(&self.mirror.join("objects"))?,
+            self.git_dir.join("objects/info/alternates"),
+            &format!("{}\n", text(&objects)?),
         )?;
-        // Never the branch of anybody: the working copy's own HEAD is in the other directory.
-        write(
-            self.common.join("HEAD"),
-            "ref: refs/heads/none\n".to_owned(),
-        )?;
-        write(self.common.join("config"), self.config()?)?;
+        write(self.git_dir.join("config"), &self.config())?;
+        write(self.git_dir.join("HEAD"), &format!("{commit}\n"))?;
         self.copy_refs()?;
-        write(self.admin.join("commondir"), line(&self.common)?)?;
-        write(self.admin.join("gitdir"), line(&self.tree.join(".git"))?)?;
-        write(
-            self.admin.join("locked"),
-            "leased out by brolly\n".to_owned(),
-        )?;
-        write(self.admin.join("HEAD"), format!("{commit}\n"))?;
         let gitlink = self.tree.join(".git");
         self.discard(&gitlink)?;
-        write(gitlink, self.gitlink()?)
+        write(gitlink, &self.gitlink()?)
     }
 
     fn gitlink(&self) -> Result<String, Error> {
-        Ok(format!("gitdir: {}\n", text(&self.admin)?))
+        Ok(format!("gitdir: {}\n", text(&self.git_dir)?))
     }
 
     fn gitlink_is_ours(&self) -> bool {
@@ -294,7 +295,7 @@ impl Slot {
     fn copy_refs(&self) -> Result<(), Error> {
         // A remote with a cut-off history hands its limits on; without them the history looks damaged.
         for name in ["packed-refs", "shallow"] {
-            let (from, to) = (self.mirror.join(name), self.common.join(name));
+            let (from, to) = (self.mirror.join(name), self.git_dir.join(name));
             match fs::copy(&from, &to) {
                 Ok(_) => {}
                 Err(error) if name == "shallow" && error.kind() == io::ErrorKind::NotFound => {}
@@ -304,7 +305,7 @@ impl Slot {
         Ok(())
     }
 
-    fn config(&self) -> Result<String, Error> {
+    fn config(&self) -> String {
         let format = fs::read_to_string(self.mirror.join("config")).unwrap_or_default();
         // A repository of SHA-256 objects says so in its configuration, and so must everything that borrows from it.
         let sha256 = format
@@ -316,12 +317,12 @@ impl Slot {
             (0, "")
         };
         let url = quoted(&self.url);
-        Ok(format!(
-            "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = true\n\tlogallrefupdates = true\n\
+        format!(
+            "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n\
              {extensions}\
              [remote \"origin\"]\n\turl = {url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\
              [gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
-        ))
+        )
     }
 
     fn discard(&self, path: &Path) -> Result<(), Error> {

@@ -263,28 +263,17 @@ fn a_slot_that_was_tampered_with_while_free_is_put_right_before_it_is_given_out(
 #[test]
 fn a_slot_that_cannot_be_prepared_goes_into_error_and_the_next_one_is_given() {
     let (world, pools) = World::pooled(2);
-    // A file where slot 1's folder has to be: neither cleaning nor making it anew can succeed.
     let slots = world.root().join("pools").join(POOL).join("slots");
-    fs::remove_dir_all(slots.join("0001")).expect("remove");
-    fs::write(
-        world
-            .root()
-            .join("pools")
-            .join(POOL)
-            .join("mirror.git/worktrees/x"),
-        "",
-    )
-    .expect("write");
     let admin = world
         .root()
         .join("pools")
         .join(POOL)
         .join("mirror.git/worktrees/0001");
+    // Whatever stands in a slot's place is moved away, and the slot is made anew.
+    fs::remove_dir_all(slots.join("0001")).expect("remove");
     fs::remove_dir_all(&admin).expect("remove");
     std::os::unix::fs::symlink("/dev/null/nowhere", slots.join("0001")).expect("link");
-    // A link is discarded, so the slot is made anew.
-    let lease = allocate(&pools, "main");
-    lease.release().expect("release");
+    allocate(&pools, "main").release().expect("release");
     // With the mirror's objects gone nothing can be made anew; the other slot is still whole.
     fs::remove_dir_all(slots.join("0001")).expect("remove");
     let objects = world

@@ -164,6 +164,59 @@ fn objects_of_a_tenant_are_gone_with_it_and_the_mirror_stays_sound() {
 }
 
 #[test]
+fn the_mirror_can_be_fetched_while_tenants_are_at_commits_of_their_own() {
+    let (world, pools) = World::pooled(2);
+    let lease = allocate(&pools, "main");
+    git(
+        lease.path(),
+        &["commit", "-q", "--allow-empty", "-m", "mine"],
+    );
+    world.write("new.txt", "new\n");
+    let pushed = world.commit("second");
+    pools.fetch(POOL).expect("fetched");
+    assert_eq!(pools.resolve(POOL, "main").expect("known"), pushed);
+    git(
+        lease.path(),
+        &["push", "-q", "origin", "HEAD:refs/heads/mine"],
+    );
+    let mine = git(lease.path(), &["rev-parse", "HEAD"]).trim().to_owned();
+    lease.release().expect("release");
+    // What was pushed comes back through the remote, whole, though a slot had it before.
+    assert_eq!(
+        pools
+            .allocate(&brolly_repo_pool::Request::new(POOL).at("mine"))
+            .expect("a lease")
+            .commit(),
+        mine
+    );
+    pools
+        .git(POOL)
+        .expect("git")
+        .run(["fsck", "--connectivity-only"])
+        .expect("a sound mirror");
+}
+
+#[test]
+fn the_mirror_keeps_what_a_slot_stands_on_when_the_remote_forgets_it() {
+    let (world, pools) = World::pooled(1);
+    let lease = allocate(&pools, "feature");
+    git(&world.upstream(), &["branch", "-q", "-D", "feature"]);
+    pools.fetch(POOL).expect("fetched");
+    let mirror = pools.git(POOL).expect("git");
+    mirror
+        .run(["reflog", "expire", "--all", "--expire=now"])
+        .expect("expired");
+    mirror
+        .run(["gc", "--quiet", "--prune=now"])
+        .expect("collected");
+    git(lease.path(), &["fsck", "--connectivity-only"]);
+    assert_eq!(
+        git(lease.path(), &["show", "HEAD:feature.txt"]),
+        "feature\n"
+    );
+}
+
+#[test]
 fn a_command_in_a_slot_is_told_where_it_is_and_not_led_elsewhere() {
     let (_world, pools) = World::pooled(1);
     let lease = allocate(&pools, "main");

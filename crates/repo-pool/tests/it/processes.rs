@@ -1,16 +1,19 @@
 //! Several processes on one root: nothing is held twice, nothing is lost, a killed process frees its slot.
 
 use std::fs::{self, OpenOptions};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use brolly_repo_pool::{RepoPool, SlotState};
 
-use crate::support::{POOL, World, allocate, request};
+use crate::support::{POOL, World, allocate, git, listing, request};
 
 const ROUNDS: u32 = 1000;
+
+/// How often a tenant is killed, each time a little later in its work.
+const KILLS: u64 = 100;
 
 /// Runs the test named `role` of this file in another process, where it plays its role.
 fn spawn(role: &str, world: &World) -> Child {
@@ -28,6 +31,13 @@ fn role() -> Option<(PathBuf, RepoPool)> {
     let world = PathBuf::from(std::env::var_os("BROLLY_TEST_WORLD")?);
     let pools = RepoPool::open(world.join("root")).expect("the root");
     Some((world, pools))
+}
+
+/// Reads what a child says until it says that it begins.
+fn wait_until_ready(child: &mut Child) {
+    let output = BufReader::new(child.stdout.take().expect("piped"));
+    let mut lines = output.lines().map(|line| line.expect("UTF-8"));
+    assert!(lines.any(|line| line.ends_with("ready")), "it ended first");
 }
 
 /// Takes the slot's own mark: whoever finds it taken shares the slot with somebody.
@@ -107,18 +117,7 @@ fn role_of_a_tenant_that_never_leaves() {
 fn a_killed_process_frees_its_slot_and_what_it_left_there_ends() {
     let (world, pools) = World::pooled(1);
     let mut tenant = spawn("role_of_a_tenant_that_never_leaves", &world);
-    let mut output = tenant.stdout.take().expect("piped");
-    let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains("ready") {
-        let mut byte = [0];
-        assert_eq!(
-            output.read(&mut byte).expect("readable"),
-            1,
-            "{}",
-            String::from_utf8_lossy(&seen)
-        );
-        seen.push(byte[0]);
-    }
+    wait_until_ready(&mut tenant);
     let path = pools.status(POOL).expect("status").slots[0].path.clone();
     let child = fs::read_to_string(path.join("child")).expect("its child");
     tenant.kill().expect("kill");
@@ -130,6 +129,70 @@ fn a_killed_process_frees_its_slot_and_what_it_left_there_ends() {
         stat.is_empty() || stat.contains(") Z"),
         "its child is still at work: {stat}"
     );
+}
+
+#[test]
+fn role_of_a_restless_tenant() {
+    let Some((_, pools)) = role() else { return };
+    println!("ready");
+    for round in 0_u32.. {
+        let branch = ["main", "feature"][(round % 2) as usize];
+        let lease = pools
+            .allocate(&request().at(branch).wait(Duration::from_secs(60)))
+            .expect("a lease");
+        fs::write(lease.path().join("src/a.txt"), "edited").expect("write");
+        fs::write(lease.path().join("stray"), "").expect("write");
+        git(lease.path(), &["checkout", "-q", "-b", "mine"]);
+        if round % 3 == 0 {
+            lease.release_uncleaned().expect("release");
+        } else {
+            lease.release().expect("release");
+        }
+    }
+}
+
+#[test]
+fn a_tenant_killed_at_any_moment_loses_no_slot_and_leaves_no_trace() {
+    let (world, pools) = World::pooled(2);
+    let fresh = ["main", "feature"].map(|branch| listing(allocate(&pools, branch).path()));
+    for round in 0..KILLS {
+        let mut tenant = spawn("role_of_a_restless_tenant", &world);
+        wait_until_ready(&mut tenant);
+        // From the first step of the first lease to well into the third one.
+        std::thread::sleep(Duration::from_micros(round * 1500));
+        tenant.kill().expect("kill");
+        tenant.wait().expect("ended");
+        let branch = (round % 2) as usize;
+        let leases = [0, 1].map(|_| allocate(&pools, ["main", "feature"][branch]));
+        for lease in &leases {
+            assert_eq!(listing(lease.path()), fresh[branch], "round {round}");
+            assert_eq!(
+                git(lease.path(), &["rev-parse", "HEAD"]).trim(),
+                lease.commit()
+            );
+            let branches = ["for-each-ref", "refs/heads"];
+            assert_eq!(git(lease.path(), &branches), "", "round {round}");
+        }
+    }
+    let status = pools.status(POOL).expect("status");
+    assert!(
+        status
+            .slots
+            .iter()
+            .all(|slot| slot.state == SlotState::Available),
+        "{status:?}"
+    );
+    assert_eq!(
+        fs::read_dir(world.root().join("trash"))
+            .expect("readable")
+            .count(),
+        0
+    );
+    pools
+        .git(POOL)
+        .expect("git")
+        .run(["fsck", "--connectivity-only"])
+        .expect("a sound mirror");
 }
 
 #[test]
@@ -149,13 +212,7 @@ fn a_creation_killed_at_any_point_can_be_repeated() {
     let mut created = 0;
     for delay in 0..12 {
         let mut creator = spawn("role_of_a_creator", &world);
-        let mut output = creator.stdout.take().expect("piped");
-        let mut seen = Vec::new();
-        while !String::from_utf8_lossy(&seen).contains("ready") {
-            let mut byte = [0];
-            assert_eq!(output.read(&mut byte).expect("readable"), 1);
-            seen.push(byte[0]);
-        }
+        wait_until_ready(&mut creator);
         std::thread::sleep(Duration::from_millis(delay * 8));
         creator.kill().expect("kill");
         creator.wait().expect("ended");
