@@ -17,7 +17,7 @@ pub enum Event<'a> {
         item: &'a str,
         /// The number of the slot it works in.
         slot: u32,
-        /// True if the slot had been used before.
+        /// True if the slot was at the commit already.
         warm: bool,
     },
     /// A gate begins its first attempt.

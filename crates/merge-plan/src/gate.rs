@@ -1,8 +1,7 @@
 //! One gate in a leased working copy: its directory, its attempts, its result.
 
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brolly_repo_pool::Lease;
 use brolly_repo_pool::process::{Cancel, Captured, Exit};
@@ -98,7 +97,7 @@ pub(crate) fn run(
         if result.status == GateStatus::Cancelled || number >= retry.max_attempts {
             return result;
         }
-        if !pause(retry.backoff, setting.cancel) {
+        if setting.cancel.wait_timeout(retry.backoff) {
             return conclude(
                 result,
                 GateStatus::Cancelled,
@@ -293,22 +292,6 @@ fn file_word(name: &str) -> String {
         }
     };
     name.chars().take(MAX_CHARS).map(plain).collect()
-}
-
-/// Waits; false if the run was cancelled meanwhile.
-fn pause(backoff: Duration, cancel: &Cancel) -> bool {
-    // The cancel handle wakes commands, not threads, so the wait looks at it in short slices.
-    const SLICE: Duration = Duration::from_millis(20);
-    let start = Instant::now();
-    loop {
-        if cancel.is_cancelled() {
-            return false;
-        }
-        match backoff.checked_sub(start.elapsed()) {
-            Some(left) if !left.is_zero() => thread::sleep(left.min(SLICE)),
-            _ => return true,
-        }
-    }
 }
 
 /// A duration in whole milliseconds.

@@ -133,7 +133,7 @@ impl Merger {
             wall_ms: 0,
         };
         if self.execute && run.head != run.base && !cancel.is_cancelled() {
-            match self.push(&lease, &run.head) {
+            match Self::push(&lease, &run.head) {
                 Ok(branch) => {
                     self.listener.tell(Event::Pushed {
                         branch: &branch,
@@ -192,20 +192,10 @@ impl Merger {
     }
 
     /// Pushes `commit` under a name that the remote does not have; the name.
-    ///
-    /// Three guards: 64 random bits in the name, a look at the branches of the last fetch, and a push that never forces.
-    fn push(&self, lease: &Lease, commit: &str) -> Result<String, String> {
+    fn push(lease: &Lease, commit: &str) -> Result<String, String> {
         let branch = name::unique(Self::BRANCH_PREFIX);
-        let taken = self
-            .pools
-            .branches(&self.pool)
-            .map_err(|error| chain(&error))?;
-        if taken.iter().any(|(name, _)| *name == branch) {
-            return Err(format!("the remote has a branch {branch:?} already"));
-        }
-        lease
-            .push(commit, &format!("refs/heads/{branch}"))
-            .map_err(|error| chain(&error))?;
+        let pushed = lease.push_new(commit, &format!("refs/heads/{branch}"));
+        pushed.map_err(|error| chain(&error))?;
         Ok(branch)
     }
 

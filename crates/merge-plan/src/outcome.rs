@@ -131,7 +131,7 @@ pub struct ItemResult {
     pub gates: Vec<GateResult>,
     /// The slot it ran in.
     pub slot: Option<u32>,
-    /// True if that slot had been used before.
+    /// True if that slot was at the commit already.
     pub warm: Option<bool>,
     /// From asking for a slot to giving it back, in milliseconds.
     pub duration_ms: u64,
@@ -295,7 +295,7 @@ pub struct MergeRun {
     pub dry_run: bool,
     /// The slot it ran in.
     pub slot: u32,
-    /// True if that slot had been used before.
+    /// True if that slot was at the commit already.
     pub warm: bool,
     /// From start to end by the monotonic clock, in milliseconds.
     pub wall_ms: u64,

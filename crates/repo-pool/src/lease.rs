@@ -130,26 +130,29 @@ impl Lease {
         self.slot.git()
     }
 
-    /// Pushes a commit of this slot to the pool's remote under a full ref name, with the user's own
-    /// credentials. Never forces: a ref that exists and is no ancestor is an error.
+    /// Pushes a commit of this slot to the pool's remote as a new ref, given by its full name, with the
+    /// user's own credentials. A ref that exists is refused by the remote itself.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidRef`] for a name that does not begin with `refs/` or breaks git's rules,
     /// [`Error::Git`] when the remote refuses.
-    pub fn push(&self, commit: &str, reference: &str) -> Result<(), Error> {
+    pub fn push_new(&self, commit: &str, reference: &str) -> Result<(), Error> {
         name::check_revision(commit)?;
         name::check_revision(reference)?;
         if !reference.starts_with("refs/") {
+            let rule = "expected a full name that begins with \"refs/\"";
             return Err(Error::InvalidRef {
                 name: reference.to_owned(),
-                rule: "expected a full name that begins with \"refs/\"",
+                rule,
             });
         }
+        // An empty expectation after the colon means that the ref must not exist.
+        let lease = format!("--force-with-lease={reference}:");
         let refspec = format!("{commit}:{reference}");
         self.git()
             .networked()
-            .run(["push", "--quiet", "--", &self.slot.url, &refspec])?;
+            .run(["push", "--quiet", &lease, "--", &self.slot.url, &refspec])?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Cancels every command it was given to; clones share one state, and a cancelled handle stays cancelled.
 #[derive(Clone, Debug)]
@@ -54,6 +55,32 @@ impl Cancel {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.inner.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Waits until the handle is cancelled, at most `timeout`; whether it is cancelled then.
+    #[must_use]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        let until = Instant::now().checked_add(timeout);
+        while !self.is_cancelled() && until.is_none_or(|until| Instant::now() < until) {
+            self.wait_until(until);
+        }
+        self.is_cancelled()
+    }
+
+    #[cfg(unix)]
+    fn wait_until(&self, until: Option<Instant>) {
+        use rustix::event::{PollFd, PollFlags};
+        let mut fds = [PollFd::new(&self.inner.reader, PollFlags::IN)];
+        // Waiting on a pipe that is open fails only if memory is short; then the caller looks again.
+        let _ = super::unix::wait_for(&mut fds, until);
+    }
+
+    #[cfg(not(unix))]
+    fn wait_until(&self, until: Option<Instant>) {
+        let left = until.map_or(Duration::MAX, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        std::thread::sleep(left.min(Duration::from_millis(20)));
     }
 
     #[cfg(unix)]

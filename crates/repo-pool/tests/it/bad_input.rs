@@ -163,18 +163,30 @@ fn only_a_slot_that_needs_it_can_be_recovered() {
 }
 
 #[test]
-fn a_push_names_a_full_ref_and_never_an_option() {
+fn a_push_makes_a_new_ref_and_never_touches_an_old_one() {
     let (world, pools) = World::pooled(1);
     let lease = allocate(&pools, "main");
     let commit = lease.commit().to_owned();
     assert!(matches!(
-        lease.push(&commit, "x"),
+        lease.push_new(&commit, "x"),
         Err(Error::InvalidRef { .. })
     ));
     assert!(matches!(
-        lease.push("--force", "refs/heads/x"),
+        lease.push_new("--force", "refs/heads/x"),
         Err(Error::InvalidRef { .. })
     ));
-    lease.push(&commit, "refs/heads/pushed").expect("pushed");
+    lease
+        .push_new(&commit, "refs/heads/pushed")
+        .expect("pushed");
+    assert_eq!(world.head("pushed"), commit);
+    crate::support::git(
+        lease.path(),
+        &["commit", "-q", "--allow-empty", "-m", "more"],
+    );
+    let later = lease.git().current_commit().expect("a commit");
+    assert!(matches!(
+        lease.push_new(&later, "refs/heads/pushed"),
+        Err(Error::Git(_))
+    ));
     assert_eq!(world.head("pushed"), commit);
 }

@@ -144,3 +144,14 @@ fn a_program_that_does_not_exist_is_named() {
         .expect_err("missing");
     assert!(error.to_string().contains("/no/such/dir"), "{error}");
 }
+
+#[test]
+fn a_pause_ends_with_its_time_or_with_the_cancellation() {
+    let cancel = Cancel::new().expect("pipe");
+    assert!(!cancel.wait_timeout(Duration::from_millis(1)));
+    std::thread::scope(|scope| {
+        let pause = scope.spawn(|| cancel.wait_timeout(Duration::MAX));
+        cancel.cancel();
+        assert!(pause.join().expect("no panic"));
+    });
+}
