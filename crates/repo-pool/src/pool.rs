@@ -26,6 +26,32 @@ use crate::store::{Claim, Grant, LeaseRow, PoolRow, SlotRow, Store, Tenant};
 ///
 /// A handle is cheap to clone and can be used from any thread; any number of processes may use one
 /// root at the same time. All methods block: they run git and touch the disk.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let url = dir.path().join("upstream");
+/// # for args in [
+/// #     vec!["init", "-q", "-b", "main", url.to_str().unwrap()],
+/// #     vec!["-C", url.to_str().unwrap(), "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "first"],
+/// # ] {
+/// #     assert!(std::process::Command::new("git").args(args).status()?.success());
+/// # }
+/// # let (root, url) = (dir.path().join("pools"), url.to_str().unwrap().to_owned());
+/// use brolly_repo_pool::{PoolConfig, RepoPool, Request};
+///
+/// let pools = RepoPool::open(root)?;
+/// pools.create_pool(&PoolConfig::new("app", url).slots(2))?;
+///
+/// let lease = pools.allocate(&Request::new("app").at("main"))?;
+/// std::fs::write(lease.path().join("note"), "mine")?;
+/// lease.release()?;
+///
+/// let next = pools.allocate(&Request::new("app").at("main"))?;
+/// assert!(next.is_warm());
+/// assert!(!next.path().join("note").exists());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RepoPool {
     inner: Arc<Inner>,
