@@ -14,6 +14,8 @@ use crate::work::Work;
 const MAX_RESERVED: usize = 1 << 20;
 
 /// The future of [`BatchProcessor::map`](crate::BatchProcessor::map).
+///
+/// As with any `async fn`, polling it again after it has returned its results panics.
 #[must_use = "futures do nothing unless polled"]
 pub struct Map<I: Iterator, F, Fut, R, E> {
     drive: Drive<MapWork<I, R, E>, F, Fut>,
