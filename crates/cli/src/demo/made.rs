@@ -134,8 +134,8 @@ pub(super) fn show(home: &Home, cancel: &Cancel, output: &Output) -> Result<Show
         integrated(&pools, &report)?,
         Promise::same(
             "the target branch is not touched",
-            main.clone(),
-            pools.resolve(POOL, "main")?,
+            short(&main),
+            short(&pools.resolve(POOL, "main")?),
         ),
         nothing_left,
         warm,
@@ -178,6 +178,7 @@ pub(super) fn show(home: &Home, cancel: &Cancel, output: &Output) -> Result<Show
         fact("gates passed", report.totals.gates_passed.to_string()),
         fact("merges done", report.totals.merged.to_string()),
         fact("conflicts aborted", report.totals.conflicts.to_string()),
+        fact("pushed", pushed(&report)),
         fact(
             "blocked by a failed gate",
             blocked.collect::<Vec<_>>().join("; "),
@@ -260,16 +261,25 @@ fn integrated(pools: &RepoPool, report: &Report) -> Result<Promise, Failure> {
         }
     }
     let seen = if wrong.is_empty() {
-        branch.clone()
+        format!("all {}, and nothing else", report.totals.merged)
     } else {
         format!("wrong: {}", wrong.join(", "))
     };
     Ok(Promise::judged(
         name,
-        "all of it and nothing else",
+        "all of it, and nothing else",
         seen,
         wrong.is_empty(),
     ))
+}
+
+/// The integration branch that was pushed.
+fn pushed(report: &Report) -> String {
+    let branch = report
+        .integration
+        .as_ref()
+        .and_then(|integration| integration.branch.clone());
+    branch.unwrap_or_else(|| "nothing".to_owned())
 }
 
 /// Four full clones, as four jobs would make them: their bytes on disk, and the time of one in milliseconds.
@@ -309,6 +319,11 @@ fn of(does: Does) -> String {
         .map(|branch| branch.name)
         .collect();
     names.join(", ")
+}
+
+/// Enough of a commit's id for a glance.
+fn short(id: &str) -> String {
+    id.chars().take(12).collect()
 }
 
 fn seconds(millis: u64) -> f64 {
