@@ -9,12 +9,10 @@ mod ways;
 use std::path::Path;
 
 use crate::axis::Axis;
-use crate::driver::{Contest, Effort, Goal};
+use crate::driver::{Contest, Effort, Goal, Measured};
 use crate::record::{Better, Record};
 use fixture::Repository;
-use ways::{
-    Checkout, FullClone, LocalClone, Near, ResetAndClean, Walk, Warm, Way, WorktreeAdd, release,
-};
+use ways::{Checkout, Near, NewTree, ResetAndClean, Walk, Warm, Way, release};
 
 const CRATE: &str = "repo-pool";
 
@@ -25,29 +23,45 @@ pub fn axes() -> Vec<Axis> {
     vec![
         axis("hot_vs_clone", |name, effort| {
             let repository = fixture::many_files()?;
-            let clone = LocalClone::new(&repository);
-            hot(name, &repository, Box::new(clone), 20.0)?.run(effort, effort.pick(3, 11))
+            let plain = NewTree::local_clone(&repository);
+            let parallel = NewTree::local_clone_with_workers(&repository);
+            hot(name, &repository, Goal::Peer(plain.name(), 20.0), 2)?
+                .peer(plain.name(), timed(plain))
+                .peer(parallel.name(), timed(parallel))
+                .run(effort, effort.pick(4, 11))
         }),
         axis("hot_vs_full_clone", |name, effort| {
             let repository = fixture::long_history(effort.quick)?;
-            let clone = FullClone::new(&repository);
-            hot(name, &repository, Box::new(clone), 1_000.0)?.run(effort, effort.pick(3, 7))
+            let full = NewTree::full_clone(&repository);
+            hot(name, &repository, Goal::BestPeer(1_000.0), 2)?
+                .peer(full.name(), timed(full))
+                .run(effort, effort.pick(3, 7))
         }),
         axis("hot_vs_worktree_add", |name, effort| {
             let repository = fixture::many_files()?;
-            let add = WorktreeAdd::new(&repository)?;
-            hot(name, &repository, Box::new(add), 15.0)?.run(effort, effort.pick(4, 11))
+            let plain = NewTree::worktree(&repository)?;
+            let parallel = NewTree::worktree_with_workers(&repository)?;
+            hot(name, &repository, Goal::BestPeer(15.0), 2)?
+                .peer(plain.name(), timed(plain))
+                .peer(parallel.name(), timed(parallel))
+                .run(effort, effort.pick(4, 11))
         }),
         axis("hot_vs_walk", |name, effort| {
             let repository = fixture::many_files()?;
             let walk = Walk::new(&repository)?;
-            hot(name, &repository, Box::new(walk), 0.77)?.run(effort, effort.pick(15, 51))
+            hot(name, &repository, Goal::Peer(walk.name(), 0.77), 2)?
+                .peer(walk.name(), timed(walk))
+                .run(effort, effort.pick(15, 51))
         }),
         axis("near_vs_checkout", |name, effort| {
             let repository = fixture::many_files()?;
             let near = Near::new(&repository)?;
             let checkout = Checkout::new(&repository)?;
-            versus(name, Box::new(near), Box::new(checkout), 0.77).run(effort, effort.pick(7, 21))
+            let goal = Goal::Peer(checkout.name(), 0.77);
+            Contest::new(CRATE, name, "ms", Better::Lower, goal)
+                .ours(timed(near))
+                .peer(checkout.name(), timed(checkout))
+                .run(effort, effort.pick(7, 21))
         }),
         axis("release_untouched", |name, effort| {
             released(name, 0, effort)
@@ -68,13 +82,12 @@ pub fn axes() -> Vec<Axis> {
                 .run(effort, effort.pick(3, 9))
         }),
         axis("slots_many_vs_10", |name, effort| {
+            const FEW: &str = "a pool of 10";
             let repository = fixture::small()?;
-            let mut few = Warm::new(&repository, 10)?;
-            let mut many = Warm::new(&repository, effort.pick(100, 1_000))?;
-            let goal = Goal::Peer("a pool of 10", 0.83);
-            Contest::new(CRATE, name, "ms", Better::Lower, goal)
-                .ours(|| ways::measure(&mut many))
-                .peer("a pool of 10", || ways::measure(&mut few))
+            let few = Warm::new(&repository, 10)?;
+            let many = effort.pick(100, 1_000);
+            hot(name, &repository, Goal::Peer(FEW, 0.83), many)?
+                .peer(FEW, timed(few))
                 .run(effort, effort.pick(31, 101))
         }),
         axis("disk_vs_clones", |name, effort| {
@@ -87,27 +100,19 @@ pub fn axes() -> Vec<Axis> {
     ]
 }
 
-/// A slot that is at the wanted commit already, against a way to make a working copy.
+/// A slot that is at the wanted commit already, in a pool of so many; the peers follow.
 fn hot<'a>(
     axis: &str,
     repository: &'a Repository,
-    other: Box<dyn Way + 'a>,
-    goal: f64,
+    goal: Goal,
+    slots: u32,
 ) -> Result<Contest<'a>, String> {
-    let warm = Warm::new(repository, 2)?;
-    Ok(versus(axis, Box::new(warm), other, goal))
+    let warm = Warm::new(repository, slots)?;
+    Ok(Contest::new(CRATE, axis, "ms", Better::Lower, goal).ours(timed(warm)))
 }
 
-fn versus<'a>(
-    axis: &str,
-    mut ours: Box<dyn Way + 'a>,
-    mut other: Box<dyn Way + 'a>,
-    goal: f64,
-) -> Contest<'a> {
-    let goal = Goal::Peer(other.name(), goal);
-    Contest::new(CRATE, axis, "ms", Better::Lower, goal)
-        .ours(move || ways::measure(&mut *ours))
-        .peer(other.name(), move || ways::measure(&mut *other))
+fn timed<'a>(mut way: impl Way + 'a) -> impl FnMut() -> Measured + 'a {
+    move || ways::measure(&mut way)
 }
 
 /// Giving a slot back with `dirt` files of each kind in it, against what git has for that.

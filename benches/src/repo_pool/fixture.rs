@@ -1,6 +1,6 @@
 //! Repositories to pool and to clone: made by a generator, the same in every run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,6 +24,7 @@ pub(super) struct Repository {
     files: usize,
     main: String,
     near: String,
+    places: Cell<u32>,
 }
 
 /// What to generate.
@@ -102,6 +103,7 @@ impl Repository {
             main: git(&upstream, &["rev-parse", "main"])?,
             near: git(&upstream, &["rev-parse", "near"])?,
             files: shape.files,
+            places: Cell::new(0),
             folder,
         })
     }
@@ -113,6 +115,13 @@ impl Repository {
     /// A place for something made of the repository; nothing is there yet.
     pub(super) fn place(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A place that nobody was given before.
+    pub(super) fn new_place(&self) -> PathBuf {
+        let number = self.places.get();
+        self.places.set(number + 1);
+        self.place(&format!("new-{number}"))
     }
 
     /// The newest commit of `main`.

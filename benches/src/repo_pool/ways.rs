@@ -34,7 +34,7 @@ const DONE: Obtained = Obtained {
 };
 
 /// Milliseconds of one time.
-pub(super) fn measure(way: &mut dyn Way) -> Measured {
+pub(super) fn measure(way: &mut impl Way) -> Measured {
     let start = Instant::now();
     let obtained = way.obtain()?;
     let elapsed = start.elapsed() + obtained.granted;
@@ -163,96 +163,97 @@ fn commit(repository: &Repository, is_near: bool) -> &str {
     }
 }
 
-/// `git clone PATH`: objects by hard links.
-pub(super) struct LocalClone<'a>(&'a Repository);
-
-impl<'a> LocalClone<'a> {
-    pub(super) fn new(repository: &'a Repository) -> Self {
-        Self(repository)
-    }
+/// A way of git that makes a new tree each time.
+///
+/// The trees stay until the end of the bench: ext4 is slow to make files for some seconds after
+/// many were deleted, which would be held against git.
+pub(super) struct NewTree<'a> {
+    name: &'static str,
+    repository: &'a Repository,
+    /// Where git runs.
+    from: PathBuf,
+    /// The command; the tree's path and what follows it come after.
+    args: Vec<String>,
+    rest: &'static [&'static str],
+    tree: PathBuf,
 }
 
-impl Way for LocalClone<'_> {
-    fn name(&self) -> &'static str {
-        "git clone, local"
-    }
-
-    fn obtain(&mut self) -> Result<Obtained, String> {
-        clone(self.0, "--local")
-    }
-
-    fn check_and_give_back(&mut self) -> Result<(), String> {
-        check_and_remove(self.0)
-    }
-}
-
-/// `git clone` through the transport, as from another machine.
-pub(super) struct FullClone<'a>(&'a Repository);
-
-impl<'a> FullClone<'a> {
-    pub(super) fn new(repository: &'a Repository) -> Self {
-        Self(repository)
-    }
-}
-
-impl Way for FullClone<'_> {
-    fn name(&self) -> &'static str {
-        "git clone, full"
-    }
-
-    fn obtain(&mut self) -> Result<Obtained, String> {
-        clone(self.0, "--no-local")
-    }
-
-    fn check_and_give_back(&mut self) -> Result<(), String> {
-        check_and_remove(self.0)
-    }
-}
-
-fn clone(repository: &Repository, how: &str) -> Result<Obtained, String> {
-    let (from, to) = (repository.upstream(), repository.place("clone"));
-    let args = ["clone", "--quiet", how, text(&from), text(&to)];
-    git(Path::new("/"), &[&WORKERS[..], &args].concat())?;
-    Ok(DONE)
-}
-
-/// git's own setting for several processors.
+/// git's own setting for a tree of many files and several processors.
 const WORKERS: [&str; 2] = ["-c", "checkout.workers=0"];
 
-fn check_and_remove(repository: &Repository) -> Result<(), String> {
-    let tree = repository.place("clone");
-    check(&tree, repository.main(), repository)?;
-    fs::remove_dir_all(&tree).map_err(|error| error.to_string())
-}
+impl<'a> NewTree<'a> {
+    /// `git clone PATH`: objects by hard links.
+    pub(super) fn local_clone(repository: &'a Repository) -> Self {
+        Self::clone("git clone, local", repository, &[], "--local")
+    }
 
-/// `git worktree add` from a bare clone.
-pub(super) struct WorktreeAdd<'a> {
-    repository: &'a Repository,
-    mirror: PathBuf,
-}
+    pub(super) fn local_clone_with_workers(repository: &'a Repository) -> Self {
+        let name = "git clone, local, checkout.workers=0";
+        Self::clone(name, repository, &WORKERS, "--local")
+    }
 
-impl<'a> WorktreeAdd<'a> {
-    pub(super) fn new(repository: &'a Repository) -> Result<Self, String> {
-        let mirror = bare_clone(repository, "worktree-mirror.git")?;
-        Ok(Self { repository, mirror })
+    /// `git clone` through the transport, as from another machine.
+    pub(super) fn full_clone(repository: &'a Repository) -> Self {
+        Self::clone("git clone, full", repository, &[], "--no-local")
+    }
+
+    fn clone(name: &'static str, repository: &'a Repository, settings: &[&str], how: &str) -> Self {
+        let upstream = repository.upstream();
+        let command = ["clone", "--quiet", how, text(&upstream)];
+        let args = settings.iter().chain(&command);
+        Self {
+            name,
+            repository,
+            from: PathBuf::from("/"),
+            args: args.map(|arg| (*arg).to_owned()).collect(),
+            rest: &[],
+            tree: PathBuf::new(),
+        }
+    }
+
+    /// `git worktree add` from a bare clone.
+    pub(super) fn worktree(repository: &'a Repository) -> Result<Self, String> {
+        Self::add("git worktree add", repository, &[])
+    }
+
+    pub(super) fn worktree_with_workers(repository: &'a Repository) -> Result<Self, String> {
+        Self::add("git worktree add, checkout.workers=0", repository, &WORKERS)
+    }
+
+    fn add(
+        name: &'static str,
+        repository: &'a Repository,
+        settings: &[&str],
+    ) -> Result<Self, String> {
+        let command = ["worktree", "add", "--quiet", "--detach"];
+        let args = settings.iter().chain(&command);
+        Ok(Self {
+            name,
+            repository,
+            from: bare_clone(repository, "worktree-mirror.git")?,
+            args: args.map(|arg| (*arg).to_owned()).collect(),
+            rest: &["main"],
+            tree: PathBuf::new(),
+        })
     }
 }
 
-impl Way for WorktreeAdd<'_> {
+impl Way for NewTree<'_> {
     fn name(&self) -> &'static str {
-        "git worktree add"
+        self.name
     }
 
     fn obtain(&mut self) -> Result<Obtained, String> {
-        let to = self.repository.place("clone");
-        let args = ["worktree", "add", "--quiet", "--detach", text(&to), "main"];
-        git(&self.mirror, &[&WORKERS[..], &args].concat())?;
+        self.tree = self.repository.new_place();
+        let mut args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        args.push(text(&self.tree));
+        args.extend(self.rest);
+        git(&self.from, &args)?;
         Ok(DONE)
     }
 
     fn check_and_give_back(&mut self) -> Result<(), String> {
-        check_and_remove(self.repository)?;
-        git(&self.mirror, &["worktree", "prune"]).map(drop)
+        check(&self.tree, self.repository.main(), self.repository)
     }
 }
 
