@@ -1,17 +1,18 @@
 //! The handle on a root of pools: create, allocate, release, status.
 
+mod allocate;
+mod create;
+mod describe;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brolly_batch::{BatchProcessor, ItemError};
-
-use crate::bell::{Bell, LOOK_FOR_DEAD_OWNERS};
+use crate::bell::Bell;
 use crate::clock::boot_id;
-use crate::config::{Freshness, Options, PoolConfig, Request};
+use crate::config::{Options, PoolConfig, Request};
 use crate::error::Error;
-use crate::git::{is_object_id, redacted};
 use crate::lease::{Lease, Token};
 use crate::lock::FileLock;
 use crate::mirror::{Mirror, Remote};
@@ -19,8 +20,8 @@ use crate::name;
 use crate::owner::{Owner, kill_processes_in};
 use crate::slot::{Slot, empty_trash};
 use crate::state::SlotState;
-use crate::status::{LeaseStatus, PoolStatus, PoolSummary, SlotStatus};
-use crate::store::{Claim, Grant, LeaseRow, PoolRow, SlotRow, Store, Tenant};
+use crate::status::PoolStatus;
+use crate::store::{LeaseRow, PoolRow, Store};
 
 /// Pools of git working copies under one root directory.
 ///
@@ -111,7 +112,7 @@ impl RepoPool {
     /// be reached; [`Error::EmptyRepository`]; [`Error::UnknownRef`] for a branch that it does not have.
     pub fn create_pool(&self, config: &PoolConfig) -> Result<PoolStatus, Error> {
         config.check()?;
-        let url = absolute(&config.url)?;
+        let url = create::absolute(&config.url)?;
         if self.store().pool(&config.name).is_ok() {
             return Err(Error::PoolExists {
                 name: config.name.clone(),
@@ -314,139 +315,6 @@ impl RepoPool {
         Ok(lease)
     }
 
-    fn allocate_from(
-        &self,
-        mut pool: PoolRow,
-        request: &Request,
-        started: Instant,
-    ) -> Result<Lease, Error> {
-        let commit;
-        (pool, commit) = self.wanted(pool, request)?;
-        let tenant = Tenant {
-            holder: &request.holder,
-            owner: &self.inner.owner,
-            expires_at: request.ttl.map(|ttl| self.now().saturating_add(ttl)),
-        };
-        let deadline = started.checked_add(request.wait);
-        let mut listener = None;
-        let mut tried = Vec::new();
-        let mut failure = None;
-        loop {
-            while let Some(claim) =
-                self.store()
-                    .claim(pool.id, &commit, request.policy, &tenant, &tried)?
-            {
-                match self.prepare(&pool, &claim, &commit) {
-                    Ok((slot, warm)) => {
-                        let (refs_version, took) = (pool.refs_version, started.elapsed());
-                        let grant = Grant {
-                            commit: &commit,
-                            refs_version,
-                            warm,
-                            took,
-                        };
-                        self.store().grant(pool.id, &claim, &tenant, &grant)?;
-                        return Ok(Lease::new(self.clone(), claim.token, slot, commit, warm));
-                    }
-                    Err(error) => {
-                        self.store()
-                            .abandon(pool.id, &claim, SlotState::Error, &chain(&error))?;
-                        tried.push(claim.number);
-                        failure = Some(error);
-                    }
-                }
-            }
-            if self.reclaim_from(&pool)? > 0 {
-                continue;
-            }
-            let now = Instant::now();
-            let time_is_up = deadline.is_some_and(|deadline| now >= deadline);
-            let cancelled = request
-                .cancel
-                .as_ref()
-                .is_some_and(|cancel| cancel.is_cancelled());
-            if let (true, Some(error)) = (
-                tried.len() >= self.store().slots(pool.id)?.len(),
-                failure.take(),
-            ) {
-                return Err(error);
-            }
-            if time_is_up || cancelled {
-                return Err(self.no_slot(&pool)?);
-            }
-            let Some(listening) = &mut listener else {
-                // A slot that became free before we listened is found by looking once more.
-                listener = Some(
-                    self.bell(&pool)
-                        .listen()
-                        .map_err(Error::io("listen to", self.folder(&pool.name)))?,
-                );
-                continue;
-            };
-            let look_again = now + LOOK_FOR_DEAD_OWNERS;
-            let until = deadline.map_or(look_again, |deadline| deadline.min(look_again));
-            listening
-                .wait(until, request.cancel.as_ref())
-                .map_err(Error::io("listen to", self.folder(&pool.name)))?;
-        }
-    }
-
-    /// The commit a request means, asking the remote first where the request wants that.
-    fn wanted(&self, mut pool: PoolRow, request: &Request) -> Result<(PoolRow, String), Error> {
-        let revision = request
-            .revision
-            .clone()
-            .unwrap_or_else(|| pool.branch.clone());
-        let now = self.now();
-        let resolve = |pool: &PoolRow| -> Result<Option<String>, Error> {
-            // A commit that a slot is at is here; that saves a process on the most frequent path.
-            if is_object_id(&revision)
-                && self
-                    .store()
-                    .slots(pool.id)?
-                    .iter()
-                    .any(|slot| slot.head == revision)
-            {
-                return Ok(Some(revision.clone()));
-            }
-            self.mirror(pool).resolve(&revision, &pool.branch)
-        };
-        let mut known = None;
-        if is_object_id(&revision) || request.freshness == Freshness::Cached {
-            known = resolve(&pool)?;
-        }
-        if known.is_none() {
-            let since = match request.freshness {
-                Freshness::Within(age) => now.saturating_sub(age),
-                Freshness::Current | Freshness::Cached => now,
-            };
-            pool = self.fetch_since(pool, since)?;
-            known = resolve(&pool)?;
-        }
-        let commit = known.ok_or_else(|| unknown_ref(&pool, &revision))?;
-        Ok((pool, commit))
-    }
-
-    /// Makes a claimed slot clean and brings it to the commit. True if it was there already.
-    fn prepare(&self, pool: &PoolRow, claim: &Claim, commit: &str) -> Result<(Slot, bool), Error> {
-        let slot = self.slot(pool, claim.number);
-        // What is on the disk is what the seal says. The database may be behind it: whoever prepared
-        // the slot last may have died between the two.
-        let at = if !claim.was_dirty && slot.is_sealed_at(&claim.head) {
-            claim.head.clone()
-        } else {
-            slot.clean(commit)?
-        };
-        let warm = at == commit;
-        if claim.refs_version != pool.refs_version {
-            slot.refresh_refs(&at)?;
-        }
-        if !warm {
-            slot.switch(commit)?;
-        }
-        Ok((slot, warm))
-    }
-
     fn finish_cleaning(
         &self,
         pool: &PoolRow,
@@ -471,32 +339,6 @@ impl RepoPool {
                 })
             }
         }
-    }
-
-    fn make_pool(&self, pool: &PoolRow, remote: &Remote, slots: u32) -> Result<(), Error> {
-        let folder = self.folder(&pool.name);
-        self.discard(&folder)?;
-        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        let mirror = self.mirror(pool);
-        mirror.create(&pool.url, remote)?;
-        let pool = self.fetch_since(pool.clone(), self.now())?;
-        let head = mirror
-            .resolve(&pool.branch, &pool.branch)?
-            .ok_or_else(|| unknown_ref(&pool, &pool.branch))?;
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let builder = BatchProcessor::builder()
-            .max_concurrent(workers)
-            .build()
-            .expect("at least one worker");
-        for built in builder.map_blocking(1..=slots, |number| self.slot(&pool, number).build(&head))
-        {
-            match built {
-                Ok(()) => {}
-                Err(ItemError::Failed(error)) => return Err(error),
-                Err(panicked) => panic!("{panicked}"),
-            }
-        }
-        self.store().pool_is_ready(pool.id, &head)
     }
 
     /// Makes sure that a fetch has begun after `since`, by waiting for somebody else's or by an own one.
@@ -531,85 +373,6 @@ impl RepoPool {
             self.ring(pool)?;
         }
         Ok(reclaimed.len())
-    }
-
-    fn no_slot(&self, pool: &PoolRow) -> Result<Error, Error> {
-        let PoolSummary {
-            leased,
-            busy,
-            error,
-            ..
-        } = self.describe(pool.clone())?.summary;
-        Ok(Error::NoAvailableSlot {
-            pool: pool.name.clone(),
-            leased,
-            busy,
-            failed: error,
-        })
-    }
-
-    fn describe(&self, pool: PoolRow) -> Result<PoolStatus, Error> {
-        let mut summary = PoolSummary {
-            allocations: pool.allocations,
-            warm_hits: pool.warm_hits,
-            failures: pool.failures,
-            mean_allocation_time: pool.allocation_time
-                / u32::try_from(pool.allocations.max(1)).unwrap_or(u32::MAX),
-            ..PoolSummary::default()
-        };
-        let now = self.now();
-        let rows = self.store().slots(pool.id)?;
-        let slots = rows.into_iter().map(|row| {
-            summary.total += 1;
-            *match row.state {
-                SlotState::Available | SlotState::Dirty => &mut summary.available,
-                SlotState::Leased => &mut summary.leased,
-                SlotState::Error => &mut summary.error,
-                SlotState::Creating | SlotState::Preparing | SlotState::Cleaning => {
-                    &mut summary.busy
-                }
-            } += 1;
-            self.describe_slot(&pool, row, now)
-        });
-        let slots = slots.collect();
-        Ok(PoolStatus {
-            name: pool.name.clone(),
-            url: redacted(&pool.url),
-            branch: pool.branch.clone(),
-            slots,
-            summary,
-        })
-    }
-
-    fn describe_slot(&self, pool: &PoolRow, row: SlotRow, now: Duration) -> SlotStatus {
-        let SlotRow {
-            number,
-            state,
-            head,
-            token,
-            allocations,
-            note,
-            holder,
-            owner,
-            expires_at,
-            ..
-        } = row;
-        let expires_in = expires_at.map(|end| end.saturating_sub(now));
-        let lease = holder.map(|holder| LeaseStatus {
-            token,
-            holder,
-            owner,
-            expires_in,
-        });
-        SlotStatus {
-            number,
-            state,
-            path: self.slot(pool, number).tree,
-            commit: head,
-            lease,
-            allocations,
-            note,
-        }
     }
 
     fn ring(&self, pool: &PoolRow) -> Result<(), Error> {
@@ -655,23 +418,6 @@ impl RepoPool {
     fn now(&self) -> Duration {
         self.inner.options.clock.now()
     }
-}
-
-/// A path of this machine made absolute, since git runs elsewhere; anything else as it is.
-fn absolute(url: &str) -> Result<String, Error> {
-    if url.contains("://") || !Path::new(url).is_dir() {
-        return Ok(url.to_owned());
-    }
-    let path = Path::new(url)
-        .canonicalize()
-        .map_err(Error::io("resolve", url))?;
-    let rule = "the path is not UTF-8";
-    path.into_os_string()
-        .into_string()
-        .map_err(|path| Error::InvalidUrl {
-            url: path.to_string_lossy().into_owned(),
-            rule,
-        })
 }
 
 /// Working copies may hold what only their owner may read.
