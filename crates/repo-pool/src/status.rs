@@ -53,6 +53,8 @@ pub struct PoolSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SlotStatus {
+    /// A name for people and logs, `workspace-<pool>-slot<number>`. Nothing reads it back.
+    pub id: String,
     /// The slot's number, from 1.
     pub number: u32,
     /// What it is doing.

@@ -64,6 +64,7 @@ impl RepoPool {
             expires_in,
         });
         SlotStatus {
+            id: format!("workspace-{}-slot{number}", pool.name),
             number,
             state,
             path: self.slot(pool, number).tree,

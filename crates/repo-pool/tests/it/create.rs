@@ -11,7 +11,15 @@ fn a_new_pool_has_its_slots_at_the_remotes_default_branch() {
     let (world, pools) = World::pooled(3);
     let status = pools.status(POOL).expect("status");
     assert_eq!(status.branch, "main");
-    assert_eq!(status.slots.len(), 3);
+    let ids: Vec<_> = status.slots.iter().map(|slot| slot.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "workspace-app-slot1",
+            "workspace-app-slot2",
+            "workspace-app-slot3"
+        ]
+    );
     for slot in &status.slots {
         assert_eq!(
             (slot.state, &slot.commit),
