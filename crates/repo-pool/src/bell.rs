@@ -21,10 +21,11 @@ impl Bell {
     /// Wakes every listener.
     pub(crate) fn ring(&self) -> io::Result<()> {
         let mut options = OpenOptions::new();
+        // The byte is written over: a file that is cut and written anew is flushed by some file systems.
         options
             .create(true)
             .write(true)
-            .truncate(true)
+            .truncate(false)
             .open(&self.path)?
             .write_all(b"!")
     }

@@ -203,14 +203,18 @@ impl Slot {
     /// Tells the mirror that this worktree is at `commit`, before it is.
     fn enter(&self, commit: &str) -> Result<(), Error> {
         fs::create_dir_all(&self.entry).map_err(Error::io("create", &self.entry))?;
-        let gitlink = text(&self.tree.join(".git"))?.to_owned();
-        for (name, line) in [
+        let gitlink = self.tree.join(".git");
+        let lines = [
             ("commondir", "../.."),
-            ("gitdir", &gitlink),
+            ("gitdir", text(&gitlink)?),
             ("locked", "kept by brolly"),
             ("HEAD", commit),
-        ] {
-            write_atomically(&self.entry.join(name), format!("{line}\n").as_bytes())?;
+        ];
+        for (name, line) in lines {
+            let (path, line) = (self.entry.join(name), format!("{line}\n"));
+            if fs::read_to_string(&path).ok().as_ref() != Some(&line) {
+                write_atomically(&path, line.as_bytes())?;
+            }
         }
         Ok(())
     }
