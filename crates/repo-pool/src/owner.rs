@@ -98,8 +98,9 @@ fn process_exists(_pid: u32) -> bool {
 
 /// Kills every process that works inside `dir`, as its current directory tells; returns how many.
 ///
-/// For what a dead owner left running in a slot: nobody else waits for those processes any more.
-/// Without `/proc` nothing is found and nothing killed.
+/// For what a dead owner left running in a slot: nobody else waits for those processes any more. One
+/// that was forked but has not changed its directory yet is not found, so whoever cleans the slot
+/// looks again afterwards. Without `/proc` nothing is found and nothing killed.
 pub(crate) fn kill_processes_in(dir: &Path) -> usize {
     #[cfg(target_os = "linux")]
     {

@@ -367,12 +367,17 @@ impl RepoPool {
             .store()
             .reclaim(pool.id, &self.inner.owner, self.now())?;
         for slot in reclaimed.iter().filter(|slot| slot.orphaned) {
-            kill_processes_in(&self.slot(pool, slot.slot).tree);
+            self.kill_left_overs(&self.slot(pool, slot.slot));
         }
         if !reclaimed.is_empty() {
             self.ring(pool)?;
         }
         Ok(reclaimed.len())
+    }
+
+    /// Ends what a dead owner left running in a slot; returns how many processes.
+    fn kill_left_overs(&self, slot: &Slot) -> usize {
+        kill_processes_in(&slot.tree)
     }
 
     fn ring(&self, pool: &PoolRow) -> Result<(), Error> {

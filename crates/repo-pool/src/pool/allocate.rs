@@ -134,6 +134,8 @@ impl RepoPool {
         // the slot last may have died between the two.
         let at = if !claim.was_dirty && slot.is_sealed_at(&claim.head) {
             claim.head.clone()
+        } else if claim.was_orphaned {
+            self.clean_orphaned(&slot, commit)?
         } else {
             slot.clean(commit)?
         };
@@ -145,6 +147,20 @@ impl RepoPool {
             slot.switch(commit)?;
         }
         Ok((slot, warm))
+    }
+
+    /// Cleans a slot until nothing of its dead owner is found at work in it any more.
+    fn clean_orphaned(&self, slot: &Slot, commit: &str) -> Result<String, Error> {
+        /// Something that keeps coming back is no left-over.
+        const ATTEMPTS: usize = 10;
+        for _ in 0..ATTEMPTS {
+            let at = slot.clean(commit)?;
+            if self.kill_left_overs(slot) == 0 {
+                return Ok(at);
+            }
+        }
+        let source = std::io::Error::other("programs of a tenant that is gone keep working in it");
+        Err(Error::io("clean", &slot.tree)(source))
     }
 
     fn no_slot(&self, pool: &PoolRow) -> Result<Error, Error> {

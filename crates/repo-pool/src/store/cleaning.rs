@@ -55,7 +55,7 @@ impl Store {
                 Ok((head, refs_version)) => {
                     if step(tx, pool, number, SlotState::Available, None)? {
                         tx.prepare_cached(
-                            "UPDATE slot SET head = ?3, refs_version = ?4, note = NULL WHERE pool = ?1 AND number = ?2",
+                            "UPDATE slot SET head = ?3, refs_version = ?4, orphaned = FALSE, note = NULL WHERE pool = ?1 AND number = ?2",
                         )?
                         .execute(params![pool, number, head, refs_version])?;
                     }

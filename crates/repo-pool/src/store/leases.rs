@@ -34,7 +34,7 @@ impl Store {
             SlotPolicy::LowestIndex => "number ASC",
         };
         let query = format!(
-            "SELECT number, state, head, refs_version FROM slot
+            "SELECT number, state, head, refs_version, orphaned FROM slot
              WHERE pool = :pool AND state IN ({}) ORDER BY (head = :commit) DESC, state = 'dirty', {order}, number",
             states(SlotState::Preparing.predecessors())
         );
@@ -48,6 +48,7 @@ impl Store {
                 }
                 let was_dirty = read_state(row)? == SlotState::Dirty;
                 let (head, refs_version) = (row.get("head")?, row.get("refs_version")?);
+                let was_orphaned = row.get("orphaned")?;
                 tx.prepare_cached(
                     "INSERT INTO lease (pool, slot, holder, owner, boot, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
@@ -64,7 +65,7 @@ impl Store {
                 step(tx, pool, number, SlotState::Preparing, Some(tenant.owner))?;
                 tx.prepare_cached("UPDATE slot SET token = ?3 WHERE pool = ?1 AND number = ?2")?
                     .execute(params![pool, number, token])?;
-                return Ok(Some(Claim { number, token: Token::new(token), head, refs_version, was_dirty }));
+                return Ok(Some(Claim { number, token: Token::new(token), head, refs_version, was_dirty, was_orphaned }));
             }
             Ok(None)
         })
@@ -84,7 +85,7 @@ impl Store {
                 return Ok(false);
             }
             tx.prepare_cached(
-                "UPDATE slot SET head = ?3, refs_version = ?4, last_used = ?5, allocations = allocations + 1
+                "UPDATE slot SET head = ?3, refs_version = ?4, last_used = ?5, orphaned = FALSE, allocations = allocations + 1
                  WHERE pool = ?1 AND number = ?2",
             )?
             .execute(params![pool, claim.number, grant.commit, grant.refs_version, claim.token.get()])?;
@@ -214,6 +215,8 @@ impl Store {
                     .query_row(params![pool, slot.number, slot.token.get(), slot.state.as_str()], |row| row.get(0))?;
                 if unchanged && step(tx, pool, slot.number, SlotState::Dirty, None)? {
                     end_lease(tx, slot.token, if orphaned { "orphaned" } else { "expired" })?;
+                    tx.prepare_cached("UPDATE slot SET orphaned = ?3 WHERE pool = ?1 AND number = ?2")?
+                        .execute(params![pool, slot.number, orphaned])?;
                     reclaimed.push(Reclaimed { slot: slot.number, orphaned });
                 }
             }

@@ -49,6 +49,8 @@ pub(crate) struct Claim {
     pub(crate) head: String,
     pub(crate) refs_version: i64,
     pub(crate) was_dirty: bool,
+    /// Whether its last owner died, so that something of it may still be at work in the slot.
+    pub(crate) was_orphaned: bool,
 }
 
 /// Who asks for a slot.

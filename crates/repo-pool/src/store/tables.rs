@@ -30,6 +30,7 @@ CREATE TABLE slot (
     refs_version  INTEGER NOT NULL,
     token         INTEGER NOT NULL DEFAULT 0,
     owner         TEXT,
+    orphaned      INTEGER NOT NULL DEFAULT FALSE,
     last_used     INTEGER NOT NULL DEFAULT 0,
     allocations   INTEGER NOT NULL DEFAULT 0,
     note          TEXT,
