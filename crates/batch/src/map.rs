@@ -10,8 +10,9 @@ use crate::error::ItemError;
 use crate::panic::Panic;
 use crate::work::Work;
 
-/// Room reserved ahead on the word of an iterator's size hint, which may be wrong.
-const MAX_RESERVED: usize = 1 << 20;
+/// Bytes of results reserved ahead on the word of an iterator's size hint, which may be wrong; beyond
+/// them the vector grows as results come.
+const MAX_RESERVED_BYTES: usize = 1 << 20;
 
 /// The future of [`BatchProcessor::map`](crate::BatchProcessor::map).
 ///
@@ -61,6 +62,10 @@ impl<I: Iterator, F, Fut, R, E> fmt::Debug for Map<I, F, Fut, R, E> {
 /// Items in order of the iterator; results filed by position.
 pub(crate) struct MapWork<I, R, E> {
     items: Option<I>,
+    /// How many there can be, as the iterator said before its first item. It is asked only then: a
+    /// size hint is code of the caller's, and the engines count on [`next`](Work::next) being the
+    /// one place where that runs.
+    at_most: usize,
     started: usize,
     /// A gap, left by an item that is overtaken by a later one, holds a placeholder until then.
     results: Vec<Result<R, ItemError<E>>>,
@@ -68,11 +73,14 @@ pub(crate) struct MapWork<I, R, E> {
 
 impl<I: Iterator, R, E> MapWork<I, R, E> {
     pub(crate) fn new(items: I) -> Self {
-        let expected = items.size_hint().0.min(MAX_RESERVED);
+        // No result is of size zero, since each can hold a panic.
+        let most_reserved = const { MAX_RESERVED_BYTES / size_of::<Result<R, ItemError<E>>>() };
+        let (at_least, at_most) = items.size_hint();
         Self {
             items: Some(items),
+            at_most: at_most.unwrap_or(usize::MAX),
             started: 0,
-            results: Vec::with_capacity(expected),
+            results: Vec::with_capacity(at_least.min(most_reserved)),
         }
     }
 
@@ -118,15 +126,10 @@ impl<I: Iterator, R, E> Work for MapWork<I, R, E> {
     }
 
     fn may_have_next(&self) -> bool {
-        self.items
-            .as_ref()
-            .is_some_and(|items| items.size_hint().1 != Some(0))
+        self.items.is_some() && self.started < self.at_most
     }
 
     fn most_in_flight(&self) -> usize {
-        self.items
-            .as_ref()
-            .and_then(|items| items.size_hint().1)
-            .unwrap_or(usize::MAX)
+        self.at_most
     }
 }

@@ -8,6 +8,8 @@ use crate::error::ItemError;
 /// [`threads::run`](crate::threads::run) calls functions on scoped threads. The duties:
 ///
 /// - an item that was handed out is finished exactly once, under its tag;
+/// - once a run has started, [`next`](Self::next) alone may run code of the caller's, such as an
+///   iterator's; no other method can panic;
 /// - when [`next`](Self::next) returns `None` and nothing that was handed out is unfinished, the
 ///   work is over.
 pub(crate) trait Work {
@@ -27,9 +29,11 @@ pub(crate) trait Work {
         tag
     }
 
-    /// Whether [`next`](Self::next) might return an item right now. May say yes in error.
+    /// Whether [`next`](Self::next) might return an item right now. May be wrong: a yes costs a
+    /// thread that finds nothing to do, a no leaves the item to those that exist.
     fn may_have_next(&self) -> bool;
 
-    /// The most items that can ever be in flight together, if known: a bound for bookkeeping.
+    /// The most items that can ever be in flight together, as far as is known: a bound for
+    /// bookkeeping.
     fn most_in_flight(&self) -> usize;
 }

@@ -11,7 +11,7 @@ use std::thread;
 use brolly_batch::{BatchProcessor, ConfigError, ItemError};
 use proptest::prelude::*;
 
-use crate::support::{Gauge, Wakes, poll, processor, run, yield_times};
+use crate::support::{Gauge, Wakes, poll, processor, run, within_a_minute, yield_times};
 
 #[test]
 fn a_limit_of_zero_is_refused_and_named() {
@@ -168,6 +168,66 @@ fn a_wrong_size_hint_does_no_harm() {
     );
     let blocking = processor(9).map_blocking(Liar(3), Ok::<_, Infallible>);
     assert_eq!(blocking, [Ok(2), Ok(1), Ok(0)]);
+}
+
+/// An iterator whose size hint panics when it is asked for a second time.
+struct AskedOnce(u8, Cell<bool>);
+
+impl Iterator for AskedOnce {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        self.0 = self.0.checked_sub(1)?;
+        Some(self.0)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        assert!(!self.1.replace(true), "asked again");
+        (0, None)
+    }
+}
+
+#[test]
+fn a_size_hint_that_panics_once_items_run_hangs_nobody() {
+    within_a_minute(|| {
+        let expected: Vec<_> = (0..50).rev().map(Ok::<u8, ItemError<Infallible>>).collect();
+        let items = || AskedOnce(50, Cell::new(false));
+        assert_eq!(processor(4).map_blocking(items(), Ok), expected);
+        let asynchronous = processor(4).map(items(), |n| async move {
+            yield_times(1).await;
+            Ok(n)
+        });
+        assert_eq!(run(asynchronous), expected);
+    });
+}
+
+#[test]
+fn a_size_hint_below_the_truth_starves_no_item() {
+    struct Modest(u8);
+    impl Iterator for Modest {
+        type Item = u8;
+        fn next(&mut self) -> Option<u8> {
+            self.0 = self.0.checked_sub(1)?;
+            Some(self.0)
+        }
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (0, Some(1))
+        }
+    }
+    let expected: Vec<_> = (0..9).rev().map(Ok::<u8, ItemError<Infallible>>).collect();
+    assert_eq!(processor(3).map_blocking(Modest(9), Ok), expected);
+    let asynchronous = processor(3).map(Modest(9), |n| async move {
+        yield_times(1).await;
+        Ok(n)
+    });
+    assert_eq!(run(asynchronous), expected);
+}
+
+/// A gibibyte for each of a million results is more than any address space has to give.
+#[test]
+fn large_results_are_not_reserved_on_the_word_of_a_size_hint() {
+    let pending = |_| std::future::pending::<Result<[u8; 1 << 30], Infallible>>();
+    drop(processor(5).map(0..1 << 20, pending));
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
 
 use brolly_batch::BatchProcessor;
 
@@ -52,6 +55,23 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
             return output;
         }
         assert_ne!(before, wakes.count(), "pending, and nobody will wake it");
+    }
+}
+
+/// Runs a test that would hang if its promise were broken, and fails it instead.
+pub(crate) fn within_a_minute<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    let runner = thread::spawn(move || {
+        let output = test();
+        let _ = sender.send(()); // nobody listens if it took too long
+        output
+    });
+    if let Err(mpsc::RecvTimeoutError::Timeout) = receiver.recv_timeout(Duration::from_secs(60)) {
+        panic!("still not over after a minute");
+    }
+    match runner.join() {
+        Ok(output) => output,
+        Err(payload) => std::panic::resume_unwind(payload),
     }
 }
 
