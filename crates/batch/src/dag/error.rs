@@ -12,7 +12,8 @@ pub enum DagError<K> {
         /// The repeated node.
         node: K,
     },
-    /// A node depends on something that is not a node.
+    /// A node depends on something that is not a node. Reported once for each such dependency of a
+    /// node, however often it is named.
     #[error("node {node:?} depends on {dependency:?}, which is not a node")]
     UnknownDependency {
         /// The node with the dependency.

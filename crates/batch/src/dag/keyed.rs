@@ -1,7 +1,7 @@
 //! [`Dag`]: a graph whose nodes have names.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
@@ -66,7 +66,10 @@ impl<K: Clone + Eq + Hash + Ord> Dag<K> {
         let mut ends = Vec::new();
         for (key, its_dependencies) in nodes {
             keys.push(key);
-            dependencies.extend(its_dependencies);
+            // Not `extend`, which reserves whatever the size hint says, and aborts if it is absurd.
+            for dependency in its_dependencies {
+                dependencies.push(dependency);
+            }
             ends.push(dependencies.len());
         }
 
@@ -85,9 +88,11 @@ impl<K: Clone + Eq + Hash + Ord> Dag<K> {
             }
             // Per dependency, the last node that named it: finds repetitions without sorting.
             let mut named_by = vec![u32::MAX; keys.len()];
+            let mut unknown = HashSet::new();
             let mut start = 0;
             for ((index, key), &end) in (0_u32..).zip(&keys).zip(&ends) {
-                let first_definition = index_of[key] == index;
+                let node = index_of[key];
+                let first_definition = node == index;
                 if !first_definition {
                     errors.push(DagError::DuplicateNode { node: key.clone() });
                 }
@@ -100,10 +105,13 @@ impl<K: Clone + Eq + Hash + Ord> Dag<K> {
                             }
                         }
                         Some(_) => {}
-                        None => errors.push(DagError::UnknownDependency {
-                            node: key.clone(),
-                            dependency: dependency.clone(),
-                        }),
+                        None if unknown.insert((node, dependency)) => {
+                            errors.push(DagError::UnknownDependency {
+                                node: key.clone(),
+                                dependency: dependency.clone(),
+                            });
+                        }
+                        None => {}
                     }
                 }
                 start = end;

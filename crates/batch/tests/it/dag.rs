@@ -68,6 +68,37 @@ fn a_dependency_named_twice_counts_once() {
 }
 
 #[test]
+fn an_absurd_size_hint_of_a_list_of_dependencies_does_no_harm() {
+    struct Liar(Option<&'static str>);
+    impl Iterator for Liar {
+        type Item = &'static str;
+        fn next(&mut self) -> Option<&'static str> {
+            self.0.take()
+        }
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (usize::MAX, None)
+        }
+    }
+    let dag = Dag::from_dependencies([("a", Liar(None)), ("b", Liar(Some("a")))]).unwrap();
+    assert_eq!(dag.levels(), [["a"], ["b"]]);
+}
+
+#[test]
+fn an_unknown_dependency_is_reported_once_for_each_node_that_names_it() {
+    let found = errors(vec![
+        ("a", vec!["ghost", "b", "ghost"]),
+        ("b", vec!["ghost"]),
+        ("a", vec!["ghost"]),
+    ]);
+    let unknown = |node| DagError::UnknownDependency {
+        node,
+        dependency: "ghost",
+    };
+    let twice = DagError::DuplicateNode { node: "a" };
+    assert_eq!(found, [unknown("a"), unknown("b"), twice]);
+}
+
+#[test]
 fn an_unknown_dependency_is_reported_with_its_node() {
     let found = errors(vec![("a", vec!["ghost"])]);
     let expected = DagError::UnknownDependency {
