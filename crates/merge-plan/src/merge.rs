@@ -128,11 +128,13 @@ impl Merger {
             branch: None,
             push_problem: None,
             dry_run: !self.execute,
+            // Asked once: what comes later finds a push under way and changes nothing.
+            cancelled: cancel.is_cancelled(),
             slot: lease.slot(),
             warm: lease.is_warm(),
             wall_ms: 0,
         };
-        if self.execute && run.head != run.base && !cancel.is_cancelled() {
+        if self.execute && run.head != run.base && !run.cancelled {
             match Self::push(&lease, &run.head) {
                 Ok(branch) => {
                     self.listener.tell(Event::Pushed {

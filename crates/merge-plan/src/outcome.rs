@@ -102,11 +102,13 @@ pub struct GateRun {
 }
 
 impl GateRun {
-    /// True if every item passed.
+    /// True if every item passed and nothing cut the run short: a cancelled optional gate fails no item, and still was not run.
     pub fn is_pass(&self) -> bool {
-        self.items
-            .iter()
-            .all(|item| item.status == ItemStatus::Pass)
+        !self.cancelled
+            && self
+                .items
+                .iter()
+                .all(|item| item.status == ItemStatus::Pass)
     }
 }
 
@@ -293,6 +295,8 @@ pub struct MergeRun {
     pub push_problem: Option<String>,
     /// True if nothing was to leave the slot.
     pub dry_run: bool,
+    /// True if the run was cancelled before its end; then nothing was pushed.
+    pub cancelled: bool,
     /// The slot it ran in.
     pub slot: u32,
     /// True if that slot was at the commit already.
@@ -302,9 +306,13 @@ pub struct MergeRun {
 }
 
 impl MergeRun {
-    /// True if every item was merged and, unless this was a dry run, the branch was pushed.
+    /// True if every item was merged and, unless this was a dry run or nothing was new, the branch was pushed.
+    ///
+    /// Never true of a cancelled run.
     pub fn is_merged(&self) -> bool {
-        self.push_problem.is_none()
+        let is_out = self.dry_run || self.head == self.base || self.branch.is_some();
+        !self.cancelled
+            && is_out
             && self
                 .items
                 .iter()

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Report {
-    /// True if every item passed and, where merges were tried, was merged.
+    /// True if every item passed and, where merges were tried, was merged and pushed as asked. Never true of a cancelled run.
     pub ok: bool,
     /// The pool whose slots were used.
     pub pool: String,
@@ -157,11 +157,7 @@ impl Report {
             }),
             totals: totals(&items),
             slots: slot_use(gates, merges),
-            cancelled: gates.cancelled
-                || items
-                    .iter()
-                    .filter_map(|item| item.merge.as_ref())
-                    .any(|merge| merge.status == MergeStatus::Cancelled),
+            cancelled: gates.cancelled || merges.is_some_and(|run| run.cancelled),
             wall_ms: gates
                 .wall_ms
                 .saturating_add(merges.map_or(0, |run| run.wall_ms)),

@@ -90,6 +90,15 @@ mod tests {
     }
 
     #[test]
+    fn a_gate_held_back_holds_its_item_back_even_if_it_is_optional() {
+        let gates = [
+            gate(true, GateStatus::Pass),
+            gate(false, GateStatus::Blocked),
+        ];
+        assert_eq!(of_gates(&gates), ItemStatus::Blocked);
+    }
+
+    #[test]
     fn a_required_failure_outweighs_everything() {
         let gates = [
             gate(true, GateStatus::Blocked),

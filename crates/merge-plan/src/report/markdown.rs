@@ -48,6 +48,9 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
             (Some(branch), _) => writeln!(out, "Pushed as {}.", Code(branch))?,
             (None, Some(problem)) => writeln!(out, "Not pushed: {}", Cell(problem))?,
             (None, None) if integration.dry_run => writeln!(out, "A dry run: nothing was pushed.")?,
+            (None, None) if integration.head != integration.base => {
+                writeln!(out, "Not pushed: the run was cancelled first.")?
+            }
             (None, None) => writeln!(out, "There was nothing to push.")?,
         }
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brolly_merge_plan::{
-    Cancel, Cause, Event, Exit, GateProblemCode, GateStatus, ItemProblemCode, ItemStatus, RunError,
-    Runner,
+    Cancel, Cause, Event, Exit, GateProblemCode, GateStatus, ItemProblemCode, ItemStatus, Report,
+    RunError, Runner,
 };
 use brolly_repo_pool::Request;
 use serde_json::json;
@@ -305,6 +305,37 @@ fn cancelling_kills_running_gates_and_gives_back_every_working_copy() {
     eventually("nothing of the gate is left", || {
         crate::support::processes_with("61234") == 0
     });
+}
+
+#[test]
+fn a_run_cancelled_during_an_optional_gate_is_not_ok() {
+    let fixture = Fixture::new();
+    let pools = fixture.pool(1);
+    let cancel = Cancel::new().expect("a pipe");
+    let stop = cancel.clone();
+    let plan = plan(
+        json!([checked("a", &[], "true")]),
+        json!({"optionalGates": ["check"]}),
+    );
+    let run = runner(&pools)
+        .cancel(&cancel)
+        .on_event(move |event| {
+            if matches!(event, Event::GateStarted { .. }) {
+                stop.cancel();
+            }
+        })
+        .run_gates(&plan)
+        .expect("the run ends");
+    assert_eq!(
+        (
+            item_of(&run, "a").status,
+            gate_of(&run, "a", "check").status
+        ),
+        (ItemStatus::Pass, GateStatus::Cancelled)
+    );
+    assert!(run.cancelled && !run.is_pass());
+    let report = Report::new(&plan, &run, None);
+    assert!(report.cancelled && !report.ok);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use brolly_merge_plan::{
-    Cancel, Cause, Event, GateRun, MergeRun, MergeStatus, Merger, Plan, RunError,
+    Cancel, Cause, Event, GateRun, MergeRun, MergeStatus, Merger, Plan, Report, RunError,
 };
 use brolly_repo_pool::RepoPool;
 use serde_json::json;
@@ -388,6 +388,44 @@ fn a_cancelled_merge_pushes_nothing() {
     assert_eq!(run.branch, None);
     assert!(!fixture.git(&["for-each-ref"]).contains("integration"));
     assert!(all_released(&pools));
+}
+
+#[test]
+fn a_run_cancelled_after_its_last_merge_is_neither_merged_nor_ok() {
+    let fixture = Fixture::new();
+    fixture.branch("a", &[("a.txt", "a")]);
+    let pools = fixture.pool(1);
+    let plan = plan(json!([{"name": "a"}]), json!({}));
+    let gates = runner(&pools).run_gates(&plan).expect("the run works");
+    for execute in [true, false] {
+        let cancel = Cancel::new().expect("a pipe");
+        let stop = cancel.clone();
+        let run = Merger::new(&pools, POOL)
+            .execute(execute)
+            .cancel(&cancel)
+            .on_event(move |_| stop.cancel())
+            .run(&plan, &gates)
+            .expect("the merges end");
+        assert_eq!(merge_of(&run, "a").status, MergeStatus::Merged);
+        assert!(run.cancelled && run.branch.is_none() && !run.is_merged());
+        let report = Report::new(&plan, &gates, Some(&run));
+        assert!(report.cancelled && !report.ok);
+        let text = report.to_markdown();
+        assert!(text.contains("was cancelled before its end"), "{text}");
+        assert!(!text.contains("nothing to push"), "{text}");
+        assert_eq!(text.contains("Not pushed: the run was cancelled"), execute);
+    }
+}
+
+#[test]
+fn what_was_not_pushed_though_asked_for_is_not_merged() {
+    let fixture = Fixture::new();
+    fixture.branch("a", &[("a.txt", "a")]);
+    let pools = fixture.pool(1);
+    let mut run = merge(&pools, &plan(json!([{"name": "a"}]), json!({})), true);
+    assert!(run.is_merged());
+    run.branch = None;
+    assert!(!run.is_merged());
 }
 
 #[test]
