@@ -72,10 +72,14 @@ impl<T> WaitList<T> {
     ///
     /// Dropping the future leaves the line; a value that was already handed to it passes on to the
     /// next in line.
+    ///
+    /// # Panics
+    ///
+    /// As with any `async fn`, polling the future again after it has returned its value panics.
     pub fn take(&self) -> Take<'_, T> {
         Take {
             list: self,
-            ticket: None,
+            place: Place::Outside,
         }
     }
 
@@ -119,8 +123,17 @@ impl<T> fmt::Debug for WaitList<T> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Take<'a, T> {
     list: &'a WaitList<T>,
-    /// Where this future stands in line; `None` before the first poll and after the last.
-    ticket: Option<usize>,
+    place: Place,
+}
+
+/// Where a taker stands.
+enum Place {
+    /// It was not polled yet.
+    Outside,
+    /// In line, with this ticket.
+    InLine(usize),
+    /// It has returned its value, and one is all it gets.
+    Served,
 }
 
 impl<T> Future for Take<'_, T> {
@@ -132,25 +145,33 @@ impl<T> Future for Take<'_, T> {
         let mut fresh = None;
         loop {
             let mut queue = lock(&self.list.queue);
-            let Some(ticket) = self.ticket else {
-                if let Some(value) = queue.take_idle() {
+            let ticket = match self.place {
+                Place::InLine(ticket) => ticket,
+                Place::Outside => {
+                    if let Some(value) = queue.take_idle() {
+                        drop(queue);
+                        self.place = Place::Served;
+                        return Poll::Ready(value);
+                    }
+                    if let Some(waker) = fresh.take() {
+                        let ticket = queue.join(waker);
+                        drop(queue);
+                        self.place = Place::InLine(ticket);
+                        return Poll::Pending;
+                    }
                     drop(queue);
-                    return Poll::Ready(value);
+                    fresh = Some(cx.waker().clone());
+                    continue;
                 }
-                if let Some(waker) = fresh.take() {
-                    let ticket = queue.join(waker);
+                Place::Served => {
                     drop(queue);
-                    self.ticket = Some(ticket);
-                    return Poll::Pending;
+                    panic!("polled after completion");
                 }
-                drop(queue);
-                fresh = Some(cx.waker().clone());
-                continue;
             };
             match queue.redeem(ticket, cx.waker()) {
                 Redeemed::Granted(value) => {
                     drop(queue);
-                    self.ticket = None;
+                    self.place = Place::Served;
                     return Poll::Ready(value);
                 }
                 Redeemed::Waiting => return Poll::Pending,
@@ -171,7 +192,7 @@ impl<T> Future for Take<'_, T> {
 
 impl<T> Drop for Take<'_, T> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
+        if let Place::InLine(ticket) = self.place {
             let (next, own) = lock(&self.list.queue).cancel(ticket);
             drop(own);
             if let Some(waker) = next {
@@ -184,7 +205,7 @@ impl<T> Drop for Take<'_, T> {
 impl<T> fmt::Debug for Take<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Take")
-            .field("in_line", &self.ticket.is_some())
+            .field("in_line", &matches!(self.place, Place::InLine(_)))
             .finish_non_exhaustive()
     }
 }

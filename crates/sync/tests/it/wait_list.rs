@@ -1,5 +1,6 @@
 //! Values go to takers in order of arrival, whether they are tasks or threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -38,6 +39,25 @@ fn takers_are_served_in_order_of_their_first_poll() {
     assert_eq!(poll(&mut a, Waker::noop()), Poll::Ready(3));
     assert_eq!(poll(&mut b, Waker::noop()), Poll::Ready(1));
     assert_eq!(poll(&mut c, Waker::noop()), Poll::Ready(2));
+}
+
+#[test]
+fn a_taker_that_was_served_panics_when_polled_again_and_takes_nothing() {
+    for waits in [false, true] {
+        let list = WaitList::new(if waits { vec![] } else { vec![1] });
+        let mut taker = list.take();
+        if waits {
+            assert!(poll(&mut taker, Waker::noop()).is_pending());
+            list.put(1);
+        }
+        assert_eq!(poll(&mut taker, Waker::noop()), Poll::Ready(1));
+        list.put(2);
+        let again = AssertUnwindSafe(|| poll(&mut taker, Waker::noop()));
+        let panic = catch_unwind(again).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"polled after completion"));
+        drop(taker);
+        assert_eq!((list.idle(), list.waiting()), (1, 0));
+    }
 }
 
 #[test]
