@@ -19,6 +19,11 @@
 //! release, so of a raiser and a drain that meet at a word, either the drain comes second there
 //! and takes the bit, or it came first and left the word empty, and then the raiser climbs on. At
 //! the root one of the two wakes the task, by the table. `woken/models.rs` explores this with loom.
+//!
+//! Who wakes the task takes its waker along, so that no waker is cloned, woken or dropped under the
+//! lock: all three may run foreign code, which may even drop this set's owner. The next poll puts
+//! its waker back before it empties the root. A waker that is gone was thus taken by somebody who
+//! will still wake the task, or has done so, and that wake-up leads to a poll which sees all bits.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -37,6 +42,7 @@ pub(crate) struct Woken {
     root: AtomicU64,
     /// From the futures up, without the root; none if the root has room for all futures.
     levels: Box<[Box<[AtomicU64]>]>,
+    /// The task's waker, from the end of a poll to the next wake-up.
     parent: Mutex<Option<Waker>>,
 }
 
@@ -90,7 +96,7 @@ impl Woken {
         if self.root.fetch_or(1 << position, Ordering::AcqRel) != 0 {
             return;
         }
-        let parent = lock(&self.parent).clone();
+        let parent = lock(&self.parent).take(); // the lock is open again after this line
         if let Some(parent) = parent {
             parent.wake();
         }
@@ -122,8 +128,7 @@ impl Woken {
             return;
         }
         drop(parent);
-        // Cloning and dropping a waker may run foreign code, so neither happens under the lock.
-        // Only the task being polled replaces its parent, so nothing else does so meanwhile.
+        // Only the task being polled sets its parent, so nothing else does so meanwhile.
         let fresh = Some(waker.clone());
         let stale = std::mem::replace(&mut *lock(&self.parent), fresh);
         drop(stale);

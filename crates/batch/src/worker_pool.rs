@@ -1,5 +1,6 @@
 //! [`WorkerPool`]: a fixed number of permits, handed out fairly.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use brolly_sync::WaitList;
@@ -47,15 +48,31 @@ impl WorkerPool {
 
     /// Takes a permit, waiting in line while there is none.
     ///
-    /// Permits go to waiters in the order of their first poll.
+    /// Permits go to waiters in the order of their first poll. The future borrows nothing, so it
+    /// may be spawned, sent to another thread, or outlive the handle it came from:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let workers = brolly_batch::WorkerPool::new(1)?;
+    /// let waiter = tokio::spawn(workers.acquire());
+    /// let permit = waiter.await?;
+    /// assert_eq!(workers.active(), 1);
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the line; a permit that was already handed to it passes on to
     /// the next in line.
-    pub async fn acquire(&self) -> Permit {
-        self.permits.take().await;
-        self.permit()
+    pub fn acquire(&self) -> impl Future<Output = Permit> + Send + use<> {
+        let permits = Arc::clone(&self.permits); // becomes the permit's
+        async move {
+            permits.take().await;
+            Permit { permits }
+        }
     }
 
     /// Takes a permit, putting the thread to sleep while there is none. Threads and tasks stand in

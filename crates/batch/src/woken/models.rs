@@ -35,8 +35,9 @@ impl Task {
     }
 }
 
-/// Raises each index on a thread of its own, while a task drains until it has seen them all.
-fn every_raise_is_seen(capacity: usize, raised: &'static [usize]) {
+/// Raises each index on a thread of its own, while a task drains until it has seen them all. The
+/// task is also polled `unasked` times without having been woken.
+fn every_raise_is_seen(capacity: usize, raised: &'static [usize], unasked: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(move || {
@@ -51,13 +52,15 @@ fn every_raise_is_seen(capacity: usize, raised: &'static [usize]) {
             })
             .collect();
         let mut missing = raised.to_vec();
-        loop {
+        for polls in 0.. {
             woken.begin_poll(|index| missing.retain(|&other| other != index));
             if missing.is_empty() {
                 break;
             }
             woken.end_poll(&waker, false);
-            task.sleep();
+            if polls >= unasked {
+                task.sleep();
+            }
         }
         for raiser in raisers {
             raiser.join().unwrap();
@@ -67,22 +70,30 @@ fn every_raise_is_seen(capacity: usize, raised: &'static [usize]) {
 
 #[test]
 fn a_raise_during_a_poll_is_not_lost() {
-    every_raise_is_seen(63, &[5]);
+    every_raise_is_seen(63, &[5], 0);
 }
 
 #[test]
 fn two_raises_in_the_root_are_both_seen() {
-    every_raise_is_seen(63, &[0, 62]);
+    every_raise_is_seen(63, &[0, 62], 0);
 }
 
 #[test]
 fn two_raises_below_one_root_are_both_seen() {
-    every_raise_is_seen(128, &[0, 64]);
+    every_raise_is_seen(128, &[0, 64], 0);
 }
 
 #[test]
 fn two_raises_in_one_word_below_the_root_are_both_seen() {
-    every_raise_is_seen(128, &[64, 65]);
+    every_raise_is_seen(128, &[64, 65], 0);
+}
+
+/// The first raiser may find the task asleep and come to wake it only after that poll has ended,
+/// when it takes the waker that the second raiser would need.
+#[test]
+fn a_raiser_late_to_wake_the_task_takes_no_wake_up_from_another() {
+    every_raise_is_seen(63, &[0, 1], 1);
+    every_raise_is_seen(63, &[0, 1], 2);
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! Every public future dropped at every poll: nothing leaks, nothing hangs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use brolly_batch::{DenseDag, WorkerPool};
 
-use crate::support::{Wakes, poll, processor, run, yield_times};
+use crate::support::{Wakes, poll, processor, run, within_a_minute, yield_times};
 
 /// Polls at most `times`, then drops. Says whether it ended before.
 fn drop_after<F: Future>(future: F, times: usize) -> bool {
@@ -81,6 +81,48 @@ fn wakers_that_outlive_a_map_keep_no_task_alive() {
     assert_eq!(Arc::strong_count(&wakes), 1);
     kept.take().unwrap().wake();
     assert_eq!(wakes.count(), 0);
+}
+
+thread_local! {
+    /// What this thread's next use of a [`touchy`] waker does.
+    static TOUCHED: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
+}
+
+/// A waker that runs the code in [`TOUCHED`], once, as soon as it is cloned, woken or dropped.
+fn touchy() -> Waker {
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, touch, touch, touch);
+    fn clone(_: *const ()) -> RawWaker {
+        touch(std::ptr::null());
+        RawWaker::new(std::ptr::null(), &TABLE)
+    }
+    fn touch(_: *const ()) {
+        if let Some(code) = TOUCHED.take() {
+            code();
+        }
+    }
+    // SAFETY: the functions of the table ignore their pointer and touch only thread-local state,
+    // so any of them may be called at any time, on any thread.
+    unsafe { Waker::new(std::ptr::null(), &TABLE) }
+}
+
+#[test]
+fn a_waker_may_drop_the_map_it_wakes() {
+    within_a_minute(|| {
+        let inner = Rc::new(RefCell::new(None::<Waker>));
+        let kept = Rc::clone(&inner);
+        let mut map = Box::new(processor(4).map([()], move |()| {
+            let kept = Rc::clone(&kept);
+            std::future::poll_fn(move |cx| {
+                *kept.borrow_mut() = Some(cx.waker().clone());
+                Poll::<Result<(), Infallible>>::Pending
+            })
+        }));
+        assert!(poll(&mut *map, &touchy()).is_pending());
+        let waker = inner.take().unwrap();
+        TOUCHED.set(Some(Box::new(move || drop(map))));
+        waker.wake();
+        assert_eq!(Rc::strong_count(&inner), 1, "the map is gone");
+    });
 }
 
 #[test]

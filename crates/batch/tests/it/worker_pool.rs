@@ -85,6 +85,21 @@ fn a_permit_outlives_the_handle_it_came_from() {
 }
 
 #[test]
+fn a_waiter_outlives_the_handle_it_came_from() {
+    let pool = WorkerPool::new(1).unwrap();
+    let other = pool.clone();
+    let held = pool.acquire_blocking();
+    let mut waiter = Box::pin(pool.acquire());
+    drop(pool);
+    assert!(poll(waiter.as_mut()).is_pending());
+    drop(held);
+    let polled = thread::spawn(move || poll(waiter.as_mut())).join().unwrap();
+    assert!(polled.is_ready());
+    drop(polled);
+    assert!(other.has_capacity());
+}
+
+#[test]
 fn a_permit_is_returned_when_its_holder_panics() {
     let pool = WorkerPool::new(1).unwrap();
     let handle = pool.clone();
