@@ -1,6 +1,7 @@
 //! The demo's own folder: gone at the end, and at the next start if this run is killed.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -48,7 +49,8 @@ impl Home {
     }
 }
 
-/// Removes the folders of runs that are gone. What cannot be removed is in nobody's way.
+/// Removes the folders of runs that are gone. What cannot be removed is in nobody's way, and what another user put here
+/// under such a name is left alone.
 fn sweep(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else {
         return;
@@ -58,16 +60,52 @@ fn sweep(base: &Path) {
         let is_ours = entry
             .file_name()
             .to_str()
-            .is_some_and(|name| name.starts_with(PREFIX));
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if !is_ours || !is_folder || path.join("keep").exists() {
-            continue;
-        }
-        let lock = File::open(path.join("lock"));
-        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            .is_some_and(|name| name.starts_with(PREFIX))
+            && is_mine(&path, fs::FileType::is_dir);
+        let is_kept = fs::symlink_metadata(path.join("keep")).is_ok();
+        if is_ours && !is_kept && is_unlocked(&path.join("lock")) {
             let _ = fs::remove_dir_all(path);
         }
     }
+}
+
+/// Whether a lock file is there that nobody holds. Only an ordinary file is opened: a pipe would make this process wait
+/// for its other end, a device might do anything.
+fn is_unlocked(path: &Path) -> bool {
+    is_mine(path, fs::FileType::is_file)
+        && open_without_waiting(path).is_ok_and(|lock| {
+            let is_file = lock.metadata().is_ok_and(|metadata| metadata.is_file());
+            is_file && lock.try_lock().is_ok()
+        })
+}
+
+/// Whether the path itself, not what it links to, is of this kind and belongs to this user.
+fn is_mine(path: &Path, kind: impl Fn(&fs::FileType) -> bool) -> bool {
+    fs::symlink_metadata(path)
+        .is_ok_and(|metadata| kind(&metadata.file_type()) && belongs_to_this_user(&metadata))
+}
+
+#[cfg(unix)]
+fn belongs_to_this_user(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(metadata) == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn belongs_to_this_user(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// Opens a file for reading; whatever took its place since it was looked at neither is followed nor makes this wait.
+#[cfg(unix)]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+#[cfg(not(unix))]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 #[cfg(test)]

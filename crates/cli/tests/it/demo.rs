@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::support::User;
+use crate::support::{User, finish};
 
 fn left_overs(user: &User) -> usize {
     let entries = fs::read_dir(user.path()).expect("readable");
@@ -100,4 +100,20 @@ fn a_repository_that_does_not_exist_is_an_error_and_leaves_nothing() {
     assert_eq!(answer["error"]["code"], "git");
     user.run(&["demo", "--repo", "--help-me"]).ends_with(2);
     assert_eq!(left_overs(&user), 0);
+}
+
+#[test]
+fn a_pipe_or_a_link_where_a_lock_should_be_neither_stops_the_demo_nor_is_removed() {
+    let user = User::new();
+    user.write("lock", "");
+    for name in ["brolly-demo-pipe", "brolly-demo-link"] {
+        fs::create_dir(user.path().join(name)).expect("mkdir");
+    }
+    let pipe = user.path().join("brolly-demo-pipe/lock");
+    let made = Command::new("mkfifo").arg(pipe).status();
+    assert!(made.expect("mkfifo").success());
+    let link = user.path().join("brolly-demo-link/lock");
+    std::os::unix::fs::symlink(user.path().join("lock"), link).expect("a link");
+    finish(user.start(&["demo", "--repo", "nowhere"])).ends_with(1);
+    assert_eq!(left_overs(&user), 2);
 }

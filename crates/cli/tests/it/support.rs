@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -78,9 +80,38 @@ impl User {
         Answer::of(self.command(args).output().expect("brolly"))
     }
 
+    /// Starts the command with pipes for its output.
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("brolly")
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).expect("write");
     }
+}
+
+/// Waits for the end of a command that may be at fault for hanging; one that does is killed, and the test fails.
+#[track_caller]
+pub(crate) fn finish(child: Child) -> Answer {
+    let id = child.id();
+    let (sender, receiver) = mpsc::channel();
+    let waiter = std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let output = receiver.recv_timeout(Duration::from_secs(120));
+    if output.is_err() {
+        signal(id, "KILL");
+    }
+    let _ = waiter.join();
+    Answer::of(output.expect("it hangs").expect("brolly"))
+}
+
+/// Sends a signal to a child that has not been waited for, so that its id is its own.
+pub(crate) fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args([format!("-{name}"), id.to_string()])
+        .status();
+    assert!(sent.expect("kill").success());
 }
 
 pub(crate) struct Answer {
