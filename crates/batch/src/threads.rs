@@ -124,9 +124,50 @@ where
     }
 
     fn spawn<'scope, 'env>(&'env self, scope: &'scope Scope<'scope, 'env>) -> bool {
+        #[cfg(all(test, not(brolly_loom)))]
+        if tests::refuses() {
+            return false;
+        }
         Builder::new()
             .name("brolly-batch".to_owned())
             .spawn_scoped(scope, move || self.labour(scope))
             .is_ok()
+    }
+}
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::{Mutex, mpsc};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::map::MapWork;
+
+    thread_local! {
+        /// How many threads the system will refuse to start for this one.
+        static REFUSALS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn refuses() -> bool {
+        let left = REFUSALS.get();
+        REFUSALS.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    #[test]
+    fn a_thread_that_was_refused_is_asked_for_again() {
+        REFUSALS.set(3);
+        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = (Mutex::new(sender), Mutex::new(receiver));
+        let work = run(MapWork::new(0..5), 2, |n| match n {
+            // Item 3 needs item 4 beside it.
+            3 => lock(&receiver)
+                .recv_timeout(Duration::from_secs(60))
+                .map_err(|_| "nobody runs item 4"),
+            4 => lock(&sender).send(()).map_err(|_| "item 3 is over"),
+            _ => Ok(()),
+        });
+        assert!(work.into_results().iter().all(Result::is_ok));
     }
 }

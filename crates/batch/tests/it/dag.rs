@@ -301,6 +301,13 @@ fn a_failure_blocks_what_depends_on_it_and_nothing_else() {
 }
 
 #[test]
+fn an_edge_given_twice_is_one_cause() {
+    let dag = DenseDag::from_edges(2, &[(0, 1), (0, 1)]).unwrap();
+    let outcomes = dag.run_blocking(1, |_| Err::<(), _>("broken")).unwrap();
+    assert_eq!(outcomes[1], Outcome::Blocked { by: [0].into() });
+}
+
+#[test]
 fn the_next_node_starts_at_once_without_waiting_for_its_level() {
     // 0 and 1 are on the first level; 2 needs only 1 and must not wait for 0.
     let dag = DenseDag::from_edges(3, &[(1, 2)]).unwrap();

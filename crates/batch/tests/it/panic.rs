@@ -1,13 +1,15 @@
 //! A panic harms only the item it happens in.
 
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use brolly_batch::{DenseDag, ItemError, Outcome};
 
-use crate::support::{processor, run, yield_times};
+use crate::support::{poll, processor, run, yield_times};
 
 /// The position and message of a panic, if the result is one.
 fn panic_of<R, E>(result: &Result<R, ItemError<E>>) -> Option<(usize, &str)> {
@@ -178,4 +180,59 @@ fn a_node_that_panics_blocks_its_dependents_like_any_failure() {
         assert_eq!(outcomes[2], Outcome::Blocked { by: [1].into() });
         assert_eq!(outcomes[3], Outcome::Done(3));
     }
+}
+
+/// Inside, nodes go by their rank: here the last node comes first.
+#[test]
+fn a_panic_carries_the_index_of_its_node() {
+    let dag = DenseDag::from_edges(3, &[(2, 0)]).unwrap();
+    let index = |outcomes: Vec<Outcome<(), ()>>| match &outcomes[2] {
+        Outcome::Failed(ItemError::Panicked(panic)) => panic.index(),
+        other => unreachable!("node 2 panics, but is {other:?}"),
+    };
+    for yields in [0, 1] {
+        let asynchronous = run(dag.run(2, |node| async move {
+            yield_times(yields).await;
+            assert_ne!(node, 2);
+            Ok(())
+        }));
+        assert_eq!(index(asynchronous.unwrap()), 2);
+    }
+    let blocking = dag.run_blocking(2, |node| {
+        assert_ne!(node, 2);
+        Ok(())
+    });
+    assert_eq!(index(blocking.unwrap()), 2);
+}
+
+#[test]
+fn a_future_that_panicked_is_dropped_at_once_and_never_polled_again() {
+    let polls = Cell::new(0);
+    let kept = RefCell::new(None::<Waker>);
+    let token = Rc::new(());
+    let mut map = processor(2).map(0..2, |n| {
+        let (polls, kept, token) = (&polls, &kept, Rc::clone(&token));
+        std::future::poll_fn(move |cx| {
+            if n == 1 {
+                return Poll::<Result<(), Infallible>>::Pending; // the map goes on
+            }
+            let _owned = &token;
+            polls.set(polls.get() + 1);
+            *kept.borrow_mut() = Some(cx.waker().clone());
+            assert_eq!(polls.get(), 1, "the second poll panics");
+            Poll::Pending
+        })
+    });
+    assert!(poll(&mut map, Waker::noop()).is_pending());
+    let waker = kept.take().unwrap();
+    waker.wake_by_ref();
+    assert!(poll(&mut map, Waker::noop()).is_pending());
+    assert_eq!(
+        (polls.get(), Rc::strong_count(&token)),
+        (2, 2),
+        "item 1 holds on"
+    );
+    waker.wake();
+    assert!(poll(&mut map, Waker::noop()).is_pending());
+    assert_eq!(polls.get(), 2);
 }
