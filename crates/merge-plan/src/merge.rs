@@ -1,10 +1,12 @@
 //! Merging the items of a plan onto an integration branch, in one leased working copy.
 
+mod conflicts;
 mod copy;
 mod identity;
 mod name;
 
 use std::collections::HashMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 use brolly_repo_pool::process::Cancel;
@@ -17,7 +19,8 @@ use crate::outcome::{
     Cause, GateRun, ItemProblemCode, ItemResult, ItemStatus, MergeResult, MergeRun, MergeStatus,
 };
 use crate::plan::{Item, Plan};
-use copy::{Attempt, Copy};
+use conflicts::Files;
+use copy::{Attempt, Copy, CopyError, PartOf};
 
 /// Merges the items of plans that passed their gates.
 ///
@@ -104,7 +107,8 @@ impl Merger {
             .pools
             .allocate(&request)
             .map_err(|source| self.pool_error(source))?;
-        let mut copy = Copy::new(&lease, &base, &cancel);
+        let copy = Copy::new(&lease, &base, &cancel);
+        let mut copy = copy.map_err(|source| self.copy_error(source))?;
         let mut done: HashMap<&str, MergeStatus> = HashMap::new();
         let mut items = Vec::with_capacity(plan.items.len());
         for name in plan.order().into_iter().flatten() {
@@ -201,6 +205,20 @@ impl Merger {
         Ok(branch)
     }
 
+    fn copy_error(&self, source: CopyError) -> RunError {
+        match source {
+            CopyError::Git(source) => self.pool_error(Error::Git(source)),
+            CopyError::Attributes(source) => RunError::System {
+                what: "to write the working copy's attributes",
+                source,
+            },
+            other => RunError::System {
+                what: "to prepare the working copy",
+                source: io::Error::other(other),
+            },
+        }
+    }
+
     fn pool_error(&self, source: Error) -> RunError {
         RunError::Pool {
             pool: self.pool.clone(),
@@ -267,23 +285,23 @@ fn merge_item(
             "the merge was cancelled first".to_owned(),
         );
     }
+    let merged = |head, message: &str| {
+        let mut result = result(MergeStatus::Merged, message.to_owned());
+        result.sha = Some(head);
+        result
+    };
     match copy.merge(commit, &format!("Merge {} ({})", item.name, item.branch)) {
-        Ok(Attempt::Merged { head, was_part }) => {
-            let message = if was_part {
-                "was part of the target already"
-            } else {
-                "merged"
-            };
-            let mut result = result(MergeStatus::Merged, message.to_owned());
-            result.sha = Some(head);
-            result
-        }
-        Ok(Attempt::Conflict { files }) => {
-            let mut result = result(
-                MergeStatus::Conflict,
-                format!("conflicts in {}", files.join(", ")),
-            );
-            result.conflicts = files;
+        Ok(Attempt::Merged { head }) => merged(head, "merged"),
+        Ok(Attempt::Part { head, of }) => merged(
+            head,
+            match of {
+                PartOf::Target => "was part of the target already",
+                PartOf::Integration => "part of the integration branch already",
+            },
+        ),
+        Ok(Attempt::Conflict { files, sentences }) => {
+            let mut result = result(MergeStatus::Conflict, conflict_message(&files, &sentences));
+            result.conflicts = files.names;
             result
         }
         Err(_) if cancel.is_cancelled() => result(
@@ -292,4 +310,18 @@ fn merge_item(
         ),
         Err(error) => result(MergeStatus::Error, chain(&error)),
     }
+}
+
+/// What git said of a conflict, or the names of the files where its words cannot be shown.
+fn conflict_message(files: &Files, sentences: &[String]) -> String {
+    let unreadable = |sentence: &String| sentence.contains(char::REPLACEMENT_CHARACTER);
+    let mut message = if sentences.is_empty() || sentences.iter().any(unreadable) {
+        format!("conflicts in {}", files.names.join(", "))
+    } else {
+        sentences.join("; ")
+    };
+    if files.more {
+        message.push_str("; more files are in conflict than could be listed");
+    }
+    message
 }

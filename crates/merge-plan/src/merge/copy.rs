@@ -1,9 +1,18 @@
 //! The working copy that merges happen in: one merge at a time, and every failed one undone before the next.
 
-use brolly_repo_pool::process::Cancel;
+use std::fs;
+use std::io;
+
+use brolly_repo_pool::process::{Cancel, Exit};
 use brolly_repo_pool::{Git, GitError, Lease};
 
-use super::identity;
+use super::{conflicts, identity};
+
+/// Files in the working copy are the blobs byte for byte.
+///
+/// With conversions there are commits whose fresh checkout never counts as clean (a blob with CRLF that is called `text`),
+/// and then nothing can be told from the copy's status. `merge` and all other attributes stay in force.
+const NO_CONVERSION: &str = "* -text !filter !ident !working-tree-encoding\n";
 
 /// A leased working copy on a detached `HEAD`.
 #[derive(Debug)]
@@ -11,8 +20,11 @@ pub(super) struct Copy<'a> {
     git: Git,
     /// For putting things in order, which a cancellation must not cut short.
     repair: Git,
+    /// The commit that everything is merged onto.
+    base: String,
+    /// The commit that holds all merges so far.
     head: String,
-    /// What is wrong with the copy, once it could not be put in order again.
+    /// True once the copy could not be put in order again.
     broken: bool,
     lease: &'a Lease,
 }
@@ -20,14 +32,25 @@ pub(super) struct Copy<'a> {
 /// What came of a merge that git could decide.
 #[derive(Debug)]
 pub(super) enum Attempt {
-    /// The commit is part of `head`.
-    Merged {
-        head: String,
-        /// True if it was before.
-        was_part: bool,
-    },
+    /// It was merged into `head`.
+    Merged { head: String },
+    /// It was part of `head` before.
+    Part { head: String, of: PartOf },
     /// It was not merged, and the working copy is as before.
-    Conflict { files: Vec<String> },
+    Conflict {
+        files: conflicts::Files,
+        /// What git says of it.
+        sentences: Vec<String>,
+    },
+}
+
+/// What a commit was part of before it was to be merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PartOf {
+    /// The commit that everything is merged onto.
+    Target,
+    /// An earlier merge.
+    Integration,
 }
 
 /// Why a merge could neither be made nor ruled out.
@@ -35,6 +58,8 @@ pub(super) enum Attempt {
 pub(super) enum CopyError {
     #[error(transparent)]
     Git(#[from] GitError),
+    #[error("the working copy's attributes cannot be written")]
+    Attributes(#[from] io::Error),
     #[error("git refused the merge: {stderr}")]
     Refused { stderr: String },
     #[error("{commit:?} is no commit id")]
@@ -44,18 +69,25 @@ pub(super) enum CopyError {
 }
 
 impl<'a> Copy<'a> {
-    pub(super) fn new(lease: &'a Lease, head: &str, cancel: &Cancel) -> Self {
+    /// The copy of a lease that was taken at `base`, made ready for merges.
+    pub(super) fn new(lease: &'a Lease, base: &str, cancel: &Cancel) -> Result<Self, CopyError> {
         let repair = identity::of_user()
             .variables()
             .into_iter()
             .fold(lease.git(), |git, (key, value)| git.env(key, value));
-        Self {
+        let path = ["--path-format=absolute", "--git-path", "info/attributes"];
+        let path = repair.run(["rev-parse"].iter().chain(&path))?.stdout;
+        // In the slot's own git directory, which the pool makes anew for the next tenant.
+        fs::write(path.trim_end_matches('\n'), NO_CONVERSION)?;
+        repair.run(["reset", "--hard", "--quiet", base])?;
+        Ok(Self {
             git: repair.clone().cancel(cancel),
             repair,
-            head: head.to_owned(),
+            base: base.to_owned(),
+            head: base.to_owned(),
             broken: false,
             lease,
-        }
+        })
     }
 
     pub(super) fn head(&self) -> &str {
@@ -88,7 +120,7 @@ impl<'a> Copy<'a> {
             });
         }
         let merged = self.try_merge(commit, message);
-        if !matches!(merged, Ok(Attempt::Merged { .. })) {
+        if !matches!(merged, Ok(Attempt::Merged { .. } | Attempt::Part { .. })) {
             self.broken = !self.undo();
         }
         merged
@@ -124,27 +156,37 @@ impl<'a> Copy<'a> {
         let output = self.git.try_run(args)?;
         if output.success() {
             let head = self.git.current_commit()?;
-            let was_part = head == self.head;
+            if head == self.head {
+                let of = self.part_of(commit)?;
+                return Ok(Attempt::Part { head, of });
+            }
             self.head.clone_from(&head);
-            return Ok(Attempt::Merged { head, was_part });
+            return Ok(Attempt::Merged { head });
         }
-        let files = self
-            .git
-            .run(["diff", "--name-only", "-z", "--diff-filter=U"])?
-            .stdout;
-        let mut files: Vec<String> = files
-            .split('\0')
-            .filter(|file| !file.is_empty())
-            .map(str::to_owned)
-            .collect();
-        files.sort_unstable();
-        files.dedup();
-        if files.is_empty() {
-            return Err(CopyError::Refused {
-                stderr: output.stderr.trim().to_owned(),
-            });
+        let listing = ["diff", "--name-only", "--diff-filter=U"];
+        let quoted = ["-c", "core.quotePath=true"];
+        let unmerged = self.git.run(quoted.iter().chain(&listing))?;
+        let files = conflicts::files(&unmerged.stdout, unmerged.truncated);
+        let sentences = conflicts::sentences(&output.stdout);
+        // Some conflicts leave no path unmerged: a folder's files that went two ways, for one.
+        let is_conflict = !files.names.is_empty() || files.more || !sentences.is_empty();
+        if output.exit == Exit::Code(1) && is_conflict {
+            return Ok(Attempt::Conflict { files, sentences });
         }
-        Ok(Attempt::Conflict { files })
+        Err(CopyError::Refused {
+            stderr: output.stderr.trim().to_owned(),
+        })
+    }
+
+    /// Where a commit that is part of the head belongs.
+    fn part_of(&self, commit: &str) -> Result<PartOf, GitError> {
+        let args = ["merge-base", "--is-ancestor", commit, &self.base];
+        let is_ancestor = self.git.try_run(args)?.success();
+        Ok(if is_ancestor {
+            PartOf::Target
+        } else {
+            PartOf::Integration
+        })
     }
 
     /// Puts the copy back to the head: an abort, and force where that is not enough. True if it is clean and at the head.
@@ -174,3 +216,6 @@ impl<'a> Copy<'a> {
             && no_merge(&self.repair).unwrap_or(false)
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{ItemReport, Report};
-use crate::outcome::{Cause, GateResult, GateStatus};
+use crate::outcome::{Cause, GateResult, GateStatus, MergeResult, MergeStatus};
 
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -120,10 +120,9 @@ fn details(out: &mut String, item: &ItemReport) -> fmt::Result {
         .iter()
         .filter(|gate| tells_something(gate))
         .collect();
-    let merge = item
-        .merge
-        .as_ref()
-        .filter(|merge| !merge.conflicts.is_empty());
+    let told =
+        |merge: &&MergeResult| matches!(merge.status, MergeStatus::Conflict | MergeStatus::Error);
+    let merge = item.merge.as_ref().filter(told);
     if failed.is_empty() && merge.is_none() && item.gates.problem.is_none() {
         return Ok(());
     }
@@ -160,7 +159,7 @@ fn details(out: &mut String, item: &ItemReport) -> fmt::Result {
         }
     }
     if let Some(merge) = merge {
-        writeln!(out, "- conflicts in:")?;
+        writeln!(out, "- merge: {}, {}", merge.status, Cell(&merge.message))?;
         for file in &merge.conflicts {
             writeln!(out, "  - {}", Code(file))?;
         }

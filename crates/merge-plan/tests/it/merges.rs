@@ -514,3 +514,182 @@ fn gate_results_survive_being_stored() {
         gates
     );
 }
+
+#[test]
+fn a_conflict_without_an_unmerged_path_is_a_conflict_in_gits_words() {
+    let fixture = Fixture::new();
+    let text = |n: usize| -> String { (0..30).map(|line| format!("{n} {line}\n")).collect() };
+    let texts: Vec<(String, String)> = (0..4).map(|n| (format!("dir/f{n}"), text(n))).collect();
+    let files: Vec<(&str, &str)> = texts
+        .iter()
+        .map(|(a, b)| (a.as_str(), b.as_str()))
+        .collect();
+    fixture.branch("seed", &files);
+    fixture.git(&["merge", "--quiet", "seed"]);
+    fixture.git(&["checkout", "--quiet", "-b", "split"]);
+    for (n, to) in ["x", "x", "y", "y"].iter().enumerate() {
+        std::fs::create_dir_all(fixture.origin().join(to)).expect("a folder");
+        fixture.git(&["mv", &format!("dir/f{n}"), to]);
+    }
+    fixture.git(&["commit", "--quiet", "-m", "split"]);
+    fixture.git(&["checkout", "--quiet", "main"]);
+    fixture.branch("adder", &[("dir/new", "new\n")]);
+    let pools = fixture.pool(1);
+    let plan = plan(
+        json!([{"name": "adder"}, {"name": "split", "deps": ["adder"]}, {"name": "zz", "branch": "main"}]),
+        json!({}),
+    );
+    let gates = runner(&pools).run_gates(&plan).expect("the run works");
+    let run = Merger::new(&pools, POOL)
+        .run(&plan, &gates)
+        .expect("the merges work");
+    let split = merge_of(&run, "split");
+    assert_eq!(split.status, MergeStatus::Conflict, "{split:?}");
+    assert!(split.conflicts.is_empty());
+    assert!(
+        split
+            .message
+            .starts_with("CONFLICT (directory rename split)")
+    );
+    assert_eq!(merge_of(&run, "zz").status, MergeStatus::Merged);
+    let text = Report::new(&plan, &gates, Some(&run)).to_markdown();
+    assert!(
+        text.contains("- merge: conflict, CONFLICT (directory rename split)"),
+        "{text}"
+    );
+}
+
+/// `main` calls every `.txt` file text and holds one with CRLF: its fresh checkout does not count as clean.
+fn never_clean() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.branch("seed", &[("dos.txt", "a\r\nb\r\nc\r\n"), ("other", "o\n")]);
+    fixture.git(&["merge", "--quiet", "seed"]);
+    std::fs::write(fixture.origin().join(".gitattributes"), "*.txt text\n").expect("a file");
+    fixture.git(&["add", ".gitattributes"]);
+    fixture.git(&["commit", "--quiet", "-m", "attributes"]);
+    assert!(fixture.git(&["show", "main:dos.txt"]).contains("\r\n"));
+    fixture
+}
+
+#[test]
+fn a_checkout_that_never_counts_as_clean_does_not_spoil_the_merges_after_a_conflict() {
+    let fixture = never_clean();
+    for (name, file, text) in [
+        ("a", "other", "A\n"),
+        ("b", "other", "B\n"),
+        ("c", "more", "C\n"),
+        ("d", "dos.txt", "a\nb\nc\nd\n"),
+    ] {
+        fixture.git(&["checkout", "--quiet", "--force", "-b", name, "main"]);
+        std::fs::write(fixture.origin().join(file), text).expect("a file");
+        fixture.git(&["add", file]);
+        fixture.git(&["commit", "--quiet", "-m", name]);
+        fixture.git(&["checkout", "--quiet", "--force", "main"]);
+    }
+    let pools = fixture.pool(1);
+    let items: Vec<_> = ["a", "b", "c", "d"]
+        .map(|name| json!({"name": name}))
+        .to_vec();
+    let run = merge(&pools, &plan(json!(items), json!({})), true);
+    let statuses: Vec<MergeStatus> = run.items.iter().map(|item| item.status).collect();
+    use MergeStatus::{Conflict, Merged};
+    assert_eq!(
+        statuses,
+        [Merged, Conflict, Merged, Merged],
+        "{:?}",
+        run.items
+    );
+    let branch = run.branch.expect("what was merged is pushed");
+    let show = |file: &str| fixture.git(&["show", &format!("{branch}:{file}")]);
+    assert_eq!(
+        show("dos.txt"),
+        "a\nb\nc\nd\n",
+        "the file that is never clean was merged too"
+    );
+    assert_eq!(
+        (show("other"), show("more")),
+        ("A\n".to_owned(), "C\n".to_owned())
+    );
+}
+
+#[test]
+fn attributes_that_steer_merges_stay_in_force() {
+    let fixture = Fixture::new();
+    fixture.branch(
+        "a",
+        &[(".gitattributes", "base.txt merge=union text eol=crlf\n")],
+    );
+    fixture.branch("b", &[("base.txt", &with_base_line("b"))]);
+    fixture.branch("c", &[("base.txt", &with_base_line("c"))]);
+    let pools = fixture.pool(1);
+    let items = json!([{"name": "a"}, {"name": "b"}, {"name": "c"}]);
+    let run = merge(&pools, &plan(items, json!({})), true);
+    assert!(run.is_merged(), "{run:?}");
+    let text = fixture.git(&["show", &format!("{}:base.txt", run.branch.expect("pushed"))]);
+    assert!(text.contains("\nb\nc\n"), "{text}");
+}
+
+#[test]
+fn a_change_follows_its_file_to_another_name() {
+    let fixture = Fixture::new();
+    fixture.git(&["checkout", "--quiet", "-b", "a"]);
+    fixture.git(&["mv", "base.txt", "moved.txt"]);
+    fixture.git(&["commit", "--quiet", "-m", "moved"]);
+    fixture.git(&["checkout", "--quiet", "main"]);
+    fixture.branch("b", &[("base.txt", &with_base_line("changed"))]);
+    let pools = fixture.pool(1);
+    let run = merge(
+        &pools,
+        &plan(json!([{"name": "a"}, {"name": "b"}]), json!({})),
+        true,
+    );
+    assert!(run.is_merged(), "{run:?}");
+    let moved = format!("{}:moved.txt", run.branch.expect("it was pushed"));
+    assert_eq!(fixture.git(&["show", &moved]), with_base_line("changed"));
+}
+
+#[test]
+fn a_commit_that_an_earlier_item_brought_is_no_part_of_the_target() {
+    let fixture = Fixture::new();
+    fixture.branch("a", &[("a.txt", "a")]);
+    let pools = fixture.pool(1);
+    let items =
+        json!([{"name": "a"}, {"name": "b", "branch": "a"}, {"name": "c", "branch": "main"}]);
+    let run = merge(&pools, &plan(items, json!({})), false);
+    assert!(run.is_merged());
+    let messages: Vec<&str> = run.items.iter().map(|item| item.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "merged",
+            "part of the integration branch already",
+            "was part of the target already"
+        ]
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_conflict_in_a_file_whose_name_is_not_utf8_shows_it_escaped() {
+    use std::os::unix::ffi::OsStrExt;
+    let fixture = Fixture::new();
+    let path = fixture
+        .origin()
+        .join(std::ffi::OsStr::from_bytes(b"f\xff.txt"));
+    for name in ["a", "b"] {
+        fixture.git(&["checkout", "--quiet", "-b", name, "main"]);
+        std::fs::write(&path, name).expect("a file");
+        fixture.git(&["add", "--all"]);
+        fixture.git(&["commit", "--quiet", "-m", name]);
+    }
+    fixture.git(&["checkout", "--quiet", "main"]);
+    let pools = fixture.pool(1);
+    let run = merge(
+        &pools,
+        &plan(json!([{"name": "a"}, {"name": "b"}]), json!({})),
+        false,
+    );
+    let conflict = merge_of(&run, "b");
+    assert_eq!(conflict.conflicts, [r#""f\377.txt""#]);
+    assert_eq!(conflict.message, r#"conflicts in "f\377.txt""#);
+}
