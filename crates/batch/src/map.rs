@@ -10,8 +10,7 @@ use crate::error::ItemError;
 use crate::panic::Panic;
 use crate::work::Work;
 
-/// Bytes of results reserved ahead on the word of an iterator's size hint, which may be wrong; beyond
-/// them the vector grows as results come.
+/// Bytes of results reserved ahead on the word of an iterator's size hint, which may be wrong.
 const MAX_RESERVED_BYTES: usize = 1 << 20;
 
 /// The future of [`BatchProcessor::map`](crate::BatchProcessor::map).
@@ -62,9 +61,10 @@ impl<I: Iterator, F, Fut, R, E> fmt::Debug for Map<I, F, Fut, R, E> {
 /// Items in order of the iterator; results filed by position.
 pub(crate) struct MapWork<I, R, E> {
     items: Option<I>,
-    /// How many there can be, as the iterator said before its first item. It is asked only then: a
+    /// How many there will be, as the iterator said before its first item. It is asked only then: a
     /// size hint is code of the caller's, and the engines count on [`next`](Work::next) being the
     /// one place where that runs.
+    at_least: usize,
     at_most: usize,
     started: usize,
     /// A gap, left by an item that is overtaken by a later one, holds a placeholder until then.
@@ -78,6 +78,7 @@ impl<I: Iterator, R, E> MapWork<I, R, E> {
         let (at_least, at_most) = items.size_hint();
         Self {
             items: Some(items),
+            at_least,
             at_most: at_most.unwrap_or(usize::MAX),
             started: 0,
             results: Vec::with_capacity(at_least.min(most_reserved)),
@@ -88,10 +89,25 @@ impl<I: Iterator, R, E> MapWork<I, R, E> {
     #[cold]
     fn file(&mut self, tag: usize, result: Result<R, ItemError<E>>) {
         while self.results.len() <= tag {
-            self.results
-                .push(Err(ItemError::Panicked(Panic::placeholder())));
+            self.push(Err(ItemError::Panicked(Panic::placeholder())));
         }
         self.results[tag] = result;
+    }
+
+    #[inline]
+    fn push(&mut self, result: Result<R, ItemError<E>>) {
+        if self.results.len() == self.results.capacity() {
+            self.grow();
+        }
+        self.results.push(result);
+    }
+
+    /// Doubles the room for results, or makes it what the size hint said if that is less.
+    #[cold]
+    fn grow(&mut self) {
+        let length = self.results.len();
+        let expected = self.at_least.saturating_sub(length);
+        self.results.reserve_exact(expected.min(length)); // if 0, the vector grows as it likes
     }
 
     pub(crate) fn into_results(self) -> Vec<Result<R, ItemError<E>>> {
@@ -119,7 +135,7 @@ impl<I: Iterator, R, E> Work for MapWork<I, R, E> {
     #[inline]
     fn finish(&mut self, tag: usize, result: Result<R, ItemError<E>>) {
         if tag == self.results.len() {
-            self.results.push(result);
+            self.push(result);
         } else {
             self.file(tag, result);
         }

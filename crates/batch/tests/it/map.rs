@@ -231,6 +231,18 @@ fn large_results_are_not_reserved_on_the_word_of_a_size_hint() {
 }
 
 #[test]
+fn an_exact_size_hint_leaves_no_room_unused() {
+    let items = 0..300_000_u32;
+    let results = processor(1).map_blocking(items.clone(), Ok::<_, Infallible>);
+    assert_eq!(results.capacity(), items.len());
+    let results = run(processor(3).map(items.clone(), |n| async move {
+        yield_times(n as usize % 3).await;
+        Ok::<_, Infallible>(n)
+    }));
+    assert_eq!(results.capacity(), items.len());
+}
+
+#[test]
 fn only_the_futures_that_were_woken_are_polled() {
     let polls = RefCell::new([0; 100]);
     let wakers = RefCell::new(vec![None; 100]);
