@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::Done;
 use crate::args::DemoArgs;
-use crate::interrupt::cancel_on_interrupt;
+use crate::interrupt::Interrupt;
 use crate::output::{Output, table};
 use home::Home;
 use promise::Promise;
@@ -40,13 +40,15 @@ struct Fact {
     value: String,
 }
 
-pub(crate) fn run(args: &DemoArgs, output: &Output) -> Done {
-    let cancel = cancel_on_interrupt()?;
+pub(crate) fn run(args: &DemoArgs, interrupt: &Interrupt, output: &Output) -> Done {
+    interrupt.heed();
     let home = Home::new(args.keep)?;
     let shown = match &args.repo {
-        None => made::show(&home, &cancel, output)?,
-        Some(url) => given::show(url, &home, &cancel, output)?,
+        None => made::show(&home, interrupt, output)?,
+        Some(url) => given::show(url, &home, interrupt, output)?,
     };
+    // Promises that an interruption cut short are neither kept nor broken.
+    interrupt.check()?;
     if args.keep {
         output.note(format_args!("kept in {}", home.path().display()));
     }

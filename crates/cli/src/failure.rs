@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use brolly_merge_plan::{PlanErrors, RunError};
 use brolly_repo_pool::{Error, GitError};
 
+use crate::interrupt;
+
 /// A failure that ends the command.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -34,6 +36,14 @@ impl Failure {
             message: message.into(),
             bad_input: false,
             exit: None,
+        }
+    }
+
+    /// The user wants the command to end.
+    pub(crate) fn interrupted() -> Self {
+        Self {
+            exit: Some(interrupt::EXIT),
+            ..Self::failed("interrupted", "interrupted")
         }
     }
 

@@ -18,6 +18,7 @@ use clap::Parser;
 
 use args::{Cli, Verb};
 use failure::Failure;
+use interrupt::Interrupt;
 use output::Output;
 
 /// Exit codes: 0 ok, 1 failed, 2 bad input. `pool exec` passes on its command's code, and uses 125 for a failure of its own.
@@ -25,15 +26,20 @@ fn main() -> ExitCode {
     // clap itself ends the process with 2 for a command line that it does not understand.
     let cli = Cli::parse();
     let output = Output::new(cli.global.json, cli.global.quiet);
-    let done = match &cli.verb {
-        Verb::Plan(verb) => plan::run(verb, &cli.global, &output),
-        Verb::Pool(verb) => pool::run(verb, &cli.global, &output),
-        Verb::Demo(args) => demo::run(args, &output),
-    };
-    match done {
+    match run(&cli, &output) {
         Ok(code) => code,
         Err(failure) => output.failure(&failure),
     }
+}
+
+fn run(cli: &Cli, output: &Output) -> Done {
+    let interrupt = Interrupt::listen(output)?;
+    let done = match &cli.verb {
+        Verb::Plan(verb) => plan::run(verb, &cli.global, &interrupt, output),
+        Verb::Pool(verb) => pool::run(verb, &cli.global, &interrupt, output),
+        Verb::Demo(args) => demo::run(args, &interrupt, output),
+    };
+    interrupt.judge(done, output)
 }
 
 /// What a verb comes to: an exit code that the answer already explains, or a failure to be told.

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -9,28 +11,37 @@ use serde::Serialize;
 use crate::failure::Failure;
 
 /// How this run talks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
+    /// Whether the answer was given. There is one: a program that reads it must not find a second document.
+    answered: Arc<AtomicBool>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self {
+            json,
+            quiet,
+            answered: Arc::default(),
+        }
     }
 
     /// Whether progress may move on a screen; otherwise it is plain lines, or nothing.
-    pub(crate) fn is_live(self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()
     }
 
-    pub(crate) fn is_json(self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// The answer: `value` as JSON, or `text` for people.
-    pub(crate) fn answer(self, value: &impl Serialize, text: impl FnOnce() -> String) {
+    /// The answer: `value` as JSON, or `text` for people. What comes after the first one is not written.
+    pub(crate) fn answer(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.answered.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut answer = if self.json {
             serde_json::to_string_pretty(value).expect("answers are maps with text keys")
         } else {
@@ -44,14 +55,19 @@ impl Output {
     }
 
     /// A word on the way, for people.
-    pub(crate) fn note(self, text: impl std::fmt::Display) {
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
         if !self.quiet {
             let _ = writeln!(io::stderr(), "{text}");
         }
     }
 
+    /// What went wrong, for people.
+    pub(crate) fn complain(&self, text: impl std::fmt::Display) {
+        let _ = writeln!(io::stderr(), "brolly: {text}");
+    }
+
     /// Tells a failure and gives its exit code.
-    pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
+    pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
         if self.json {
             let error = serde_json::json!({"code": failure.code, "message": failure.message});
             self.answer(
@@ -59,7 +75,7 @@ impl Output {
                 String::new,
             );
         } else {
-            let _ = writeln!(io::stderr(), "brolly: {}", failure.message);
+            self.complain(&failure.message);
         }
         failure.exit_code()
     }

@@ -11,19 +11,24 @@ use serde_json::json;
 use crate::Done;
 use crate::args::{Global, MergeArgs, PlanFile, PlanVerb, RunArgs};
 use crate::failure::Failure;
-use crate::interrupt::cancel_on_interrupt;
+use crate::interrupt::Interrupt;
 use crate::output::{Output, table};
 use crate::progress::Progress;
 use crate::root;
 
-pub(crate) fn run(verb: &PlanVerb, global: &Global, output: &Output) -> Done {
+pub(crate) fn run(
+    verb: &PlanVerb,
+    global: &Global,
+    interrupt: &Interrupt,
+    output: &Output,
+) -> Done {
     match verb {
         PlanVerb::Validate(file) => validate(file, output),
         PlanVerb::Order(file) => order(file, output),
-        PlanVerb::Run(args) => execute(args, None, global, output),
+        PlanVerb::Run(args) => execute(args, None, global, interrupt, output),
         PlanVerb::Merge(MergeArgs {
             run, execute: push, ..
-        }) => execute(run, Some(*push), global, output),
+        }) => execute(run, Some(*push), global, interrupt, output),
     }
 }
 
@@ -68,19 +73,25 @@ fn order(file: &PlanFile, output: &Output) -> Done {
 }
 
 /// Runs the gates and, if `push` is given, the merges; `push` says whether their result leaves the slot.
-fn execute(args: &RunArgs, push: Option<bool>, global: &Global, output: &Output) -> Done {
+fn execute(
+    args: &RunArgs,
+    push: Option<bool>,
+    global: &Global,
+    interrupt: &Interrupt,
+    output: &Output,
+) -> Done {
     let plan = load(&args.plan.path, output)?;
     let pools = root::open(global)?;
     let pool = root::pool_of(&pools, &args.from, output)?;
-    let cancel = cancel_on_interrupt()?;
     pools.fetch(&pool)?;
+    let cancel = interrupt.heed();
 
     let progress = Progress::new(output, "gates", plan.items().len());
     let shown = progress.clone();
     let mut runner = Runner::new(&pools, &pool)
         .gate_timeout(args.timeout)
         .stop_on_failure(args.stop_on_failure)
-        .cancel(&cancel)
+        .cancel(cancel)
         .on_event(move |event| shown.show(event));
     if let Some(workers) = args.workers {
         runner = runner.max_workers(usize::try_from(workers).unwrap_or(usize::MAX));
@@ -99,11 +110,15 @@ fn execute(args: &RunArgs, push: Option<bool>, global: &Global, output: &Output)
             let shown = progress.clone();
             let merger = Merger::new(&pools, &pool)
                 .execute(push)
-                .cancel(&cancel)
+                .cancel(cancel)
                 .on_event(move |event| shown.show(event));
             let merges = merger.run(&plan, &gates);
             progress.finish();
-            Some(merges?)
+            // What the gates came to is reported even if an interruption left the merges without a slot.
+            match merges {
+                Err(_) if interrupt.came() => None,
+                merges => Some(merges?),
+            }
         }
     };
 

@@ -11,11 +11,16 @@ use serde_json::json;
 use crate::Done;
 use crate::args::{Global, LeaseArgs, LeaseName, PoolVerb};
 use crate::failure::Failure;
-use crate::interrupt::cancel_on_interrupt;
+use crate::interrupt::Interrupt;
 use crate::output::{Output, table};
 use crate::root;
 
-pub(crate) fn run(verb: &PoolVerb, global: &Global, output: &Output) -> Done {
+pub(crate) fn run(
+    verb: &PoolVerb,
+    global: &Global,
+    interrupt: &Interrupt,
+    output: &Output,
+) -> Done {
     let pools = root::open(global)?;
     match verb {
         PoolVerb::Create {
@@ -29,7 +34,7 @@ pub(crate) fn run(verb: &PoolVerb, global: &Global, output: &Output) -> Done {
             output.answer(&json!({"ok": true, "pools": all}), || list(&all));
             Ok(ExitCode::SUCCESS)
         }
-        PoolVerb::Allocate { lease, ttl } => allocate(&pools, lease, *ttl, output),
+        PoolVerb::Allocate { lease, ttl } => allocate(&pools, lease, *ttl, interrupt, output),
         PoolVerb::Release { lease } => release(&pools, lease, output),
         PoolVerb::Status { name } => {
             let all = match name {
@@ -48,7 +53,7 @@ pub(crate) fn run(verb: &PoolVerb, global: &Global, output: &Output) -> Done {
                     "name a command after \"--\"",
                 ));
             };
-            exec(&pools, lease, program, args, output).map_err(|failure| Failure {
+            exec(&pools, lease, program, args, interrupt, output).map_err(|failure| Failure {
                 exit: (!failure.bad_input).then_some(OWN_FAILURE),
                 ..failure
             })
@@ -77,9 +82,16 @@ fn create(
     Ok(ExitCode::SUCCESS)
 }
 
-fn allocate(pools: &RepoPool, args: &LeaseArgs, ttl: Duration, output: &Output) -> Done {
-    let cancel = cancel_on_interrupt()?;
-    let lease = pools.allocate(&request(args, &cancel).durable(ttl))?;
+fn allocate(
+    pools: &RepoPool,
+    args: &LeaseArgs,
+    ttl: Duration,
+    interrupt: &Interrupt,
+    output: &Output,
+) -> Done {
+    let lease = pools.allocate(&request(args, interrupt.heed()).durable(ttl))?;
+    // Nobody will give back a lease that comes too late to be told of.
+    interrupt.check()?;
     let answer = json!({
         "ok": true,
         "path": lease.path(),
@@ -138,11 +150,13 @@ fn exec(
     args: &LeaseArgs,
     program: &std::ffi::OsStr,
     rest: &[std::ffi::OsString],
+    interrupt: &Interrupt,
     output: &Output,
 ) -> Done {
-    let cancel = cancel_on_interrupt()?;
-    let lease = pools.allocate(&request(args, &cancel))?;
-    let command = lease.command(program).args(rest).cancel(&cancel);
+    let cancel = interrupt.heed();
+    let lease = pools.allocate(&request(args, cancel))?;
+    interrupt.check()?;
+    let command = lease.command(program).args(rest).cancel(cancel);
     // People see the output as it comes; programs get it whole, within bounds.
     let outcome = if output.is_json() {
         command.run()

@@ -33,7 +33,7 @@ impl Progress {
         bar.set_prefix(title.to_owned());
         Self {
             bar: Arc::new(bar),
-            output: *output,
+            output: output.clone(),
         }
     }
 

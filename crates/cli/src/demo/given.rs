@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use brolly_merge_plan::{ItemStatus, MergeRun, MergeStatus, Merger, Plan, Report, Runner};
-use brolly_repo_pool::process::{Cancel, Command};
+use brolly_repo_pool::process::Command;
 use brolly_repo_pool::{Error, PoolConfig, RepoPool};
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use super::promise::{Promise, names, slots_are_back};
 use super::space::{on_disk, readable};
 use super::{Shown, fact, lease_facts, show as shown, traces};
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
 
@@ -32,13 +33,14 @@ const READABLE: &str = "git archive --format=tar HEAD > /dev/null";
 pub(super) fn show(
     url: &str,
     home: &Home,
-    cancel: &Cancel,
+    interrupt: &Interrupt,
     output: &Output,
 ) -> Result<Shown, Failure> {
     let before = Fingerprint::of(url)?;
     output.note(format_args!("pooling it in {SLOTS} slots"));
     let pools = RepoPool::open(home.join("root"))?;
     pools.create_pool(&PoolConfig::new(POOL, url).slots(SLOTS))?;
+    interrupt.check()?;
     let (items, what) = items(&pools)?;
     let document = json!({
         "schemaVersion": "1.0.0",
@@ -51,22 +53,24 @@ pub(super) fn show(
     let progress = Progress::new(output, "gates", plan.items().len());
     let listener = progress.clone();
     let runner = Runner::new(&pools, POOL)
-        .cancel(cancel)
+        .cancel(interrupt.heed())
         .gate_timeout(std::time::Duration::from_secs(300));
     let gates = runner
         .on_event(move |event| listener.show(event))
         .run_gates(&plan);
     progress.finish();
+    interrupt.check()?;
     let gates = gates?;
 
     let merge = || -> Result<MergeRun, Failure> {
         let progress = Progress::new(output, "merges", plan.items().len());
         let listener = progress.clone();
         let merges = Merger::new(&pools, POOL)
-            .cancel(cancel)
+            .cancel(interrupt.heed())
             .on_event(move |event| listener.show(event))
             .run(&plan, &gates);
         progress.finish();
+        interrupt.check()?;
         Ok(merges?)
     };
     let (merges, again) = (merge()?, merge()?);

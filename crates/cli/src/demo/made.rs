@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Instant;
 
 use brolly_merge_plan::{GateStatus, ItemStatus, MergeStatus, Merger, Plan, Report, Runner};
-use brolly_repo_pool::process::{Cancel, Command};
+use brolly_repo_pool::process::Command;
 use brolly_repo_pool::{PoolConfig, RepoPool};
 use serde_json::json;
 
@@ -14,6 +14,7 @@ use super::repository::{self, BRANCHES, Does};
 use super::space::{on_disk, readable};
 use super::{Shown, fact, lease_facts, show as shown, traces};
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
 
@@ -23,7 +24,7 @@ const SLOTS: u32 = 4;
 /// A run in parallel has to be at least this much faster than one by one.
 const SPEED_UP: f64 = 1.5;
 
-pub(super) fn show(home: &Home, cancel: &Cancel, output: &Output) -> Result<Shown, Failure> {
+pub(super) fn show(home: &Home, interrupt: &Interrupt, output: &Output) -> Result<Shown, Failure> {
     let upstream = home.join("upstream");
     output.note("making a repository");
     repository::make(&upstream)?;
@@ -38,6 +39,7 @@ pub(super) fn show(home: &Home, cancel: &Cancel, output: &Output) -> Result<Show
     let started = Instant::now();
     pools.create_pool(&PoolConfig::new(POOL, &url).slots(SLOTS))?;
     let created = started.elapsed();
+    interrupt.check()?;
     let main = pools.resolve(POOL, "main")?;
 
     let run = |title: &str, workers: usize| {
@@ -45,12 +47,13 @@ pub(super) fn show(home: &Home, cancel: &Cancel, output: &Output) -> Result<Show
         let shown = progress.clone();
         let runner = Runner::new(&pools, POOL)
             .max_workers(workers)
-            .cancel(cancel);
+            .cancel(interrupt.heed());
         let gates = runner
             .on_event(move |event| shown.show(event))
             .run_gates(&plan);
         progress.finish();
-        gates
+        interrupt.check()?;
+        Ok::<_, Failure>(gates?)
     };
     let together = run("gates", SLOTS as usize)?;
     let one_by_one = run("one by one", 1)?;
@@ -59,15 +62,17 @@ pub(super) fn show(home: &Home, cancel: &Cancel, output: &Output) -> Result<Show
     let listener = progress.clone();
     let merger = Merger::new(&pools, POOL)
         .execute(true)
-        .cancel(cancel)
+        .cancel(interrupt.heed())
         .on_event(move |event| listener.show(event));
     let merges = merger.run(&plan, &together);
     progress.finish();
     let merges = merges?;
+    interrupt.check()?;
     let report = Report::new(&plan, &together, Some(&merges));
 
     let [nothing_left, warm] = traces::promises(&pools, POOL)?;
     let pooled = on_disk(&home.join("root")).map_err(Failure::io("cannot measure the pool"))?;
+    interrupt.check()?;
     let (cloned, clone_time) = clones(home, &url)?;
     let status = pools.status(POOL)?;
 

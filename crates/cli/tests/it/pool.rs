@@ -4,16 +4,9 @@ use std::path::Path;
 
 use crate::support::User;
 
-fn pooled() -> User {
-    let user = User::new();
-    user.run(&["pool", "create", "app", "--url", "repo", "--slots", "2"])
-        .ends_with(0);
-    user
-}
-
 #[test]
 fn a_lease_outlives_the_command_and_is_given_back_by_token_or_path() {
-    let user = pooled();
+    let user = User::pooled();
     let first = user
         .run(&["pool", "allocate", "app", "--ref", "feature", "--json"])
         .ends_with(0)
@@ -40,7 +33,7 @@ fn a_lease_outlives_the_command_and_is_given_back_by_token_or_path() {
 
 #[test]
 fn a_lease_is_at_the_branch_as_it_is_now() {
-    let user = pooled();
+    let user = User::pooled();
     user.in_repo(&[
         "-c",
         "user.name=A",
@@ -61,7 +54,7 @@ fn a_lease_is_at_the_branch_as_it_is_now() {
 
 #[test]
 fn exec_runs_in_a_slot_and_exits_as_the_command_does() {
-    let user = pooled();
+    let user = User::pooled();
     let exec = |script: &str| {
         user.run(&[
             "pool", "exec", "app", "--ref", "feature", "--", "sh", "-c", script,
@@ -102,7 +95,7 @@ fn exec_runs_in_a_slot_and_exits_as_the_command_does() {
 
 #[test]
 fn list_and_status_tell_who_holds_what() {
-    let user = pooled();
+    let user = User::pooled();
     user.run(&["pool", "allocate", "app", "--holder", "nightly"])
         .ends_with(0);
     let list = user.run(&["pool", "list"]).ends_with(0).stdout;

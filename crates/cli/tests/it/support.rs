@@ -39,6 +39,14 @@ impl User {
         user
     }
 
+    /// With a pool `app` of two slots as well.
+    pub(crate) fn pooled() -> Self {
+        let user = Self::new();
+        user.run(&["pool", "create", "app", "--url", "repo", "--slots", "2"])
+            .ends_with(0);
+        user
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
