@@ -13,6 +13,7 @@ mod plan;
 mod report;
 mod runner;
 mod verdict;
+mod visible;
 
 pub use error::{PlanErrors, Problem, ProblemCode, RunError, Warning, WarningCode};
 pub use event::Event;

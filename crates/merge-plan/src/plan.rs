@@ -114,8 +114,7 @@ impl Plan {
 
     /// True if a failure of `gate` fails its item: the policy requires it, or does not call it optional.
     pub fn is_required(&self, gate: &str) -> bool {
-        let listed = |names: &[String]| names.iter().any(|name| name == gate);
-        listed(&self.policy.required_gates) || !listed(&self.policy.optional_gates)
+        !self.policy.only_optional.contains(gate)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::document::{Node, Shown};
 use crate::error::{PlanErrors, Problem, ProblemCode, Warning, WarningCode};
+use crate::visible::is_unseen;
 
 /// The problems and warnings found so far, bounded in number.
 #[derive(Debug, Default)]
@@ -59,6 +60,17 @@ impl Findings {
         } else {
             self.warnings_omitted += 1;
         }
+    }
+
+    /// True if a further problem would only be counted: whoever has many need not spell them out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.len() >= PlanErrors::MAX_LISTED
+    }
+
+    /// Counts problems that are not listed; only when [full](Self::is_full).
+    pub(crate) fn omit(&mut self, problems: usize) {
+        debug_assert!(self.is_full(), "what can be listed is listed");
+        self.problems_omitted = self.problems_omitted.saturating_add(problems);
     }
 
     pub(crate) fn is_clean(&self) -> bool {
@@ -188,7 +200,7 @@ fn entries<'a>(
 /// What a string may look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Text {
-    /// A name that people read and that ends up in messages: 1 to 255 bytes, no control characters.
+    /// A name that people read and that ends up in messages: 1 to 255 bytes, no unseen characters.
     Name,
     /// A revision handed to git: as a name, and not beginning with `-`.
     Revision,
@@ -223,9 +235,9 @@ impl Text {
             return Some(format!("{shown} holds a NUL character"));
         }
         match self {
-            Self::Name | Self::Revision if value.chars().any(char::is_control) => {
-                Some(format!("{shown} holds a control character"))
-            }
+            Self::Name | Self::Revision if value.chars().any(is_unseen) => Some(format!(
+                "{shown} holds a control character, a line separator or one that changes the direction of text"
+            )),
             Self::Revision if value.starts_with('-') => Some(format!(
                 "{shown} begins with '-', so git would read it as an option"
             )),
@@ -377,15 +389,15 @@ pub(crate) fn list<T>(
     )
 }
 
-/// An array of strings, those that could be read.
+/// An array of at most `max` strings, those that could be read.
 pub(crate) fn texts(
     node: &Node,
     kind: Text,
+    max: usize,
     path: &Path<'_>,
     findings: &mut Findings,
 ) -> Option<Vec<String>> {
-    const MAX_STRINGS: usize = 10_000;
-    let read = list(node, MAX_STRINGS, path, findings, |node, path, findings| {
+    let read = list(node, max, path, findings, |node, path, findings| {
         text(node, kind, path, findings)
     })?;
     Some(read.into_iter().flatten().collect())

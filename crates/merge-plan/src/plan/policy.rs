@@ -1,6 +1,6 @@
 //! The policy as data: rules and limits that hold for every item.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,6 +13,9 @@ use super::seconds;
 pub struct Policy {
     pub(crate) required_gates: Vec<String>,
     pub(crate) optional_gates: Vec<String>,
+    /// The optional gates that are not required, for asking about one.
+    #[serde(skip)]
+    pub(crate) only_optional: HashSet<String>,
     pub(crate) max_workers: usize,
     pub(crate) retries: BTreeMap<String, Retry>,
     pub(crate) overrides: Overrides,
@@ -69,6 +72,7 @@ impl Default for Policy {
         Self {
             required_gates: Vec::new(),
             optional_gates: Vec::new(),
+            only_optional: HashSet::new(),
             max_workers: 1,
             retries: BTreeMap::new(),
             overrides: Overrides::default(),

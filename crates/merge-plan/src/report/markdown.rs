@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{ItemReport, Report};
 use crate::outcome::{Cause, GateResult, GateStatus, MergeResult, MergeStatus};
+use crate::visible::is_unseen;
 
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -153,9 +154,7 @@ fn details(out: &mut String, item: &ItemReport) -> fmt::Result {
             } else {
                 &attempt.stderr.text
             };
-            for line in last_lines(said) {
-                writeln!(out, "      {line}")?;
-            }
+            fenced(out, &last_lines(said))?;
         }
     }
     if let Some(merge) = merge {
@@ -167,11 +166,26 @@ fn details(out: &mut String, item: &ItemReport) -> fmt::Result {
     Ok(())
 }
 
+/// Lines as a block of the list item before: nothing in them can end the block or be taken for Markdown.
+fn fenced(out: &mut String, lines: &[String]) -> fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let runs = lines.iter().flat_map(|line| line.split(|c| c != '`'));
+    let longest = runs.map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    writeln!(out, "\n  {fence}text")?;
+    for line in lines {
+        writeln!(out, "  {line}")?;
+    }
+    writeln!(out, "  {fence}")
+}
+
 fn tells_something(gate: &GateResult) -> bool {
     matches!(gate.status, GateStatus::Fail | GateStatus::Blocked) || gate.attempts.len() > 1
 }
 
-/// The end of what a command said, free of control characters: enough for a glance.
+/// The end of what a command said, free of unseen characters: enough for a glance.
 fn last_lines(text: &str) -> Vec<String> {
     const LINES: usize = 10;
     const CHARS: usize = 200;
@@ -181,7 +195,8 @@ fn last_lines(text: &str) -> Vec<String> {
         .iter()
         .map(|line| {
             line.chars()
-                .filter(|c| !c.is_control())
+                .map(|c| if c == '\t' { ' ' } else { c })
+                .filter(|c| !is_unseen(*c))
                 .take(CHARS)
                 .collect()
         })
@@ -211,7 +226,7 @@ impl fmt::Display for Cell<'_> {
                 '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' | '#' | '&' => {
                     write!(f, "\\{c}")?
                 }
-                c if c.is_control() => f.write_char(' ')?,
+                c if is_unseen(c) => f.write_char(' ')?,
                 c => f.write_char(c)?,
             }
         }
@@ -226,7 +241,7 @@ impl fmt::Display for Code<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = |c: char| match c {
             '`' => '\'',
-            c if c.is_control() => ' ',
+            c if is_unseen(c) => ' ',
             c => c,
         };
         write!(f, "`{}`", self.0.chars().map(plain).collect::<String>())

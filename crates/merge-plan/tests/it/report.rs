@@ -128,6 +128,40 @@ fn the_markdown_shows_every_item_and_lets_no_output_break_its_table() {
 }
 
 #[test]
+fn what_a_gate_wrote_is_a_block_of_text_in_the_markdown_and_nothing_else() {
+    let fixture = Fixture::new();
+    let pools = fixture.pool(1);
+    let said = "printf '![x](http://e/x.png)\\n<img src=x>\\n````\\n## no heading\\n\\033[31mred\\tx\\r\\342\\200\\256z\\n' >&2; exit 3";
+    let items = json!([{"name": "a", "branch": "main", "gates": [{"name": "g", "run": said}]}]);
+    let plan = plan(items, json!({}));
+    let gates = runner(&pools).run_gates(&plan).expect("the run works");
+    let text = Report::new(&plan, &gates, None).to_markdown();
+    let expected = "- gate `g`: fail, ended with exit code 3
+
+  `````text
+  ![x](http://e/x.png)
+  <img src=x>
+  ````
+  ## no heading
+  [31mred xz
+  `````
+";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn nothing_unseen_gets_into_the_markdown() {
+    let (_fixture, plan, mut gates, _) = eventful();
+    let unseen = "x\u{1b}\u{202e}\u{2028}\u{2067}y";
+    let problem = gates.items[2].gates[0].problem.as_mut().expect("it failed");
+    problem.message = unseen.to_owned();
+    gates.items[1].name = unseen.to_owned();
+    gates.pool = unseen.to_owned();
+    let text = Report::new(&plan, &gates, None).to_markdown();
+    assert_eq!(text.matches("x    y").count(), 3, "{text}");
+}
+
+#[test]
 fn a_report_without_merges_is_about_gates_alone() {
     let fixture = Fixture::new();
     let pools = fixture.pool(1);

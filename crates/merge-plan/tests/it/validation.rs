@@ -367,6 +367,20 @@ fn names_that_git_would_read_as_options_are_refused() {
 }
 
 #[test]
+fn a_name_holds_nothing_that_makes_it_read_as_another() {
+    for unseen in [
+        "\u{202e}", "\u{2066}", "\u{2069}", "\u{2028}", "\u{2029}", "\u{1b}",
+    ] {
+        let name = format!("a{unseen}b");
+        let document = with_items(json!([{"name": name, "branch": "a"}]));
+        assert_invalid(&document, "$.items[0].name", &["direction"]);
+    }
+    let text = parse(&with_items(json!([{"name": "\u{202e}", "branch": "a"}])));
+    let text = text.expect_err("refused").to_string();
+    assert!(!text.contains('\u{202e}'), "and neither does its error");
+}
+
+#[test]
 fn structural_mistakes_are_listed_with_those_of_the_schema() {
     let document = json!({
         "schemaVersion": "v1",
@@ -444,8 +458,11 @@ fn beyond_the_hundredth_problem_they_are_counted() {
 
 #[test]
 fn beyond_the_thousandth_warning_they_are_counted() {
-    let names: Vec<String> = (0..1_500).map(|n| format!("g{n}")).collect();
-    let parsed = parse(&with_policy(json!({"optionalGates": names}))).expect("legal");
+    let retries: serde_json::Map<String, Value> =
+        (0..1_500).map(|n| (format!("g{n}"), json!({}))).collect();
+    let mut policy = json!({"retries": retries});
+    policy["retries"]["g"] = json!({});
+    let parsed = parse(&with_policy(policy)).expect("legal");
     assert_eq!(
         (parsed.warnings.len(), parsed.warnings_omitted),
         (1_000, 500)
@@ -530,6 +547,49 @@ fn a_plan_of_many_items_is_read_quickly_and_checked_whole() {
             ProblemCode::UnknownDependency
         )]
     );
+}
+
+#[test]
+fn gates_missing_in_many_items_are_counted_and_not_spelled_out() {
+    let items: Vec<Value> = (0..20_000)
+        .map(|n| json!({"name": format!("i{n}"), "gates": [{"name": "g1", "run": "true"}]}))
+        .collect();
+    let required: Vec<String> = (0..999)
+        .map(|n| format!("g{n}"))
+        .chain(["g1".to_owned()])
+        .collect();
+    let document =
+        json!({"schemaVersion": "1.0.0", "policy": {"requiredGates": required}, "items": items})
+            .to_string();
+    let start = std::time::Instant::now();
+    let errors = Plan::from_json(&document).expect_err("gates are missing");
+    // Spelled out, these would be twenty million texts: minutes instead of a second.
+    assert!(start.elapsed() < std::time::Duration::from_secs(30));
+    assert_eq!(errors.problems().len() + errors.omitted(), 20_000 * 998);
+    assert!(
+        errors
+            .problems()
+            .iter()
+            .all(|problem| problem.code == ProblemCode::GateMissing)
+    );
+}
+
+#[test]
+fn the_lists_of_the_policy_are_bounded() {
+    let names: Vec<String> = (0..1_001).map(|n| format!("g{n}")).collect();
+    for list in ["requiredGates", "optionalGates", "blockOn"] {
+        let found = problems(&with_policy(json!({list: names})));
+        let expected = (format!("$.policy.{list}"), ProblemCode::LimitExceeded);
+        assert_eq!(found, [expected]);
+    }
+}
+
+#[test]
+fn a_gate_is_optional_only_if_it_is_not_required_as_well() {
+    let policy = json!({"requiredGates": ["g"], "optionalGates": ["g", "h"]});
+    let plan = parse(&with_policy(policy)).expect("legal").plan;
+    let required = ["g", "h", "other"].map(|gate| plan.is_required(gate));
+    assert_eq!(required, [true, false, true]);
 }
 
 /// JSON that is often nearly a plan.

@@ -9,6 +9,8 @@ use crate::plan::{Container, Gate, Mount, MountKind, Runtime, Script};
 
 const MIN_TIMEOUT_SECONDS: f64 = 0.001;
 const MAX_TIMEOUT_SECONDS: f64 = 604_800.0;
+/// Of a command line, and of artifacts.
+const MAX_WORDS: usize = 10_000;
 
 /// The gate's name, and the gate if it is sound.
 pub(super) fn read(
@@ -58,9 +60,15 @@ pub(super) fn read(
     let container = fields
         .get("container")
         .and_then(|node| container(node, &path.key("container"), findings));
-    let artifacts = fields
-        .get("artifacts")
-        .and_then(|node| texts(node, Text::RelativePath, &path.key("artifacts"), findings));
+    let artifacts = fields.get("artifacts").and_then(|node| {
+        texts(
+            node,
+            Text::RelativePath,
+            MAX_WORDS,
+            &path.key("artifacts"),
+            findings,
+        )
+    });
     warn_about_gate(runtime, &fields, path, findings);
     let gate = name
         .clone()
@@ -131,7 +139,7 @@ fn script(node: &Node, path: &Path<'_>, findings: &mut Findings) -> Option<Scrip
             if program_is_empty {
                 findings.invalid(&path.index(0), "the program's name is empty");
             }
-            let argv = texts(node, Text::Free, path, findings)?;
+            let argv = texts(node, Text::Free, MAX_WORDS, path, findings)?;
             (argv.len() == words.len() && !program_is_empty).then_some(Script::Argv(argv))
         }
         _ => {
@@ -166,9 +174,15 @@ fn container(node: &Node, path: &Path<'_>, findings: &mut Findings) -> Option<Co
     let image = fields
         .required("image", path, findings)
         .and_then(|node| text(node, Text::Name, &path.key("image"), findings));
-    let entrypoint = fields
-        .get("entrypoint")
-        .and_then(|node| texts(node, Text::Content, &path.key("entrypoint"), findings));
+    let entrypoint = fields.get("entrypoint").and_then(|node| {
+        texts(
+            node,
+            Text::Content,
+            MAX_WORDS,
+            &path.key("entrypoint"),
+            findings,
+        )
+    });
     let mounts = fields
         .get("mounts")
         .and_then(|node| list(node, 1_000, &path.key("mounts"), findings, mount));

@@ -1,5 +1,7 @@
 //! The schema of the policy.
 
+use std::collections::HashSet;
+
 use crate::error::WarningCode;
 use crate::parse::document::Node;
 use crate::parse::reader::{
@@ -10,6 +12,8 @@ use crate::plan::{AdminGreen, MergeRule, Overrides, Performance, Policy, Retry};
 const MAX_WORKERS: u64 = 1_024;
 const MAX_ATTEMPTS: u64 = 100;
 const MAX_BACKOFF_SECONDS: f64 = 3_600.0;
+/// Of each list of names; an item has no more gates either, so more could not be met.
+const MAX_NAMES: usize = super::MAX_GATES_PER_ITEM;
 
 /// The policy, with defaults for what is missing or wrong.
 pub(super) fn read(node: &Node, path: &Path<'_>, findings: &mut Findings) -> Option<Policy> {
@@ -28,11 +32,18 @@ pub(super) fn read(node: &Node, path: &Path<'_>, findings: &mut Findings) -> Opt
     let names = |key: &'static str, findings: &mut Findings| {
         fields
             .get(key)
-            .and_then(|node| texts(node, Text::Name, &path.key(key), findings))
+            .and_then(|node| texts(node, Text::Name, MAX_NAMES, &path.key(key), findings))
             .unwrap_or_default()
     };
     policy.required_gates = names("requiredGates", findings);
     policy.optional_gates = names("optionalGates", findings);
+    let required: HashSet<&String> = policy.required_gates.iter().collect();
+    policy.only_optional = policy
+        .optional_gates
+        .iter()
+        .filter(|gate| !required.contains(gate))
+        .cloned()
+        .collect();
     policy.block_on = names("blockOn", findings);
     if let Some(node) = fields.get("maxWorkers")
         && let Some(workers) = integer(node, 1..=MAX_WORKERS, &path.key("maxWorkers"), findings)
@@ -94,9 +105,15 @@ fn overrides(node: &Node, path: &Path<'_>, findings: &mut Findings) -> Option<Ov
         "overrides have no effect yet; a failed item stays failed",
     );
     let fields = Fields::open(node, path, &["allowedUsers", "requireReason"], findings)?;
-    let users = fields
-        .get("allowedUsers")
-        .and_then(|node| texts(node, Text::Name, &path.key("allowedUsers"), findings));
+    let users = fields.get("allowedUsers").and_then(|node| {
+        texts(
+            node,
+            Text::Name,
+            MAX_NAMES,
+            &path.key("allowedUsers"),
+            findings,
+        )
+    });
     let reason = fields
         .get("requireReason")
         .and_then(|node| boolean(node, &path.key("requireReason"), findings));
