@@ -39,53 +39,66 @@ impl Bell {
     }
 }
 
-#[cfg(target_os = "linux")]
+/// Hears rings through inotify. A system that has none, or none left to give, is looked at again and again.
 pub(crate) struct Listener {
-    inotify: std::os::fd::OwnedFd,
+    #[cfg(target_os = "linux")]
+    inotify: Option<std::os::fd::OwnedFd>,
 }
 
-#[cfg(target_os = "linux")]
 impl Listener {
+    #[cfg(target_os = "linux")]
     fn new(path: &Path) -> io::Result<Self> {
         use rustix::fs::inotify;
+        use rustix::io::Errno;
         let inotify =
-            inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-        inotify::add_watch(&inotify, path, inotify::WatchFlags::MODIFY)?;
-        Ok(Self { inotify })
+            match inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK) {
+                Ok(inotify) => inotify,
+                // A user may have 128 of them at once, by default.
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOSYS) => {
+                    return Ok(Self { inotify: None });
+                }
+                Err(error) => return Err(error.into()),
+            };
+        match inotify::add_watch(&inotify, path, inotify::WatchFlags::MODIFY) {
+            Ok(_) => Ok(Self {
+                inotify: Some(inotify),
+            }),
+            Err(Errno::NOSPC) => Ok(Self { inotify: None }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new(_path: &Path) -> io::Result<Self> {
+        Ok(Self {})
     }
 
     /// Waits for a ring, for `until`, or for `cancel`, whichever comes first.
     pub(crate) fn wait(&mut self, until: Instant, cancel: Option<&Cancel>) -> io::Result<()> {
-        use rustix::event::{PollFd, PollFlags};
-        let mut fds = vec![PollFd::new(&self.inotify, PollFlags::IN)];
-        fds.extend(cancel.map(|cancel| PollFd::new(cancel.reader(), PollFlags::IN)));
-        crate::process::wait_for(&mut fds, Some(until))?;
-        // Rings that came meanwhile are one wake-up, so the queue is emptied.
-        let mut events = [0; 4096];
-        while matches!(rustix::io::read(&self.inotify, &mut events), Ok(count) if count > 0) {}
+        #[cfg(target_os = "linux")]
+        if let Some(inotify) = &self.inotify {
+            use rustix::event::{PollFd, PollFlags};
+            let mut fds = vec![PollFd::new(inotify, PollFlags::IN)];
+            fds.extend(cancel.map(|cancel| PollFd::new(cancel.reader(), PollFlags::IN)));
+            crate::process::wait_for(&mut fds, Some(until))?;
+            // Rings that came meanwhile are one wake-up, so the queue is emptied.
+            let mut events = [0; 4096];
+            while matches!(rustix::io::read(inotify, &mut events), Ok(count) if count > 0) {}
+            return Ok(());
+        }
+        let pause = until
+            .saturating_duration_since(Instant::now())
+            .min(LOOK_WITHOUT_EVENTS);
+        match cancel {
+            Some(cancel) => drop(cancel.wait_timeout(pause)),
+            None => std::thread::sleep(pause),
+        }
         Ok(())
     }
 }
 
-/// Without inotify a listener looks again every 20 ms.
-#[cfg(not(target_os = "linux"))]
-pub(crate) struct Listener;
-
-#[cfg(not(target_os = "linux"))]
-impl Listener {
-    fn new(_path: &Path) -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    pub(crate) fn wait(&mut self, until: Instant, _cancel: Option<&Cancel>) -> io::Result<()> {
-        std::thread::sleep(
-            until
-                .saturating_duration_since(Instant::now())
-                .min(Duration::from_millis(20)),
-        );
-        Ok(())
-    }
-}
+/// How long a waiter goes without looking where nothing tells it.
+const LOOK_WITHOUT_EVENTS: Duration = Duration::from_millis(20);
 
 /// How long a waiter goes without looking for owners that died: their end rings no bell.
 pub(crate) const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_secs(1);

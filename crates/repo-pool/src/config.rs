@@ -1,5 +1,6 @@
 //! What a pool, an allocation and the handle itself can be told, as plain data with defaults.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::BootClock;
 use crate::error::Error;
-use crate::git::DEFAULT_GIT_TIMEOUT;
+use crate::git::{DEFAULT_GIT_TIMEOUT, redacted};
 use crate::name;
 use crate::pool::RepoPool;
 use crate::process::Cancel;
@@ -64,12 +65,14 @@ impl Options {
         self
     }
 
-    /// Opens the root and makes it if it does not exist.
+    /// Opens the root and makes it if it does not exist. A root that others may enter is closed to
+    /// them (mode 0700): working copies may hold what only their owner may read.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSetting`] for a timeout of zero, [`Error::Database`] for a database that is
-    /// damaged or newer than this version, [`Error::Io`] for a root that cannot be used.
+    /// damaged, newer than this version or another program's, [`Error::ForeignRoot`] for a root that
+    /// is another user's, [`Error::Io`] for one that cannot be used.
     pub fn open(self) -> Result<RepoPool, Error> {
         let zero = [
             ("lock_timeout", self.lock_timeout),
@@ -86,8 +89,8 @@ impl Options {
     }
 }
 
-/// A pool to create.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A pool to create. What `{:?}` prints of it holds no credentials; what serde writes does.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolConfig {
     pub(crate) name: String,
@@ -96,6 +99,17 @@ pub struct PoolConfig {
     pub(crate) slots: u32,
     #[serde(default)]
     pub(crate) branch: Option<String>,
+}
+
+impl fmt::Debug for PoolConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolConfig")
+            .field("name", &self.name)
+            .field("url", &redacted(&self.url))
+            .field("slots", &self.slots)
+            .field("branch", &self.branch)
+            .finish()
+    }
 }
 
 fn default_slots() -> u32 {
@@ -206,11 +220,15 @@ impl Request {
         self
     }
 
-    /// Gives up, with [`Error::NoAvailableSlot`], when `cancel` is cancelled.
+    /// Gives up, with [`Error::Cancelled`], when `cancel` is cancelled, whether it waits, fetches or prepares a slot.
     #[must_use]
     pub fn cancel(mut self, cancel: &Cancel) -> Self {
         self.cancel = Some(cancel.clone());
         self
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(Cancel::is_cancelled)
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {

@@ -128,6 +128,17 @@ pub enum Error {
         /// What stood in the way.
         source: Box<Error>,
     },
+    /// The request's cancel handle was cancelled; nothing is held.
+    #[error("the request was cancelled")]
+    Cancelled,
+    /// Something is mounted in a slot. Nothing was deleted; unmount it and recover the slot.
+    #[error("something is mounted at {path:?} in slot {slot}: unmount it first")]
+    Mounted {
+        /// The slot's number.
+        slot: u32,
+        /// Where.
+        path: PathBuf,
+    },
     /// Another process held the lock for too long.
     #[error("lock {path:?} was not free within {timeout:?}{}", held_by(.holder.as_deref()))]
     LockTimeout {
@@ -150,6 +161,12 @@ pub enum Error {
         reason: String,
         /// What SQLite said, if it was SQLite.
         source: Option<DatabaseError>,
+    },
+    /// The root is a directory of another user, who could replace everything in it.
+    #[error("the root {path:?} belongs to another user: choose a directory of your own")]
+    ForeignRoot {
+        /// The root.
+        path: PathBuf,
     },
     /// The file system refused.
     #[error("cannot {action} {path:?}")]

@@ -204,6 +204,28 @@ impl Git {
         }
     }
 
+    /// Runs git and reads the names that it lists, each ended by a zero byte; names need not be UTF-8.
+    pub(crate) fn names<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<PathBuf>, GitError> {
+        let command = self.command(args).output_limit(usize::MAX);
+        let outcome = command.run().map_err(GitError::Spawn)?;
+        if !outcome.exit.is_success() {
+            let (exit, stderr) = (outcome.exit, redacted(outcome.stderr.text().trim()));
+            return Err(GitError::Failed {
+                command: "git ls-files".to_owned(),
+                exit,
+                stderr,
+            });
+        }
+        let listed = outcome.stdout.bytes();
+        let names = listed
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty());
+        Ok(names.filter_map(crate::seal::bytes_path).collect())
+    }
+
     /// The commit that `HEAD` is at.
     ///
     /// # Errors

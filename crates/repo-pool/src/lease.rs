@@ -53,7 +53,6 @@ impl FromStr for Token {
 ///
 /// Dropping the lease releases the slot and cleans it, and blocks meanwhile; what goes wrong then is
 /// recorded in the slot's state. [`Lease::release`] says it.
-#[derive(Debug)]
 #[must_use = "a dropped lease is released at once"]
 pub struct Lease {
     pools: RepoPool,
@@ -114,14 +113,14 @@ impl Lease {
 
     /// A command that runs in the working copy. It finds the slot's number, the lease's token and the
     /// commit in `BROLLY_SLOT`, `BROLLY_LEASE` and `BROLLY_COMMIT`, and no variable that would lead git
-    /// to another repository.
+    /// to another repository or bind it to a hook that this process runs in.
     pub fn command(&self, program: impl Into<std::ffi::OsString>) -> Command {
         let command = Command::new(program)
             .current_dir(&self.slot.tree)
             .env("BROLLY_SLOT", self.slot.number.to_string())
             .env("BROLLY_LEASE", self.token.to_string())
             .env("BROLLY_COMMIT", &self.commit);
-        ELSEWHERE.into_iter().fold(command, Command::env_remove)
+        LOCAL.into_iter().fold(command, Command::env_remove)
     }
 
     /// git for the working copy, with the pool's fixed environment.
@@ -196,18 +195,42 @@ impl Lease {
     }
 }
 
-/// Variables by which git finds a repository without looking at the working directory.
-const ELSEWHERE: [&str; 9] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
+/// What git sets, or is told, for one repository and must not carry into another: what
+/// `git rev-parse --local-env-vars` prints, and what hooks and discovery add to it.
+const LOCAL: [&str; 19] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
     "GIT_CEILING_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
 ];
+
+/// What a log may show: the pool's URL can hold a password.
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("token", &self.token)
+            .field("slot", &self.slot.number)
+            .field("path", &self.slot.tree)
+            .field("commit", &self.commit)
+            .field("warm", &self.warm)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Drop for Lease {
     fn drop(&mut self) {
@@ -215,5 +238,22 @@ impl Drop for Lease {
             // The slot's state says what went wrong.
             let _ = self.pools.release(self.token);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LOCAL;
+
+    #[test]
+    fn every_variable_that_git_calls_local_to_a_repository_is_cleared() {
+        let output = std::process::Command::new("git")
+            .args(["rev-parse", "--local-env-vars"])
+            .output()
+            .expect("git");
+        let listed = String::from_utf8(output.stdout).expect("UTF-8");
+        let missing: Vec<_> = listed.lines().filter(|key| !LOCAL.contains(key)).collect();
+        assert!(listed.contains("GIT_DIR"), "git lists none: {listed:?}");
+        assert!(missing.is_empty(), "{missing:?}");
     }
 }

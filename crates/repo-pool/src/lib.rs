@@ -9,6 +9,7 @@ mod git;
 mod lease;
 mod lock;
 mod mirror;
+mod mount;
 mod name;
 mod owner;
 mod pool;
@@ -18,6 +19,7 @@ mod slot;
 mod state;
 mod status;
 mod store;
+mod trash;
 
 pub use config::{Freshness, Options, PoolConfig, Request, SlotPolicy};
 pub use error::{DatabaseError, Error};

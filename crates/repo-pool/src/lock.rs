@@ -3,10 +3,14 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::process::Cancel;
+
+/// How long a waiter goes without looking at its cancel handle.
+const LOOK_FOR_CANCEL: Duration = Duration::from_millis(50);
 
 /// Holds the lock until it is dropped, or until the process ends, however it ends.
 ///
@@ -19,7 +23,11 @@ pub(crate) struct FileLock {
 
 impl FileLock {
     /// Takes the lock at `path`, which is created if need be, and waits for it at most `timeout`.
-    pub(crate) fn acquire(path: &Path, timeout: Duration) -> Result<Self, Error> {
+    pub(crate) fn acquire(
+        path: &Path,
+        timeout: Duration,
+        cancel: Option<&Cancel>,
+    ) -> Result<Self, Error> {
         let open = || {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
@@ -41,21 +49,42 @@ impl FileLock {
                 let _ = sender.send(locked);
             })
             .map_err(Error::io("wait for lock", path))?;
-        match receiver.recv_timeout(timeout) {
-            Ok(locked) => Ok(Self {
-                file: locked.map_err(Error::io("lock", path))?,
-            }),
-            Err(_) => Err(Error::LockTimeout {
-                path: path.to_owned(),
-                timeout,
-                holder: read_holder(path),
-            }),
+        let started = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(started.elapsed());
+            // A channel and a cancel handle cannot be waited for together.
+            let pause = if cancel.is_some() {
+                left.min(LOOK_FOR_CANCEL)
+            } else {
+                left
+            };
+            match receiver.recv_timeout(pause) {
+                Ok(locked) => {
+                    return Ok(Self {
+                        file: locked.map_err(Error::io("lock", path))?,
+                    });
+                }
+                Err(_) if cancel.is_some_and(Cancel::is_cancelled) => return Err(Error::Cancelled),
+                Err(RecvTimeoutError::Timeout) if started.elapsed() < timeout => {}
+                Err(_) => {
+                    return Err(Error::LockTimeout {
+                        path: path.to_owned(),
+                        timeout,
+                        holder: read_holder(path),
+                    });
+                }
+            }
         }
     }
 
     /// Takes the lock and writes `holder` into the file, for the message of whoever waits in vain.
-    pub(crate) fn acquire_as(path: &Path, timeout: Duration, holder: &str) -> Result<Self, Error> {
-        let mut lock = Self::acquire(path, timeout)?;
+    pub(crate) fn acquire_as(
+        path: &Path,
+        timeout: Duration,
+        holder: &str,
+        cancel: Option<&Cancel>,
+    ) -> Result<Self, Error> {
+        let mut lock = Self::acquire(path, timeout, cancel)?;
         let written = lock.file.set_len(0).and_then(|()| lock.file.rewind());
         written
             .and_then(|()| lock.file.write_all(holder.as_bytes()))
@@ -90,7 +119,8 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let lock = FileLock::acquire(&path, Duration::from_secs(60)).expect("lock");
+                        let lock =
+                            FileLock::acquire(&path, Duration::from_secs(60), None).expect("lock");
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                         drop(lock);
@@ -104,14 +134,15 @@ mod tests {
     fn waiting_in_vain_names_the_holder_and_leaves_the_lock_usable() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("lock");
-        let held = FileLock::acquire_as(&path, Duration::from_secs(1), "process 7").expect("free");
-        match FileLock::acquire(&path, Duration::from_millis(20)) {
+        let held =
+            FileLock::acquire_as(&path, Duration::from_secs(1), "process 7", None).expect("free");
+        match FileLock::acquire(&path, Duration::from_millis(20), None) {
             Err(Error::LockTimeout { holder, .. }) => {
                 assert_eq!(holder.as_deref(), Some("process 7"))
             }
             other => panic!("{other:?}"),
         }
         drop(held);
-        FileLock::acquire(&path, Duration::from_secs(60)).expect("given up by both");
+        FileLock::acquire(&path, Duration::from_secs(60), None).expect("given up by both");
     }
 }

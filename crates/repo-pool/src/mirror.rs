@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::git::{Git, is_object_id, redacted};
+use crate::owner::kill_writers_of;
+use crate::process::Cancel;
 
 /// What a remote says of itself without being fetched.
 #[derive(Debug)]
@@ -118,9 +120,10 @@ impl Mirror {
         Ok(())
     }
 
-    /// Brings the mirror to where the remote is. Returns whether any ref changed.
-    pub(crate) fn fetch(&self) -> Result<bool, Error> {
-        let before = self.packed_refs()?;
+    /// Brings the mirror to where the remote is. Whoever calls this holds the mirror's lock.
+    pub(crate) fn fetch(&self, cancel: Option<&Cancel>) -> Result<(), Error> {
+        self.remove_stale_locks()?;
+        let git = cancel.map_or_else(|| self.git(), |cancel| self.git().cancel(cancel));
         let options = [
             "--quiet",
             "--prune",
@@ -132,9 +135,55 @@ impl Mirror {
         let args = std::iter::once("fetch")
             .chain(options)
             .chain(["--no-auto-maintenance", "origin"]);
-        self.git().networked().run(args)?;
+        git.networked().run(args)?;
         self.git().run(["pack-refs", "--all", "--prune"])?;
-        Ok(self.packed_refs()? != before)
+        Ok(())
+    }
+
+    /// Removes the lock files of a git that was killed: with them no fetch would ever succeed again.
+    ///
+    /// The mirror's lock is held, so no process of a pool that lives is fetching; what still does was
+    /// started by one that died, and is ended first.
+    fn remove_stale_locks(&self) -> Result<(), Error> {
+        let mut locks = Vec::new();
+        let mut dirs = vec![self.path.join("refs")];
+        let top = [
+            "packed-refs.lock",
+            "shallow.lock",
+            "config.lock",
+            "HEAD.lock",
+        ]
+        .map(|name| self.path.join(name));
+        locks.extend(top.into_iter().filter(|path| path.exists()));
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir)
+                .map_err(Error::io("read", &dir))?
+                .flatten()
+            {
+                let path = entry.path();
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    dirs.push(path);
+                } else if path
+                    .extension()
+                    .is_some_and(|extension| extension == "lock")
+                {
+                    locks.push(path);
+                }
+            }
+        }
+        if locks.is_empty() {
+            return Ok(());
+        }
+        kill_writers_of(&self.path);
+        for path in locks {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The commit that a revision names here: a branch of the remote, a tag, a commit id or its beginning.

@@ -6,6 +6,9 @@ use crate::git::redacted;
 /// Largest number of slots a pool may have.
 pub const MAX_SLOTS: u32 = 1000;
 
+/// Parts of a ref's name are names of files and folders: `NAME_MAX` of Linux and of the common file systems.
+const MAX_PART: usize = 255;
+
 const RESERVED: [&str; 4] = [".", "..", "trash", "locks"];
 
 /// A pool's name is a folder's name: `[A-Za-z0-9._-]{1,100}`, not starting with a dot or a dash.
@@ -85,8 +88,10 @@ fn host(url: &str) -> Option<&str> {
 pub(crate) fn check_revision(name: &str) -> Result<(), Error> {
     let base = name.split(['~', '^']).next().unwrap_or_default();
     let suffix = &name[base.len()..];
-    let rule = if base.is_empty() {
+    let rule = if name.is_empty() {
         "it is empty"
+    } else if base.is_empty() {
+        "it begins with '~' or '^', which only follow a name"
     } else if name.len() > 1024 {
         "it is longer than 1024 bytes"
     } else if name.starts_with('-') {
@@ -100,6 +105,8 @@ pub(crate) fn check_revision(name: &str) -> Result<(), Error> {
         .any(|part| part.starts_with('.') || part.ends_with(".lock") || part.is_empty())
     {
         "a part of it is empty, begins with '.' or ends with \".lock\""
+    } else if base.split('/').any(|part| part.len() > MAX_PART) {
+        "a part of it is longer than 255 bytes"
     } else if base.ends_with('.') {
         "it ends with '.'"
     } else if !suffix
@@ -222,5 +229,23 @@ mod tests {
         ] {
             assert!(check_revision(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_ref_is_as_long_as_a_file_name_at_most() {
+        let part = "x".repeat(255);
+        assert!(check_revision(&format!("{part}/{part}~1")).is_ok());
+        let error = check_revision(&format!("a/{part}x")).expect_err("too long");
+        assert!(error.to_string().contains("255 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_revision_that_is_all_suffix_is_told_why() {
+        for bad in ["^main", "~1", "^"] {
+            let error = check_revision(bad).expect_err("no name").to_string();
+            assert!(error.contains("follow a name"), "{error}");
+        }
+        let error = check_revision("").expect_err("empty").to_string();
+        assert!(error.contains("it is empty"), "{error}");
     }
 }

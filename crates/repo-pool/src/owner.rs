@@ -98,54 +98,84 @@ fn process_exists(_pid: u32) -> bool {
 
 /// Kills every process that works inside `dir`, as its current directory tells; returns how many.
 ///
-/// For what a dead owner left running in a slot: nobody else waits for those processes any more. One
-/// that was forked but has not changed its directory yet is not found, so whoever cleans the slot
-/// looks again afterwards. Without `/proc` nothing is found and nothing killed.
+/// For what a tenant that is gone left running in a slot: nobody else waits for those processes any
+/// more. This process and its ancestors are spared. A process that was forked but has not changed its
+/// directory yet is not found, so whoever cleans the slot looks again afterwards. Without `/proc`
+/// nothing is found and nothing killed.
 pub(crate) fn kill_processes_in(dir: &Path) -> usize {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-        let Ok(processes) = fs::read_dir("/proc") else {
-            return 0;
+    kill_processes(|process| {
+        fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir))
+    })
+}
+
+/// Kills every `git` that a pool started to change the repository at `git_dir`; returns how many.
+pub(crate) fn kill_writers_of(git_dir: &Path) -> usize {
+    let option = [
+        b"--git-dir=".as_slice(),
+        git_dir.as_os_str().as_encoded_bytes(),
+    ]
+    .concat();
+    kill_processes(|process| {
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        let words: Vec<_> = line.split(|byte| *byte == 0).collect();
+        words.contains(&option.as_slice())
+            && (words.contains(&b"fetch".as_slice()) || words.contains(&b"pack-refs".as_slice()))
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn kill_processes(is_meant: impl Fn(&Path) -> bool) -> usize {
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return 0;
+    };
+    let spared: Vec<u32> =
+        std::iter::successors(Some(std::process::id()), |pid| parent(*pid)).collect();
+    let mut killed = 0;
+    for entry in processes.flatten() {
+        let number = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok());
+        let Some(number) = number.filter(|number| !spared.contains(number)) else {
+            continue;
         };
-        let mut killed = 0;
-        for entry in processes.flatten() {
-            let pid = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<i32>().ok());
-            let Some(pid) = pid.and_then(Pid::from_raw) else {
-                continue;
+        let path = entry.path();
+        let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
+        let Some(pid) = pid.filter(|_| is_meant(&path)) else {
+            continue;
+        };
+        // The descriptor pins the process: looking again through it rules out a reused id.
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+            continue;
+        };
+        if is_meant(&path) && pidfd_send_signal(&process, Signal::KILL).is_ok() {
+            let mut gone = [rustix::event::PollFd::new(
+                &process,
+                rustix::event::PollFlags::IN,
+            )];
+            let limit = rustix::event::Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
             };
-            let works_inside =
-                || fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
-            if pid.as_raw_nonzero().get().unsigned_abs() == std::process::id() || !works_inside() {
-                continue;
-            }
-            // The descriptor pins the process: looking again through it rules out a reused id.
-            let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
-                continue;
-            };
-            if works_inside() && pidfd_send_signal(&process, Signal::KILL).is_ok() {
-                let mut gone = [rustix::event::PollFd::new(
-                    &process,
-                    rustix::event::PollFlags::IN,
-                )];
-                let limit = rustix::event::Timespec {
-                    tv_sec: 1,
-                    tv_nsec: 0,
-                };
-                let _ = rustix::event::poll(&mut gone, Some(&limit));
-                killed += 1;
-            }
+            let _ = rustix::event::poll(&mut gone, Some(&limit));
+            killed += 1;
         }
-        killed
     }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = dir;
-        0
-    }
+    killed
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kill_processes(_is_meant: impl Fn(&Path) -> bool) -> usize {
+    0
+}
+
+/// Field 4 of `/proc/PID/stat`; none for the first process.
+#[cfg(target_os = "linux")]
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    fields.nth(1)?.parse().ok().filter(|parent| *parent != 0)
 }
 
 #[cfg(all(test, target_os = "linux"))]

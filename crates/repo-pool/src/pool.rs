@@ -3,10 +3,11 @@
 mod allocate;
 mod create;
 mod describe;
+mod operation;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::bell::Bell;
@@ -18,10 +19,13 @@ use crate::lock::FileLock;
 use crate::mirror::{Mirror, Remote};
 use crate::name;
 use crate::owner::{Owner, kill_processes_in};
-use crate::slot::{Slot, empty_trash};
+use crate::process::Cancel;
+use crate::slot::Slot;
 use crate::state::SlotState;
 use crate::status::PoolStatus;
 use crate::store::{LeaseRow, PoolRow, Store};
+use crate::trash::empty_trash;
+use operation::Operation;
 
 /// Pools of git working copies under one root directory.
 ///
@@ -63,6 +67,8 @@ struct Inner {
     options: Options,
     store: Store,
     owner: Owner,
+    /// Slots that could not be let go of yet, because the database could not be written.
+    unfinished: Mutex<Vec<operation::Unfinished>>,
 }
 
 impl RepoPool {
@@ -86,11 +92,13 @@ impl RepoPool {
                 options,
                 store,
                 owner: Owner::this_process(),
+                unfinished: Mutex::default(),
             }),
         };
         for path in [pools.trash(), pools.root().join("pools")] {
             create_private(&path)?;
         }
+        pools.remove_unfinished_pools()?;
         empty_trash(&pools.trash());
         Ok(pools)
     }
@@ -170,7 +178,7 @@ impl RepoPool {
     ///
     /// [`Error::Git`] when the remote cannot be reached, [`Error::LockTimeout`].
     pub fn fetch(&self, pool: &str) -> Result<(), Error> {
-        self.fetch_since(self.store().pool(pool)?, self.now())
+        self.fetch_since(self.store().pool(pool)?, self.now(), None)
             .map(drop)
     }
 
@@ -227,7 +235,10 @@ impl RepoPool {
         if allocated.is_err() {
             self.store().allocation_failed(pool.id)?;
         }
-        allocated
+        match allocated {
+            Err(_) if request.is_cancelled() => Err(Error::Cancelled),
+            allocated => allocated,
+        }
     }
 
     /// Ends the lease with this token and makes its slot fit for the next tenant.
@@ -238,11 +249,10 @@ impl RepoPool {
     /// nothing was changed; [`Error::Cleanup`] if the slot could not be cleaned and is in state `error`.
     pub fn release(&self, token: Token) -> Result<(), Error> {
         let lease = self.begin_release(token, SlotState::Cleaning)?;
+        let operation = Operation::new(self, &lease.pool, lease.slot, token);
         let slot = self.slot(&lease.pool, lease.slot);
-        let cleaned = slot
-            .clean(&lease.head)
-            .map(|head| (head, lease.refs_version));
-        self.finish_cleaning(&lease.pool, &slot, token, cleaned)
+        let cleaned = slot.clean(&lease.head);
+        self.finish_cleaning(operation, &lease.pool, &slot, token, cleaned)
     }
 
     /// Takes over a live lease by its token, such as one that another process kept.
@@ -285,16 +295,19 @@ impl RepoPool {
         let row = self
             .store()
             .begin_cleaning(pool.id, slot, &self.inner.owner)?;
+        let operation = Operation::new(self, &pool, slot, row.token);
         let slot = self.slot(&pool, slot);
-        let built = self
-            .mirror(&pool)
-            .resolve(&pool.branch, &pool.branch)
-            .and_then(|commit| {
-                let commit = commit.ok_or_else(|| unknown_ref(&pool, &pool.branch))?;
-                slot.build(&commit)?;
-                Ok((commit, pool.refs_version))
-            });
-        self.finish_cleaning(&pool, &slot, row.token, built)
+        // The branch may be gone from the remote; then the commit that the slot was at last is as good as any.
+        let known = self.mirror(&pool).resolve(&pool.branch, &pool.branch);
+        let last = Some(row.head).filter(|head| !head.is_empty());
+        let built = known.and_then(|commit| {
+            let commit = commit
+                .or(last)
+                .ok_or_else(|| unknown_ref(&pool, &pool.branch))?;
+            slot.build(&commit)?;
+            Ok(commit)
+        });
+        self.finish_cleaning(operation, &pool, &slot, row.token, built)
     }
 
     /// Takes back the slots of processes that died and of leases that expired; returns how many.
@@ -317,32 +330,43 @@ impl RepoPool {
 
     fn finish_cleaning(
         &self,
+        operation: Operation<'_>,
         pool: &PoolRow,
         slot: &Slot,
         token: Token,
-        cleaned: Result<(String, i64), Error>,
+        cleaned: Result<String, Error>,
     ) -> Result<(), Error> {
+        let note = cleaned
+            .as_ref()
+            .map(String::as_str)
+            .map_err(|error| chain(error));
+        self.store().cleaned(
+            pool.id,
+            slot.number,
+            token,
+            note.as_ref().map(|head| *head).map_err(String::as_str),
+        )?;
+        operation.done();
         match cleaned {
-            Ok((head, refs_version)) => {
-                self.store()
-                    .cleaned(pool.id, slot.number, token, Ok((&head, refs_version)))?;
+            Ok(_) => {
                 self.ring(pool)?;
                 empty_trash(&self.trash());
                 Ok(())
             }
-            Err(error) => {
-                self.store()
-                    .cleaned(pool.id, slot.number, token, Err(&chain(&error)))?;
-                Err(Error::Cleanup {
-                    slot: slot.number,
-                    source: Box::new(error),
-                })
-            }
+            Err(error) => Err(Error::Cleanup {
+                slot: slot.number,
+                source: Box::new(error),
+            }),
         }
     }
 
     /// Makes sure that a fetch has begun after `since`, by waiting for somebody else's or by an own one.
-    fn fetch_since(&self, pool: PoolRow, since: Duration) -> Result<PoolRow, Error> {
+    fn fetch_since(
+        &self,
+        pool: PoolRow,
+        since: Duration,
+        cancel: Option<&Cancel>,
+    ) -> Result<PoolRow, Error> {
         let boot = boot_id();
         let is_fresh = |pool: &PoolRow| pool.fetched_boot == boot && pool.fetched_at > since;
         if is_fresh(&pool) {
@@ -350,34 +374,48 @@ impl RepoPool {
         }
         let path = self.folder(&pool.name).join("mirror.lock");
         let holder = self.inner.owner.to_string();
-        let _lock = FileLock::acquire_as(&path, self.inner.options.lock_timeout, &holder)?;
+        // Whoever holds it fetches, and may take as long for it as we might.
+        let timeout = self
+            .inner
+            .options
+            .lock_timeout
+            .max(self.inner.options.git_timeout);
+        let _lock = FileLock::acquire_as(&path, timeout, &holder, cancel)?;
         let reread = |pool: PoolRow| self.store().pool_by_id(pool.id);
         let pool = reread(pool)?;
         if is_fresh(&pool) {
             return Ok(pool);
         }
         let started = self.now();
-        let changed = self.mirror(&pool).fetch()?;
-        self.store().fetched(pool.id, &boot, started, changed)?;
+        self.mirror(&pool).fetch(cancel)?;
+        self.store().fetched(pool.id, &boot, started)?;
         reread(pool)
     }
 
     fn reclaim_from(&self, pool: &PoolRow) -> Result<usize, Error> {
-        let reclaimed = self
+        self.let_go_of_unfinished();
+        let (expired, orphans) = self
             .store()
             .reclaim(pool.id, &self.inner.owner, self.now())?;
-        for slot in reclaimed.iter().filter(|slot| slot.orphaned) {
-            self.kill_left_overs(&self.slot(pool, slot.slot));
+        for orphan in &orphans {
+            // Nobody else can get the slot until the operation ends, and with it makes the slot dirty.
+            let _operation = Operation::new(self, pool, orphan.slot, orphan.token);
+            kill_processes_in(&self.slot(pool, orphan.slot).tree);
         }
-        if !reclaimed.is_empty() {
+        let reclaimed = expired + orphans.len();
+        if reclaimed > 0 {
             self.ring(pool)?;
         }
-        Ok(reclaimed.len())
+        Ok(reclaimed)
     }
 
-    /// Ends what a dead owner left running in a slot; returns how many processes.
-    fn kill_left_overs(&self, slot: &Slot) -> usize {
-        kill_processes_in(&slot.tree)
+    /// Takes away what a creator that died left: it was never anybody's pool.
+    fn remove_unfinished_pools(&self) -> Result<(), Error> {
+        for (id, name) in self.store().unfinished_pools(&self.inner.owner)? {
+            self.discard(&self.folder(&name))?;
+            self.store().delete_pool(id)?;
+        }
+        Ok(())
     }
 
     fn ring(&self, pool: &PoolRow) -> Result<(), Error> {
@@ -387,7 +425,7 @@ impl RepoPool {
     }
 
     fn discard(&self, path: &Path) -> Result<(), Error> {
-        crate::slot::discard(&self.trash(), path)
+        crate::trash::discard(&self.trash(), path)
     }
 
     fn bell(&self, pool: &PoolRow) -> Bell {

@@ -125,7 +125,8 @@ impl Command {
         self
     }
 
-    /// How long the group may take to end after `SIGTERM` ([`DEFAULT_KILL_GRACE`] unless set).
+    /// How long the group may take to end after `SIGTERM` ([`DEFAULT_KILL_GRACE`] unless set);
+    /// `Duration::MAX` never kills.
     #[must_use]
     pub fn kill_grace(mut self, grace: Duration) -> Self {
         self.kill_grace = grace;

@@ -14,15 +14,19 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use difference::Difference;
-pub(crate) use manifest::{Manifest, path_bytes};
+use std::path::PathBuf;
 
-use manifest::{Dir, Entry, Stat, bytes_path};
+pub(crate) use difference::Difference;
+pub(crate) use manifest::{Manifest, bytes_path, path_bytes};
+
+use manifest::{Dir, Entry, Stat};
 
 /// A slot's state of rest: the commit it is at, and what is on the disk for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
     pub(crate) commit: String,
+    /// Where the slot was; a slot that was moved leads git to a place that may be another's by now.
+    pub(crate) place: PathBuf,
     pub(crate) manifest: Manifest,
 }
 
@@ -31,8 +35,8 @@ impl Seal {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         put(&mut bytes, self.commit.as_bytes());
+        put(&mut bytes, path_bytes(&self.place));
         for dir in &self.manifest.dirs {
-            bytes.push(dir.root);
             put(&mut bytes, path_bytes(&dir.path));
             put(&mut bytes, &dir.names);
             bytes.extend((dir.entries.len() as u64).to_le_bytes());
@@ -59,9 +63,9 @@ impl Seal {
         }
         let mut input = Input(body.strip_prefix(MAGIC)?);
         let commit = String::from_utf8(input.take_sized()?.to_vec()).ok()?;
+        let place = bytes_path(input.take_sized()?)?;
         let mut dirs = Vec::new();
         while !input.0.is_empty() {
-            let root = input.take::<1>()?[0];
             let path = bytes_path(input.take_sized()?)?;
             let names = input.take_sized()?.to_vec();
             let count = usize::try_from(u64::from_le_bytes(input.take()?)).ok()?;
@@ -85,7 +89,6 @@ impl Seal {
                 entries.push(Entry { name, stat });
             }
             dirs.push(Dir {
-                root,
                 path,
                 names,
                 entries,
@@ -93,6 +96,7 @@ impl Seal {
         }
         Some(Self {
             commit,
+            place,
             manifest: Manifest { dirs },
         })
     }

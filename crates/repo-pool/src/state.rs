@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```text
 /// creating -> available -> preparing -> leased -> cleaning -> available
-///                             |           |          |
-///                             +--> dirty <+----------+      (its owner vanished, or left it as it was)
-///                             |           |          |
-///                             +--> error <+----------+      (it could not be made fit)
-/// dirty -> preparing | cleaning          error -> cleaning
+///
+/// preparing, leased, cleaning -> dirty      its lease ended, or whoever worked on it gave up
+/// preparing, leased, cleaning -> cleaning   its owner died: whoever found it makes sure that nothing of it runs
+/// preparing, cleaning         -> error      it could not be made fit
+/// dirty -> preparing, cleaning; error -> cleaning
 /// ```
 ///
 /// A slot is handed out in state `leased` only, and comes there through `preparing` only: no other
@@ -57,9 +57,9 @@ impl SlotState {
         match self {
             Creating => matches!(next, Available | Error),
             Available => matches!(next, Preparing),
-            Preparing => matches!(next, Leased | Dirty | Error),
+            Preparing => matches!(next, Leased | Cleaning | Dirty | Error),
             Leased => matches!(next, Cleaning | Dirty),
-            Cleaning => matches!(next, Available | Dirty | Error),
+            Cleaning => matches!(next, Available | Cleaning | Dirty | Error),
             Dirty => matches!(next, Preparing | Cleaning),
             Error => matches!(next, Cleaning),
         }

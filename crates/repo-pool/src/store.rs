@@ -53,7 +53,7 @@ impl Store {
     }
 
     fn prepare(&self) -> Result<(), Error> {
-        let _turn = FileLock::acquire(&self.turnstile, self.timeout)?;
+        let _turn = FileLock::acquire(&self.turnstile, self.timeout, None)?;
         let connection = self.connection();
         let run = || {
             connection.busy_timeout(self.timeout)?;
@@ -113,7 +113,7 @@ impl Store {
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let mut connection = self.connection();
-        let _turn = FileLock::acquire(&self.turnstile, self.timeout)?;
+        let _turn = FileLock::acquire(&self.turnstile, self.timeout, None)?;
         let run = || {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = change(&tx)?;

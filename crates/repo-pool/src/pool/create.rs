@@ -22,7 +22,7 @@ impl RepoPool {
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let mirror = self.mirror(pool);
         mirror.create(&pool.url, remote)?;
-        let pool = self.fetch_since(pool.clone(), self.now())?;
+        let pool = self.fetch_since(pool.clone(), self.now(), None)?;
         let head = mirror
             .resolve(&pool.branch, &pool.branch)?
             .ok_or_else(|| unknown_ref(&pool, &pool.branch))?;
@@ -45,7 +45,7 @@ impl RepoPool {
 
 /// A path of this machine made absolute, since git runs elsewhere; anything else as it is.
 pub(super) fn absolute(url: &str) -> Result<String, Error> {
-    if url.contains("://") || !Path::new(url).is_dir() {
+    if url.contains("://") || !Path::new(url).exists() {
         return Ok(url.to_owned());
     }
     let path = Path::new(url)

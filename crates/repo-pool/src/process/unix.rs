@@ -61,15 +61,16 @@ fn supervise(
             };
             if let Some(reason) = reason {
                 child.signal(Signal::TERM);
-                stopped = Some((reason, now + command.kill_grace));
+                // A grace too long for the clock is one without an end.
+                stopped = Some((reason, now.checked_add(command.kill_grace)));
             }
         }
         let wake_at = match stopped {
-            Some((_, kill_at)) if now >= kill_at => {
+            Some((_, Some(kill_at))) if now >= kill_at => {
                 child.signal(Signal::KILL);
                 None
             }
-            Some((_, kill_at)) => Some(kill_at),
+            Some((_, kill_at)) => kill_at,
             None => deadline,
         };
         let cancel = command

@@ -1,9 +1,8 @@
 //! What a scan of a slot finds, as sorted plain data.
 
-use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-/// Every entry below some roots, sorted, as `lstat` saw it.
+/// Every entry below a directory, sorted, as `lstat` saw it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(super) dirs: Vec<Dir>,
@@ -12,8 +11,7 @@ pub(crate) struct Manifest {
 /// One directory: entries sorted by name, their names in one buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Dir {
-    pub(super) root: u8,
-    /// Relative to the root; empty for the root itself.
+    /// Relative to the top; empty for the top itself.
     pub(super) path: PathBuf,
     pub(super) names: Vec<u8>,
     pub(super) entries: Vec<Entry>,
@@ -35,6 +33,17 @@ pub(super) struct Stat {
     pub(super) changed: i64,
 }
 
+impl Manifest {
+    /// Every entry with its path; `true` for a directory.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (PathBuf, bool)> {
+        self.dirs.iter().flat_map(|dir| {
+            dir.entries
+                .iter()
+                .map(|entry| (dir.join(entry), entry.stat.is_dir()))
+        })
+    }
+}
+
 #[cfg(test)]
 impl Manifest {
     /// Files and links, directories not counted.
@@ -48,10 +57,6 @@ impl Manifest {
 }
 
 impl Dir {
-    pub(super) fn order(&self, other: &Self) -> Ordering {
-        (self.root, &self.path).cmp(&(other.root, &other.path))
-    }
-
     pub(super) fn name(&self, entry: &Entry) -> &[u8] {
         &self.names[entry.name.0 as usize..][..entry.name.1 as usize]
     }
@@ -79,7 +84,7 @@ pub(crate) fn path_bytes(path: &Path) -> &[u8] {
 }
 
 #[cfg(unix)]
-pub(super) fn bytes_path(bytes: &[u8]) -> Option<PathBuf> {
+pub(crate) fn bytes_path(bytes: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(
         <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes),
     ))
@@ -91,6 +96,6 @@ pub(crate) fn path_bytes(path: &Path) -> &[u8] {
 }
 
 #[cfg(not(unix))]
-pub(super) fn bytes_path(bytes: &[u8]) -> Option<PathBuf> {
+pub(crate) fn bytes_path(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }

@@ -15,42 +15,34 @@ const ALONE: usize = 32;
 const MAX_THREADS: usize = 8;
 
 impl Manifest {
-    /// Looks at everything below `roots` without following a link.
-    pub(crate) fn scan(roots: &[&Path]) -> io::Result<Self> {
-        let mut queue: VecDeque<(u8, PathBuf)> = roots
-            .iter()
-            .zip(0..)
-            .map(|(_, root)| (root, PathBuf::new()))
-            .collect();
+    /// Looks at everything below `top` without following a link.
+    pub(crate) fn scan(top: &Path) -> io::Result<Self> {
+        if !fs::symlink_metadata(top)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let mut queue = VecDeque::from([PathBuf::new()]);
         let mut dirs = Vec::new();
-        while let Some((root, path)) = queue.pop_front() {
-            dirs.push(Dir::scan(roots, root, path, &mut |found| {
-                queue.push_back(found)
-            })?);
+        while let Some(path) = queue.pop_front() {
+            dirs.push(Dir::scan(top, path, &mut |found| queue.push_back(found))?);
             if dirs.len() >= ALONE && queue.len() >= ALONE {
-                dirs.append(&mut scan_together(roots, queue)?);
+                dirs.append(&mut scan_together(top, queue)?);
                 break;
             }
         }
-        dirs.sort_unstable_by(Dir::order);
+        dirs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(Self { dirs })
     }
 }
 
 impl Dir {
-    fn scan(
-        roots: &[&Path],
-        root: u8,
-        path: PathBuf,
-        found: &mut dyn FnMut((u8, PathBuf)),
-    ) -> io::Result<Self> {
+    fn scan(top: &Path, path: PathBuf, found: &mut dyn FnMut(PathBuf)) -> io::Result<Self> {
         let mut unsorted = Vec::new();
-        for entry in fs::read_dir(roots[usize::from(root)].join(&path))? {
+        for entry in fs::read_dir(top.join(&path))? {
             let entry = entry?;
             let stat = Stat::of(&entry.metadata()?);
             let name = entry.file_name();
             if stat.is_dir() {
-                found((root, path.join(&name)));
+                found(path.join(&name));
             }
             unsorted.push((name, stat));
         }
@@ -69,7 +61,6 @@ impl Dir {
             names.extend_from_slice(name);
         }
         Ok(Self {
-            root,
             path,
             names,
             entries,
@@ -123,9 +114,9 @@ impl Stat {
 }
 
 /// Scans what is queued with several threads. Each takes a directory, and queues the ones below it.
-fn scan_together(roots: &[&Path], queue: VecDeque<(u8, PathBuf)>) -> io::Result<Vec<Dir>> {
+fn scan_together(top: &Path, queue: VecDeque<PathBuf>) -> io::Result<Vec<Dir>> {
     struct Work {
-        queue: VecDeque<(u8, PathBuf)>,
+        queue: VecDeque<PathBuf>,
         /// Threads that may still queue something.
         busy: usize,
         failed: Option<io::Error>,
@@ -142,7 +133,7 @@ fn scan_together(roots: &[&Path], queue: VecDeque<(u8, PathBuf)>) -> io::Result<
         let mut below = Vec::new();
         loop {
             let mut state = lock();
-            let (root, path) = loop {
+            let path = loop {
                 if state.failed.is_some() {
                     return dirs;
                 }
@@ -156,7 +147,7 @@ fn scan_together(roots: &[&Path], queue: VecDeque<(u8, PathBuf)>) -> io::Result<
             };
             state.busy += 1;
             drop(state);
-            let scanned = Dir::scan(roots, root, path, &mut |found| below.push(found));
+            let scanned = Dir::scan(top, path, &mut |found| below.push(found));
             let mut state = lock();
             state.busy -= 1;
             state.queue.extend(below.drain(..));

@@ -20,11 +20,11 @@ fn tree() -> tempfile::TempDir {
 }
 
 fn scan(dir: &tempfile::TempDir) -> Manifest {
-    Manifest::scan(&[dir.path()]).expect("scan")
+    Manifest::scan(dir.path()).expect("scan")
 }
 
-fn paths(list: &[&str]) -> Vec<(u8, PathBuf)> {
-    list.iter().map(|path| (0, PathBuf::from(path))).collect()
+fn paths(list: &[&str]) -> Vec<PathBuf> {
+    list.iter().map(PathBuf::from).collect()
 }
 
 #[test]
@@ -109,6 +109,7 @@ fn a_seal_reads_back_and_a_torn_one_is_none() {
     let dir = tree();
     let seal = Seal {
         commit: "abc".into(),
+        place: "/somewhere".into(),
         manifest: scan(&dir),
     };
     let bytes = seal.encode();
@@ -162,14 +163,14 @@ proptest! {
             apply(dir.path(), op);
         }
         let difference = scan(&dir).difference(&sealed);
-        for (_, path) in &difference.remove {
+        for path in &difference.remove {
             let path = dir.path().join(path);
             if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect("named things exist");
         }
-        for (_, path) in &difference.make {
+        for path in &difference.make {
             fs::create_dir(dir.path().join(path)).expect("parents come first");
         }
-        for (_, path) in &difference.restore {
+        for path in &difference.restore {
             fs::write(dir.path().join(path), "text").expect("its directory exists");
         }
         let after = scan(&dir).difference(&sealed);

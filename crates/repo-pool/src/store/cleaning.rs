@@ -21,8 +21,9 @@ impl Store {
         let taken = self.write(|tx| {
             let query = "SELECT slot.*, NULL AS holder, NULL AS expires_at, NULL AS boot FROM slot WHERE pool = ?1 AND number = ?2";
             let Some(row) = tx.query_row(query, params![pool, number], read_slot).optional()? else { return Ok(None) };
-            // A lease is ended by its token alone, so this is not for leased slots.
-            let taken = row.state != SlotState::Leased && step(tx, pool, number, SlotState::Cleaning, Some(owner))?;
+            // Slots in use end by their leases, and those that somebody cleans are in good hands.
+            let is_free = matches!(row.state, SlotState::Dirty | SlotState::Error);
+            let taken = is_free && step(tx, pool, number, SlotState::Cleaning, Some(owner))?;
             Ok(Some((row, taken)))
         })?;
         match taken {
@@ -45,19 +46,19 @@ impl Store {
         pool: i64,
         number: u32,
         token: Token,
-        outcome: Result<(&str, i64), &str>,
+        outcome: Result<&str, &str>,
     ) -> Result<(), Error> {
         self.write(|tx| {
             if !is_held(tx, pool, number, token)? {
                 return Ok(());
             }
             match outcome {
-                Ok((head, refs_version)) => {
+                Ok(head) => {
                     if step(tx, pool, number, SlotState::Available, None)? {
                         tx.prepare_cached(
-                            "UPDATE slot SET head = ?3, refs_version = ?4, orphaned = FALSE, note = NULL WHERE pool = ?1 AND number = ?2",
+                            "UPDATE slot SET head = ?3, orphaned = FALSE, note = NULL WHERE pool = ?1 AND number = ?2",
                         )?
-                        .execute(params![pool, number, head, refs_version])?;
+                        .execute(params![pool, number, head])?;
                     }
                 }
                 Err(note) => {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::Store;
 use super::rows::{
-    Claim, Grant, LeaseRow, Reclaimed, SlotRow, Tenant, json, nanos, read_pool, read_state,
+    Claim, Grant, LeaseRow, Orphan, SlotRow, Tenant, json, nanos, read_pool, read_state,
 };
 use super::step::{end_lease, is_held, set_note, states, step};
 use crate::config::SlotPolicy;
@@ -34,7 +34,7 @@ impl Store {
             SlotPolicy::LowestIndex => "number ASC",
         };
         let query = format!(
-            "SELECT number, state, head, refs_version, orphaned FROM slot
+            "SELECT number, state, head, orphaned FROM slot
              WHERE pool = :pool AND state IN ({}) ORDER BY (head = :commit) DESC, state = 'dirty', {order}, number",
             states(SlotState::Preparing.predecessors())
         );
@@ -47,25 +47,23 @@ impl Store {
                     continue;
                 }
                 let was_dirty = read_state(row)? == SlotState::Dirty;
-                let (head, refs_version) = (row.get("head")?, row.get("refs_version")?);
-                let was_orphaned = row.get("orphaned")?;
+                let (head, was_orphaned) = (row.get("head")?, row.get("orphaned")?);
                 tx.prepare_cached(
-                    "INSERT INTO lease (pool, slot, holder, owner, boot, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO lease (pool, slot, holder, owner, boot) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
                 .execute(params![
                     pool,
                     number,
                     tenant.holder,
                     json(tenant.owner),
-                    tenant.owner.boot_id,
-                    tenant.expires_at.map(nanos)
+                    tenant.owner.boot_id
                 ])?;
                 let token = tx.last_insert_rowid();
                 // While it is prepared the slot belongs to this process, whatever becomes of the lease.
                 step(tx, pool, number, SlotState::Preparing, Some(tenant.owner))?;
                 tx.prepare_cached("UPDATE slot SET token = ?3 WHERE pool = ?1 AND number = ?2")?
                     .execute(params![pool, number, token])?;
-                return Ok(Some(Claim { number, token: Token::new(token), head, refs_version, was_dirty, was_orphaned }));
+                return Ok(Some(Claim { number, token: Token::new(token), head, was_dirty, was_orphaned }));
             }
             Ok(None)
         })
@@ -80,15 +78,18 @@ impl Store {
         grant: &Grant<'_>,
     ) -> Result<(), Error> {
         let granted = self.write(|tx| {
-            let owner = tenant.expires_at.is_none().then_some(tenant.owner);
+            let owner = (!tenant.durable).then_some(tenant.owner);
             if !is_held(tx, pool, claim.number, claim.token)? || !step(tx, pool, claim.number, SlotState::Leased, owner)? {
                 return Ok(false);
             }
             tx.prepare_cached(
-                "UPDATE slot SET head = ?3, refs_version = ?4, last_used = ?5, orphaned = FALSE, allocations = allocations + 1
+                "UPDATE slot SET head = ?3, last_used = ?4, orphaned = FALSE, note = NULL, allocations = allocations + 1
                  WHERE pool = ?1 AND number = ?2",
             )?
-            .execute(params![pool, claim.number, grant.commit, grant.refs_version, claim.token.get()])?;
+            .execute(params![pool, claim.number, grant.commit, claim.token.get()])?;
+            // The end is counted from here: a tenant that waited long is not cut short for it.
+            tx.prepare_cached("UPDATE lease SET expires_at = ?2 WHERE token = ?1")?
+                .execute(params![claim.token.get(), grant.expires_at.map(nanos)])?;
             tx.prepare_cached(
                 "UPDATE pool SET allocations = allocations + 1, warm_hits = warm_hits + ?2, allocation_ns = allocation_ns + ?3
                  WHERE id = ?1",
@@ -182,46 +183,76 @@ impl Store {
         renewed.map(drop).map_err(|lost| lost.error(token))
     }
 
-    /// Makes the slots of dead owners and expired leases dirty. Runs before slots are refused, so that
+    /// Gives up on a slot that this process was preparing or cleaning: it is dirty, in nobody's hands.
+    pub(crate) fn give_up(&self, pool: i64, number: u32, token: Token) -> Result<(), Error> {
+        self.write(|tx| {
+            let mut query = tx.prepare_cached(
+                "SELECT 1 FROM slot WHERE pool = ?1 AND number = ?2 AND token = ?3 AND state IN ('preparing', 'cleaning')",
+            )?;
+            if query.exists(params![pool, number, token.get()])? {
+                step(tx, pool, number, SlotState::Dirty, None)?;
+                end_lease(tx, token, "failed")?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the leases of tenants that are gone. A slot whose lease is past its end is dirty then. One
+    /// whose owner died is in the hands of this process, and so in nobody else's, until
+    /// [`Store::give_up`]: what the owner left running may still be at work there.
+    ///
+    /// Returns the number of the former, and the latter. Runs before slots are refused, so that
     /// nothing stays lost.
     pub(crate) fn reclaim(
         &self,
         pool: i64,
         this: &Owner,
         now: Duration,
-    ) -> Result<Vec<Reclaimed>, Error> {
+    ) -> Result<(usize, Vec<Orphan>), Error> {
         // Looking takes no lock; most of the time there is nothing to do.
-        let lost = |slots: Vec<SlotRow>| {
-            slots.into_iter().filter_map(|slot| {
-                // The clock begins anew with each run of the machine, so an end of an earlier run is past.
-                let expired = slot.expires_at.is_some_and(|end| now >= end)
-                    || slot.boot.as_ref().is_some_and(|boot| *boot != this.boot_id);
-                match &slot.owner {
-                    Some(owner) => owner.is_dead(this).then_some((slot, true)),
-                    None => (slot.state == SlotState::Leased && expired).then_some((slot, false)),
-                }
-            })
+        let is_lost = |slot: &SlotRow| {
+            // The clock begins anew with each run of the machine, so an end of an earlier run is past.
+            let expired = slot.expires_at.is_some_and(|end| now >= end)
+                || slot.boot.as_ref().is_some_and(|boot| *boot != this.boot_id);
+            match &slot.owner {
+                Some(owner) => owner.is_dead(this),
+                None => slot.state == SlotState::Leased && expired,
+            }
         };
-        let lost: Vec<_> = lost(self.slots(pool)?).collect();
+        let mut lost = self.slots(pool)?;
+        lost.retain(is_lost);
+        let (mut expired, mut orphans) = (0, Vec::new());
         if lost.is_empty() {
-            return Ok(Vec::new());
+            return Ok((expired, orphans));
         }
         self.write(|tx| {
-            let mut reclaimed = Vec::new();
-            for (slot, orphaned) in lost {
-                // Somebody else may have been quicker: only the very state that was seen is left.
-                let unchanged = tx
-                    .prepare_cached("SELECT state = ?4 AND token = ?3 FROM slot WHERE pool = ?1 AND number = ?2")?
-                    .query_row(params![pool, slot.number, slot.token.get(), slot.state.as_str()], |row| row.get(0))?;
-                if unchanged && step(tx, pool, slot.number, SlotState::Dirty, None)? {
-                    end_lease(tx, slot.token, if orphaned { "orphaned" } else { "expired" })?;
-                    tx.prepare_cached("UPDATE slot SET orphaned = ?3 WHERE pool = ?1 AND number = ?2")?
-                        .execute(params![pool, slot.number, orphaned])?;
-                    reclaimed.push(Reclaimed { slot: slot.number, orphaned });
+            for slot in lost {
+                // Somebody else may have been quicker: only what is still as it was seen is taken.
+                let mut query = tx.prepare_cached(
+                    "SELECT 1 FROM slot WHERE pool = ?1 AND number = ?2 AND token = ?3 AND state = ?4 AND owner IS ?5",
+                )?;
+                let owner = slot.owner.as_ref().map(json);
+                let seen = params![pool, slot.number, slot.token.get(), slot.state.as_str(), owner];
+                if !query.exists(seen)? {
+                    continue;
+                }
+                let died = slot.owner.is_some();
+                let (to, how) = if died { (SlotState::Cleaning, "orphaned") } else { (SlotState::Dirty, "expired") };
+                if !step(tx, pool, slot.number, to, died.then_some(this))? {
+                    continue;
+                }
+                end_lease(tx, slot.token, how)?;
+                tx.prepare_cached("UPDATE slot SET orphaned = ?3 WHERE pool = ?1 AND number = ?2")?
+                    .execute(params![pool, slot.number, died])?;
+                if died {
+                    orphans.push(Orphan { slot: slot.number, token: slot.token });
+                } else {
+                    expired += 1;
                 }
             }
-            Ok(reclaimed)
-        })
+            Ok(())
+        })?;
+        Ok((expired, orphans))
     }
 }
 
@@ -245,7 +276,7 @@ impl Lost {
 fn find_lease(db: &Connection, token: Token) -> rusqlite::Result<Result<LeaseRow, Lost>> {
     let row = db
         .prepare_cached(
-            "SELECT lease.pool, lease.slot, lease.ended, slot.state, slot.token, slot.head, slot.refs_version
+            "SELECT lease.pool, lease.slot, lease.ended, slot.state, slot.token, slot.head
              FROM lease JOIN slot ON slot.pool = lease.pool AND slot.number = lease.slot WHERE lease.token = ?1",
         )?
         .query_row([token.get()], |row| {
@@ -257,23 +288,18 @@ fn find_lease(db: &Connection, token: Token) -> rusqlite::Result<Result<LeaseRow
                 None if !held => Some(Lost::Stale),
                 None => None,
             };
-            let found = (row.get::<_, u32>("slot")?, row.get("head")?, row.get("refs_version")?);
+            let found = (row.get::<_, u32>("slot")?, row.get("head")?);
             Ok((row.get::<_, i64>("pool")?, found, lost))
         })
         .optional()?;
     match row {
         None => Ok(Err(Lost::Unknown)),
         Some((_, _, Some(lost))) => Ok(Err(lost)),
-        Some((pool, (slot, head, refs_version), None)) => {
+        Some((pool, (slot, head), None)) => {
             let pool = db
                 .prepare_cached("SELECT * FROM pool WHERE id = ?1")?
                 .query_row([pool], read_pool)?;
-            Ok(Ok(LeaseRow {
-                pool,
-                slot,
-                head,
-                refs_version,
-            }))
+            Ok(Ok(LeaseRow { pool, slot, head }))
         }
     }
 }

@@ -38,7 +38,7 @@ impl Store {
             let state = SlotState::Creating.as_str();
             for number in 1..=slots {
                 tx.execute(
-                    "INSERT INTO slot (pool, number, state, head, refs_version, owner) VALUES (?1, ?2, ?3, '', 0, ?4)",
+                    "INSERT INTO slot (pool, number, state, head, owner) VALUES (?1, ?2, ?3, '', ?4)",
                     params![id, number, state, json(owner)],
                 )?;
             }
@@ -56,8 +56,7 @@ impl Store {
             )?;
             let (from, to) = (SlotState::Creating.as_str(), SlotState::Available.as_str());
             tx.execute(
-                "UPDATE slot SET state = ?1, head = ?2, owner = NULL,
-                     refs_version = (SELECT refs_version FROM pool WHERE id = ?3)
+                "UPDATE slot SET state = ?1, head = ?2, owner = NULL
                  WHERE pool = ?3 AND state = ?4",
                 params![to, head, pool, from],
             )?;
@@ -70,6 +69,22 @@ impl Store {
             tx.execute("DELETE FROM pool WHERE id = ?1", [pool])
                 .map(drop)
         })
+    }
+
+    /// Pools whose creator died before they were ready, by number and name.
+    pub(crate) fn unfinished_pools(&self, this: &Owner) -> Result<Vec<(i64, String)>, Error> {
+        let all: Vec<(i64, String, Option<Owner>)> = self.read(|db| {
+            let mut query = db.prepare("SELECT id, name, owner FROM pool WHERE NOT ready")?;
+            query
+                .query_map([], |row| {
+                    Ok((row.get(0)?, row.get(1)?, read_owner(row, 2)?))
+                })?
+                .collect()
+        })?;
+        let dead = all
+            .into_iter()
+            .filter(|(_, _, owner)| owner.as_ref().is_none_or(|owner| owner.is_dead(this)));
+        Ok(dead.map(|(id, name, _)| (id, name)).collect())
     }
 
     pub(crate) fn pool(&self, name: &str) -> Result<PoolRow, Error> {
@@ -113,17 +128,11 @@ impl Store {
     }
 
     /// Records that a fetch that began at `started` has ended.
-    pub(crate) fn fetched(
-        &self,
-        pool: i64,
-        boot: &str,
-        started: Duration,
-        changed: bool,
-    ) -> Result<(), Error> {
+    pub(crate) fn fetched(&self, pool: i64, boot: &str, started: Duration) -> Result<(), Error> {
         self.write(|tx| {
             tx.execute(
-                "UPDATE pool SET fetched_boot = ?2, fetched_at = ?3, refs_version = refs_version + ?4 WHERE id = ?1",
-                params![pool, boot, nanos(started), changed],
+                "UPDATE pool SET fetched_boot = ?2, fetched_at = ?3 WHERE id = ?1",
+                params![pool, boot, nanos(started)],
             )
             .map(drop)
         })

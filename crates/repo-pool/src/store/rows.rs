@@ -17,7 +17,6 @@ pub(crate) struct PoolRow {
     pub(crate) branch: String,
     pub(crate) fetched_boot: String,
     pub(crate) fetched_at: Duration,
-    pub(crate) refs_version: i64,
     pub(crate) allocations: u64,
     pub(crate) warm_hits: u64,
     pub(crate) failures: u64,
@@ -47,7 +46,6 @@ pub(crate) struct Claim {
     pub(crate) token: Token,
     /// The commit the slot is at; empty if it never was at one.
     pub(crate) head: String,
-    pub(crate) refs_version: i64,
     pub(crate) was_dirty: bool,
     /// Whether its last owner died, so that something of it may still be at work in the slot.
     pub(crate) was_orphaned: bool,
@@ -58,17 +56,18 @@ pub(crate) struct Claim {
 pub(crate) struct Tenant<'a> {
     pub(crate) holder: &'a str,
     pub(crate) owner: &'a Owner,
-    /// When a durable lease ends, by the boot clock.
-    pub(crate) expires_at: Option<Duration>,
+    /// Whether the lease outlives its process.
+    pub(crate) durable: bool,
 }
 
 /// What a tenant gets.
 #[derive(Debug)]
 pub(crate) struct Grant<'a> {
     pub(crate) commit: &'a str,
-    pub(crate) refs_version: i64,
     pub(crate) warm: bool,
     pub(crate) took: Duration,
+    /// When a durable lease ends, by the boot clock.
+    pub(crate) expires_at: Option<Duration>,
 }
 
 /// A lease as the database knows it.
@@ -77,15 +76,13 @@ pub(crate) struct LeaseRow {
     pub(crate) pool: PoolRow,
     pub(crate) slot: u32,
     pub(crate) head: String,
-    pub(crate) refs_version: i64,
 }
 
-/// A slot that was taken from an owner that is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reclaimed {
+/// A slot whose owner died: in the hands of whoever found it, until nothing of the owner runs any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Orphan {
     pub(crate) slot: u32,
-    /// Whether a process died, so that children of it may still be at work in the slot.
-    pub(crate) orphaned: bool,
+    pub(crate) token: Token,
 }
 
 pub(super) fn read_pool(row: &Row<'_>) -> rusqlite::Result<PoolRow> {
@@ -96,7 +93,6 @@ pub(super) fn read_pool(row: &Row<'_>) -> rusqlite::Result<PoolRow> {
         branch: row.get("branch")?,
         fetched_boot: row.get("fetched_boot")?,
         fetched_at: duration(row.get("fetched_at")?),
-        refs_version: row.get("refs_version")?,
         allocations: read_count(row, "allocations")?,
         warm_hits: read_count(row, "warm_hits")?,
         failures: read_count(row, "failures")?,

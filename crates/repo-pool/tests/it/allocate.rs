@@ -241,7 +241,7 @@ fn a_waiting_tenant_can_be_cancelled() {
         cancel.cancel();
         assert!(matches!(
             waiting.join().expect("no panic"),
-            Err(Error::NoAvailableSlot { .. })
+            Err(Error::Cancelled)
         ));
     });
 }
