@@ -21,7 +21,8 @@ use failure::Failure;
 use interrupt::Interrupt;
 use output::Output;
 
-/// Exit codes: 0 ok, 1 failed, 2 bad input. `pool exec` passes on its command's code, and uses 125 for a failure of its own.
+/// Exit codes: 0 ok, 1 failed, 2 bad input, 130 interrupted. `pool exec` passes on its command's code, and has 125 for a failure
+/// of its own, 126 for a command that cannot be run, 127 for one that does not exist, 2 only for a bad command line.
 fn main() -> ExitCode {
     // clap itself ends the process with 2 for a command line that it does not understand.
     let cli = Cli::parse();

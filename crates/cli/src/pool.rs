@@ -1,10 +1,13 @@
 //! `brolly pool`: create, list, allocate, release, status, exec.
 
+mod exec;
+mod input;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use brolly_repo_pool::process::{Cancel, Exit};
+use brolly_repo_pool::process::Cancel;
 use brolly_repo_pool::{Freshness, PoolConfig, PoolStatus, RepoPool, Request, SlotStatus, Token};
 use serde_json::json;
 
@@ -21,7 +24,10 @@ pub(crate) fn run(
     interrupt: &Interrupt,
     output: &Output,
 ) -> Done {
-    let pools = root::open(global)?;
+    let pools = root::open(global).map_err(|failure| match verb {
+        PoolVerb::Exec(_) => exec::own(failure),
+        _ => failure,
+    })?;
     match verb {
         PoolVerb::Create {
             name,
@@ -46,23 +52,9 @@ pub(crate) fn run(
             });
             Ok(ExitCode::SUCCESS)
         }
-        PoolVerb::Exec { lease, command } => {
-            let [program, args @ ..] = command.as_slice() else {
-                return Err(Failure::bad_input(
-                    "no_command",
-                    "name a command after \"--\"",
-                ));
-            };
-            exec(&pools, lease, program, args, interrupt, output).map_err(|failure| Failure {
-                exit: (!failure.bad_input).then_some(OWN_FAILURE),
-                ..failure
-            })
-        }
+        PoolVerb::Exec(args) => exec::exec(&pools, args, interrupt, output),
     }
 }
-
-/// The exit code for a failure of `exec` itself, apart from every code of the command, as container runners have it.
-const OWN_FAILURE: u8 = 125;
 
 fn create(
     pools: &RepoPool,
@@ -143,48 +135,6 @@ fn token_of(pools: &RepoPool, path: &Path) -> Result<Token, Failure> {
     Ok(lease
         .ok_or_else(|| Failure::bad_input("unknown_lease", message()))?
         .token)
-}
-
-fn exec(
-    pools: &RepoPool,
-    args: &LeaseArgs,
-    program: &std::ffi::OsStr,
-    rest: &[std::ffi::OsString],
-    interrupt: &Interrupt,
-    output: &Output,
-) -> Done {
-    let cancel = interrupt.heed();
-    let lease = pools.allocate(&request(args, cancel))?;
-    interrupt.check()?;
-    let command = lease.command(program).args(rest).cancel(cancel);
-    // People see the output as it comes; programs get it whole, within bounds.
-    let outcome = if output.is_json() {
-        command.run()
-    } else {
-        command.inherit_output().run()
-    };
-    let (slot, commit) = (lease.slot(), lease.commit().to_owned());
-    let released = lease.release();
-    let outcome = outcome
-        .map_err(|error| Failure::bad_input("cannot_run", format!("{error}: {}", error.source)))?;
-    let code = match outcome.exit {
-        Exit::Code(code) => u8::try_from(code).unwrap_or(1),
-        Exit::Signal(signal) => u8::try_from(signal.saturating_add(128)).unwrap_or(1),
-        _ => 130,
-    };
-    let answer = json!({
-        "ok": code == 0,
-        "exit": outcome.exit,
-        "slot": slot,
-        "commit": commit,
-        "stdout": outcome.stdout.text(),
-        "stderr": outcome.stderr.text(),
-        "truncated": outcome.stdout.is_truncated() || outcome.stderr.is_truncated(),
-        "duration_ms": u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
-    });
-    output.answer(&answer, String::new);
-    released?;
-    Ok(ExitCode::from(code))
 }
 
 fn request(args: &LeaseArgs, cancel: &Cancel) -> Request {

@@ -53,47 +53,6 @@ fn a_lease_is_at_the_branch_as_it_is_now() {
 }
 
 #[test]
-fn exec_runs_in_a_slot_and_exits_as_the_command_does() {
-    let user = User::pooled();
-    let exec = |script: &str| {
-        user.run(&[
-            "pool", "exec", "app", "--ref", "feature", "--", "sh", "-c", script,
-        ])
-    };
-    let answer = exec("ls; echo oops >&2; exit 7").ends_with(7);
-    assert_eq!(
-        (answer.stdout.as_str(), answer.stderr.as_str()),
-        ("a\nb\n", "oops\n")
-    );
-    exec("true").ends_with(0);
-    exec("kill -9 $$").ends_with(137);
-    let json = user
-        .run(&[
-            "pool",
-            "exec",
-            "app",
-            "--json",
-            "--",
-            "sh",
-            "-c",
-            "echo $BROLLY_COMMIT",
-        ])
-        .ends_with(0)
-        .json();
-    assert_eq!(
-        json["stdout"].as_str().expect("text").trim(),
-        user.in_repo(&["rev-parse", "main"])
-    );
-    user.run(&["pool", "exec", "app", "--", "no-such-program"])
-        .ends_with(2);
-    let status = user
-        .run(&["pool", "status", "app", "--json"])
-        .ends_with(0)
-        .json();
-    assert_eq!(status["pools"][0]["summary"]["available"], 2);
-}
-
-#[test]
 fn list_and_status_tell_who_holds_what() {
     let user = User::pooled();
     user.run(&["pool", "allocate", "app", "--holder", "nightly"])
