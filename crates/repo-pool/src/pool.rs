@@ -393,7 +393,7 @@ impl RepoPool {
     }
 
     fn reclaim_from(&self, pool: &PoolRow) -> Result<usize, Error> {
-        self.let_go_of_unfinished();
+        let let_go = self.let_go_of_unfinished();
         let (expired, orphans) = self
             .store()
             .reclaim(pool.id, &self.inner.owner, self.now())?;
@@ -402,7 +402,7 @@ impl RepoPool {
             let _operation = Operation::new(self, pool, orphan.slot, orphan.token);
             kill_processes_in(&self.slot(pool, orphan.slot).tree);
         }
-        let reclaimed = expired + orphans.len();
+        let reclaimed = let_go + expired + orphans.len();
         if reclaimed > 0 {
             self.ring(pool)?;
         }

@@ -52,19 +52,22 @@ impl Drop for Operation<'_> {
 }
 
 impl RepoPool {
-    /// Lets go of what could not be let go of before.
-    pub(super) fn let_go_of_unfinished(&self) {
+    /// Lets go of what could not be let go of before; returns how many slots that were.
+    pub(super) fn let_go_of_unfinished(&self) -> usize {
         let unfinished = std::mem::take(&mut *self.unfinished());
-        for operation in unfinished {
-            self.let_go(operation);
-        }
+        unfinished
+            .into_iter()
+            .filter(|operation| self.let_go(*operation))
+            .count()
     }
 
-    fn let_go(&self, operation: Unfinished) {
+    fn let_go(&self, operation: Unfinished) -> bool {
         let Unfinished { pool, slot, token } = operation;
-        if self.store().give_up(pool, slot, token).is_err() {
+        let written = self.store().give_up(pool, slot, token).is_ok();
+        if !written {
             self.unfinished().push(operation);
         }
+        written
     }
 
     fn unfinished(&self) -> std::sync::MutexGuard<'_, Vec<Unfinished>> {

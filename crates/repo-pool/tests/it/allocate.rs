@@ -307,3 +307,107 @@ fn a_slot_that_cannot_be_prepared_goes_into_error_and_the_next_one_is_given() {
         SlotState::Available
     );
 }
+
+#[test]
+fn a_commit_that_cannot_be_checked_out_fails_its_own_request_and_no_slot() {
+    let world = World::new();
+    // A name that no file system takes.
+    let blob = git(&world.upstream(), &["rev-parse", "main:src/a.txt"]);
+    let entry = format!("100644 blob {}\t{}\n", blob.trim(), "x".repeat(300));
+    fs::write(world.path().join("entry"), entry).expect("write");
+    let script =
+        "git update-ref refs/heads/long $(git commit-tree -m long $(git mktree < ../entry))";
+    let made = std::process::Command::new("sh")
+        .args(["-c", script])
+        .current_dir(world.upstream())
+        .status();
+    assert!(made.expect("sh").success());
+    let pools = world.open();
+    pools.create_pool(&world.config().slots(2)).expect("a pool");
+    for _ in 0..3 {
+        assert!(matches!(
+            pools.allocate(&request().at("long")),
+            Err(Error::Git(_))
+        ));
+    }
+    let status = pools.status(POOL).expect("status");
+    assert_eq!(
+        (status.summary.available, status.summary.error),
+        (2, 0),
+        "{status:?}"
+    );
+    assert_eq!(
+        git(
+            allocate(&pools, "main").path(),
+            &["status", "--porcelain", "--ignored"]
+        ),
+        ""
+    );
+}
+
+#[test]
+fn a_lock_that_a_killed_git_left_in_the_mirror_stops_no_fetch() {
+    let (world, pools) = World::pooled(1);
+    let mirror = world.root().join("pools").join(POOL).join("mirror.git");
+    for name in [
+        "packed-refs.lock",
+        "refs/remotes/origin/main.lock",
+        "shallow.lock",
+    ] {
+        fs::create_dir_all(mirror.join("refs/remotes/origin")).expect("mkdir");
+        fs::write(mirror.join(name), "").expect("write");
+    }
+    world.write("new.txt", "new\n");
+    let pushed = world.commit("second");
+    assert_eq!(
+        pools
+            .allocate(&Request::new(POOL))
+            .expect("a lease")
+            .commit(),
+        pushed
+    );
+}
+
+#[test]
+fn refs_that_changed_without_the_database_knowing_reach_the_next_tenant() {
+    let (world, pools) = World::pooled(1);
+    world.write("new.txt", "new\n");
+    let pushed = world.commit("second");
+    // A process that died between its fetch and its entry in the database did just this.
+    let mirror = world.root().join("pools").join(POOL).join("mirror.git");
+    git(&mirror, &["fetch", "-q", "origin"]);
+    git(&mirror, &["pack-refs", "--all"]);
+    let lease = allocate(&pools, "main");
+    assert_eq!(lease.commit(), pushed);
+    assert_eq!(
+        git(lease.path(), &["rev-parse", "origin/main"]).trim(),
+        pushed
+    );
+}
+
+#[test]
+fn a_slot_that_could_not_be_let_go_of_at_once_is_let_go_of_later() {
+    let world = World::new();
+    let pools = brolly_repo_pool::Options::new(world.root())
+        .lock_timeout(Duration::from_millis(50))
+        .open()
+        .expect("a root");
+    pools.create_pool(&world.config().slots(1)).expect("a pool");
+    let lease = allocate(&pools, "main");
+    fs::write(lease.path().join("stray"), "").expect("write");
+    let turnstile = fs::File::open(world.root().join("write.lock")).expect("open");
+    let token = lease.keep();
+    std::thread::scope(|scope| {
+        // Held from the moment the release has begun: its last write must fail.
+        let release = scope.spawn(|| pools.release(token));
+        let cleaning = || pools.status(POOL).expect("status").slots[0].state == SlotState::Cleaning;
+        while !cleaning() && !release.is_finished() {
+            std::thread::yield_now();
+        }
+        turnstile.lock().expect("lock");
+        let _ = release.join().expect("no panic");
+    });
+    turnstile.unlock().expect("unlock");
+    let next = allocate(&pools, "main");
+    assert!(!next.path().join("stray").exists());
+}

@@ -212,10 +212,10 @@ fn an_uncleaned_slot_is_cleaned_before_its_next_lease() {
 #[test]
 fn a_lost_seal_means_a_new_slot_never_an_unchecked_one() {
     let (world, pools) = World::pooled(1);
-    let slot = world.root().join("pools").join(POOL).join("slots/0001");
+    let pool = world.root().join("pools").join(POOL);
     for damage in [&b""[..], b"brolly seal 1\n torn"] {
-        fs::write(slot.join("seal"), damage).expect("write");
-        fs::write(slot.join("w/src/a.txt"), "edited").expect("write");
+        fs::write(pool.join("seals/0001/seal"), damage).expect("write");
+        fs::write(pool.join("slots/0001/w/src/a.txt"), "edited").expect("write");
         let lease = allocate(&pools, "main");
         assert_eq!(
             fs::read_to_string(lease.path().join("src/a.txt")).expect("tracked"),
@@ -225,18 +225,152 @@ fn a_lost_seal_means_a_new_slot_never_an_unchecked_one() {
 }
 
 #[test]
-fn cleaning_a_slot_that_died_between_two_commits_gives_the_commit_that_is_asked_for() {
+fn a_slot_is_at_the_commit_that_is_asked_for_even_if_the_database_is_behind_the_disk() {
+    let (world, pools) = World::pooled(1);
+    allocate(&pools, "feature").release().expect("release");
+    // Whoever prepared the slot died before it could say so.
+    let database = rusqlite::Connection::open(world.root().join("pool.db")).expect("open");
+    database
+        .execute("UPDATE slot SET head = ?1", [world.head("main")])
+        .expect("update");
+    let lease = allocate(&pools, "main");
+    assert!(!lease.is_warm() && !lease.path().join("feature.txt").exists());
+    assert_eq!(
+        git(lease.path(), &["rev-parse", "HEAD"]).trim(),
+        world.head("main")
+    );
+}
+
+#[test]
+fn a_working_copy_replaced_by_a_link_is_replaced_and_what_it_leads_to_is_untouched() {
+    let (world, pools) = World::pooled(1);
+    let precious = world.path().join("precious");
+    fs::create_dir(&precious).expect("mkdir");
+    fs::write(precious.join("thesis"), "years of work").expect("write");
+    for name in ["w", ""] {
+        let lease = allocate(&pools, "main");
+        let fresh = listing(lease.path());
+        let slot = lease.path().parent().expect("slot").join(name);
+        let slot = slot.components().as_path().to_owned();
+        fs::remove_dir_all(&slot).expect("remove");
+        symlink(&precious, &slot).expect("link");
+        lease.release().expect("release");
+        assert_eq!(
+            fs::read_to_string(precious.join("thesis")).expect("kept"),
+            "years of work"
+        );
+        let next = allocate(&pools, "main");
+        assert_eq!(next.path().canonicalize().expect("there"), next.path());
+        assert_eq!(listing(next.path()), fresh);
+    }
+}
+
+#[test]
+fn what_a_tenant_mounted_is_never_emptied() {
+    let (world, pools) = World::pooled(1);
+    let precious = world.path().join("precious");
+    fs::create_dir(&precious).expect("mkdir");
+    fs::write(precious.join("thesis"), "years of work").expect("write");
+    let lease = allocate(&pools, "main");
+    let point = lease.path().join("mnt");
+    fs::create_dir(&point).expect("mkdir");
+    let mount = std::process::Command::new("mount")
+        .arg("--bind")
+        .args([&precious, &point])
+        .output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        return; // Only root may mount, and not in every sandbox.
+    }
+    let error = lease.release().expect_err("something is mounted");
+    let unmounted = std::process::Command::new("umount")
+        .arg(&point)
+        .status()
+        .expect("umount");
+    assert!(unmounted.success());
+    assert!(
+        matches!(&error, brolly_repo_pool::Error::Cleanup { source, .. } if source.to_string().contains("mounted")),
+        "{error}"
+    );
+    assert_eq!(
+        fs::read_to_string(precious.join("thesis")).expect("kept"),
+        "years of work"
+    );
+    pools.recover(POOL, 1).expect("recovered");
+    assert!(!allocate(&pools, "main").path().join("mnt").exists());
+}
+
+#[test]
+fn what_a_tenant_put_beside_its_working_copy_is_gone() {
     let (_world, pools) = World::pooled(1);
-    allocate(&pools, "main").release().expect("release");
-    // The database says main, the disk says feature: whoever prepared the slot died before it could say so.
-    let lease = allocate(&pools, "feature");
-    let slot = lease.path().parent().expect("slot").to_owned();
+    let lease = allocate(&pools, "main");
+    let beside = lease.path().parent().expect("slot").join("notes");
+    fs::write(&beside, "mine").expect("write");
+    git(
+        lease.path(),
+        &["worktree", "add", "-q", "../feature", "origin/feature"],
+    );
     lease.release().expect("release");
-    let kept: Vec<_> = ["seal", "w"].iter().map(|name| slot.join(name)).collect();
-    assert!(kept.iter().all(|path| path.exists()));
-    drop(allocate(&pools, "main"));
-    let lease = allocate(&pools, "feature");
-    assert!(lease.path().join("feature.txt").exists());
+    let next = allocate(&pools, "main");
+    assert!(!beside.exists());
+    git(
+        next.path(),
+        &["worktree", "add", "-q", "../feature", "origin/feature"],
+    );
+}
+
+#[test]
+fn the_working_copys_own_mode_is_put_back() {
+    let (_world, pools) = World::pooled(1);
+    let lease = allocate(&pools, "main");
+    let mode = |path: &Path| fs::metadata(path).expect("stat").permissions().mode();
+    let before = mode(lease.path());
+    fs::set_permissions(lease.path(), fs::Permissions::from_mode(0o2777)).expect("chmod");
+    lease.release().expect("release");
+    assert_eq!(mode(allocate(&pools, "main").path()), before);
+}
+
+#[test]
+fn attributes_that_change_between_two_commits_are_applied_to_every_file() {
+    let world = World::new();
+    world.write(".gitattributes", "*.txt eol=crlf\n");
+    let with = world.commit("attributes");
+    let pools = world.open();
+    pools.create_pool(&world.config().slots(1)).expect("a pool");
+    drop(allocate(&pools, "feature"));
+    let lease = allocate(&pools, &with);
+    assert_eq!(
+        fs::read(lease.path().join("src/a.txt")).expect("tracked"),
+        b"one\r\n"
+    );
+    drop(lease);
+    assert_eq!(
+        fs::read(allocate(&pools, "feature").path().join("src/a.txt")).expect("tracked"),
+        b"one\n"
+    );
+}
+
+#[test]
+fn a_moved_root_is_made_whole_and_never_works_in_anothers_repository() {
+    let (world, pools) = World::pooled(1);
+    drop(pools);
+    let moved = world.path().join("moved");
+    fs::rename(world.root(), &moved).expect("rename");
+    let other = world.open();
+    other
+        .create_pool(&world.config().slots(1))
+        .expect("a pool at the old place");
+    let pools = brolly_repo_pool::RepoPool::open(&moved).expect("the moved root");
+    let lease = allocate(&pools, "main");
+    let git_dir = git(lease.path(), &["rev-parse", "--absolute-git-dir"]);
+    assert!(Path::new(git_dir.trim()).starts_with(&moved), "{git_dir}");
+    git(lease.path(), &["checkout", "-q", "-b", "mine"]);
+    assert_eq!(
+        git(
+            allocate(&other, "main").path(),
+            &["branch", "--list", "mine"]
+        ),
+        ""
+    );
 }
 
 #[derive(Clone, Debug)]

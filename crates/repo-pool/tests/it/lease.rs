@@ -175,3 +175,43 @@ fn an_attached_lease_releases_like_the_first_guard() {
         Err(Error::AlreadyReleased { .. })
     ));
 }
+
+#[test]
+fn a_durable_lease_lasts_from_when_it_is_given_not_from_when_it_was_asked_for() {
+    let (world, pools) = World::pooled(1);
+    let held = allocate(&pools, "main");
+    std::thread::scope(|scope| {
+        let ttl = Duration::from_secs(60);
+        let waiting = scope.spawn(move || {
+            let wait = request()
+                .durable(ttl)
+                .wait(Duration::from_secs(600))
+                .holder("waiting");
+            pools.allocate(&wait).map(|lease| (lease.keep(), pools))
+        });
+        world.clock.advance(Duration::from_secs(3600));
+        held.release().expect("release");
+        let (_token, pools) = waiting.join().expect("no panic").expect("a lease");
+        let lease = pools.status(POOL).expect("status").slots[0]
+            .lease
+            .clone()
+            .expect("held");
+        assert_eq!(lease.expires_in, Some(ttl));
+    });
+}
+
+#[test]
+fn a_slot_can_be_recovered_when_its_branch_is_gone_from_the_remote() {
+    let world = World::new();
+    let pools = world.open();
+    pools
+        .create_pool(&world.config().slots(1).branch("feature"))
+        .expect("a pool");
+    allocate(&pools, "feature")
+        .release_uncleaned()
+        .expect("release");
+    git(&world.upstream(), &["branch", "-q", "-D", "feature"]);
+    pools.fetch(POOL).expect("fetched");
+    pools.recover(POOL, 1).expect("recovered");
+    drop(allocate(&pools, "main"));
+}

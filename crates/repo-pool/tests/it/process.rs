@@ -63,6 +63,20 @@ fn a_group_that_ignores_the_polite_signal_is_killed_after_the_grace() {
 }
 
 #[test]
+fn the_longest_durations_are_no_limits_and_overflow_nothing() {
+    let outcome = sh("exit 3")
+        .timeout(Duration::MAX)
+        .kill_grace(Duration::MAX)
+        .run();
+    assert_eq!(outcome.expect("sh").exit, Exit::Code(3));
+    let outcome = sh("trap 'exit 0' TERM; while :; do sleep 0.01; done")
+        .timeout(Duration::from_millis(50))
+        .kill_grace(Duration::MAX)
+        .run();
+    assert_eq!(outcome.expect("sh").exit, Exit::TimedOut);
+}
+
+#[test]
 fn what_a_command_left_in_the_background_ends_with_it() {
     let dir = tempfile::tempdir().expect("dir");
     let pid = dir.path().join("pid");
