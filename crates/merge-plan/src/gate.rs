@@ -235,6 +235,7 @@ fn stream(captured: &Captured, log: Option<String>) -> Stream {
         total_bytes: captured.total_bytes(),
         truncated: captured.is_truncated(),
         log,
+        log_problem: captured.log_problem().map(str::to_owned),
     }
 }
 

@@ -272,6 +272,8 @@ pub struct Stream {
     pub truncated: bool,
     /// The file that holds the stream, relative to the log folder, where one was given.
     pub log: Option<String>,
+    /// Why that file lacks what it should hold, where it could not be written to the end: a full disk, for one.
+    pub log_problem: Option<String>,
 }
 
 /// What the merges of a plan came to.

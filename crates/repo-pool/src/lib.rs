@@ -25,7 +25,7 @@ pub use config::{Freshness, Options, PoolConfig, Request, SlotPolicy};
 pub use error::{DatabaseError, Error};
 pub use git::{DEFAULT_GIT_TIMEOUT, Git, GitError, Output};
 pub use lease::{Lease, Token};
-pub use name::MAX_SLOTS;
+pub use name::{MAX_SLOTS, check_revision};
 pub use owner::Owner;
 pub use pool::RepoPool;
 pub use state::{SlotState, UnknownState};

@@ -84,8 +84,14 @@ fn host(url: &str) -> Option<&str> {
     )
 }
 
-/// A revision: a ref's name by git's own rules, a commit id, or one of these followed by `~n` or `^n`.
-pub(crate) fn check_revision(name: &str) -> Result<(), Error> {
+/// Checks the spelling of a revision: a ref's name by git's own rules, a commit id, or one of these followed by `~n` or `^n`.
+///
+/// What is refused here is refused wherever a revision is taken; what passes may still name nothing. Only looks at the text.
+///
+/// # Errors
+///
+/// [`Error::InvalidRef`] with the rule that it breaks.
+pub fn check_revision(name: &str) -> Result<(), Error> {
     let base = name.split(['~', '^']).next().unwrap_or_default();
     let suffix = &name[base.len()..];
     let rule = if name.is_empty() {

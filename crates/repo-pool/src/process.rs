@@ -155,6 +155,8 @@ impl Command {
     }
 
     /// Also writes both streams to files, each up to [`Command::log_limit`].
+    ///
+    /// A file that cannot be made or written ends nothing: [`Captured::log_problem`] says why the log is not whole.
     #[must_use]
     pub fn log_to(mut self, stdout: impl Into<PathBuf>, stderr: impl Into<PathBuf>) -> Self {
         self.logs = Some((stdout.into(), stderr.into()));
@@ -172,8 +174,8 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// [`SpawnError`] when the program could not be started or a log file not be written. A child
-    /// that fails, times out or is cancelled is no error: [`Outcome::exit`] says how it ended.
+    /// [`SpawnError`] when the program could not be started. A child that fails, times out or is
+    /// cancelled is no error: [`Outcome::exit`] says how it ended.
     pub fn run(&self) -> Result<Outcome, SpawnError> {
         #[cfg(unix)]
         {
@@ -250,7 +252,7 @@ pub struct Outcome {
     pub duration: Duration,
 }
 
-/// A child that could not be started, or whose log could not be written.
+/// A child that could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot run {program:?}{}", in_dir(.current_dir.as_deref()))]
 #[non_exhaustive]

@@ -215,6 +215,33 @@ fn output_is_cut_in_the_result_and_whole_in_the_log() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_a_log_neither_ends_nor_fails_a_gate() {
+    let fixture = Fixture::new();
+    let pools = fixture.pool(1);
+    let logs = fixture.path().join("logs");
+    fs::create_dir(&logs).expect("a folder for logs");
+    std::os::unix::fs::symlink("/dev/full", logs.join("0000-a.000-check.1.stdout.log"))
+        .expect("a log that takes nothing");
+    let plan = plan(
+        json!([checked("a", &[], "echo out; echo err >&2")]),
+        json!({}),
+    );
+    let run = runner(&pools)
+        .log_to(&logs)
+        .run_gates(&plan)
+        .expect("the run works");
+    assert!(run.is_pass());
+    let attempt = &gate_of(&run, "a", "check").attempts[0];
+    assert_eq!(
+        (attempt.exit, attempt.stdout.text.as_str()),
+        (Exit::Code(0), "out\n")
+    );
+    assert!(attempt.stdout.log_problem.is_some());
+    assert_eq!(attempt.stderr.log_problem, None);
+}
+
 #[test]
 fn a_directory_outside_the_working_copy_is_refused_even_behind_a_link() {
     let fixture = Fixture::new();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::io;
 
 /// What a child wrote to one stream, bounded: the first half of the limit and the last half of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +12,7 @@ pub struct Captured {
     head_limit: usize,
     tail_limit: usize,
     total: u64,
+    log_problem: Option<String>,
 }
 
 impl Captured {
@@ -31,6 +33,17 @@ impl Captured {
         let surplus = (self.tail.len() + rest.len()).saturating_sub(self.tail_limit);
         self.tail.drain(..surplus);
         self.tail.extend(rest);
+    }
+
+    /// Records why the log holds no more than it does; the first reason stands.
+    pub(crate) fn log_failed(&mut self, error: &io::Error) {
+        self.log_problem.get_or_insert_with(|| error.to_string());
+    }
+
+    /// Why the log file lacks what it should hold, where it could not be made or written: a full disk, for one.
+    #[must_use]
+    pub fn log_problem(&self) -> Option<&str> {
+        self.log_problem.as_deref()
     }
 
     /// Bytes the child wrote, kept or not.

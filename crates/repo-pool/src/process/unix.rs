@@ -297,7 +297,7 @@ impl Streams {
 
 impl Output {
     fn open(command: &Command, log: Option<&Path>) -> io::Result<Self> {
-        let captured = Captured::new(command.output_limit);
+        let mut captured = Captured::new(command.output_limit);
         if command.inherit_output {
             return Ok(Self {
                 reader: None,
@@ -308,9 +308,13 @@ impl Output {
         }
         let (reader, writer) = io::pipe()?;
         set_nonblocking(reader.as_fd())?;
-        let log = log
-            .map(|path| Ok::<_, io::Error>((File::create(path)?, command.log_limit)))
-            .transpose()?;
+        let log = log.and_then(|path| match File::create(path) {
+            Ok(file) => Some((file, command.log_limit)),
+            Err(error) => {
+                captured.log_failed(&error);
+                None
+            }
+        });
         Ok(Self {
             reader: Some(reader),
             writer: Some(writer),
@@ -330,8 +334,14 @@ impl Output {
                 self.captured.push(&buffer[..count]);
                 if let Some((file, left)) = &mut self.log {
                     let part = &buffer[..count.min(usize::try_from(*left).unwrap_or(usize::MAX))];
-                    file.write_all(part)?;
-                    *left -= part.len() as u64;
+                    match file.write_all(part) {
+                        Ok(()) => *left -= part.len() as u64,
+                        // What the child does is worth more than its log: a full disk must not end it.
+                        Err(error) => {
+                            self.captured.log_failed(&error);
+                            self.log = None;
+                        }
+                    }
                 }
             }
             Err(error) if would_block(&error) => {}

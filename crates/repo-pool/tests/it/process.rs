@@ -88,6 +88,32 @@ fn what_a_command_left_in_the_background_ends_with_it() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_ends_no_child_and_is_told() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (nowhere, fine) = (dir.path().join("no/such/folder"), dir.path().join("err"));
+    let outcome = sh("echo out; echo err >&2; exit 3").log_to(&nowhere, &fine);
+    let outcome = outcome.run().expect("sh");
+    assert_eq!(outcome.exit, Exit::Code(3));
+    assert_eq!(outcome.stdout.text(), "out\n");
+    assert!(outcome.stdout.log_problem().is_some());
+    assert_eq!(outcome.stderr.log_problem(), None);
+    assert_eq!(fs::read_to_string(&fine).expect("log"), "err\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_a_log_ends_no_child() {
+    let dir = tempfile::tempdir().expect("dir");
+    let other = dir.path().join("err");
+    let outcome = sh("echo one; echo two; exit 0").log_to("/dev/full", &other);
+    let outcome = outcome.run().expect("sh");
+    assert_eq!(outcome.exit, Exit::Code(0));
+    assert_eq!(outcome.stdout.text(), "one\ntwo\n");
+    let problem = outcome.stdout.log_problem().expect("nothing was written");
+    assert!(problem.contains("No space"), "{problem}");
+}
+
+#[test]
 fn a_cancelled_command_ends_and_so_does_every_later_one() {
     let cancel = Cancel::new().expect("pipe");
     std::thread::scope(|scope| {
