@@ -150,6 +150,28 @@ pub(crate) enum PoolVerb {
         #[arg(value_name = "TOKEN|PATH")]
         lease: LeaseName,
     },
+    /// Move the end of a lease
+    Renew {
+        /// The lease's token, or the path of its working copy
+        #[arg(value_name = "TOKEN|PATH")]
+        lease: LeaseName,
+        /// When the lease ends by itself, from now on
+        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2h")]
+        ttl: Duration,
+    },
+    /// Bring a pool's mirror to where the repository is now
+    Fetch {
+        /// The pool
+        name: String,
+    },
+    /// Make slots in error anew
+    Recover {
+        /// The pool
+        name: String,
+        /// The slots by number [default: all that are in error]
+        #[arg(value_name = "SLOT")]
+        slots: Vec<u32>,
+    },
     /// Show slots, who holds them, and what they are at
     Status {
         /// One pool [default: all of them]

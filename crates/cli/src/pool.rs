@@ -1,7 +1,8 @@
-//! `brolly pool`: create, list, allocate, release, status, exec.
+//! `brolly pool`: create and fetch, list and status, allocate, renew and release; exec and recover in files of their own.
 
 mod exec;
 mod input;
+mod recover;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use brolly_repo_pool::process::Cancel;
 use brolly_repo_pool::{Freshness, PoolConfig, PoolStatus, RepoPool, Request, SlotStatus, Token};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Done;
 use crate::args::{Global, LeaseArgs, LeaseName, PoolVerb};
@@ -37,17 +38,26 @@ pub(crate) fn run(
         } => create(&pools, name, url, *slots, branch.as_deref(), output),
         PoolVerb::List => {
             let all = pools.pools()?;
-            output.answer(&json!({"ok": true, "pools": all}), || list(&all));
+            output.answer(&documents(&all), || list(&all));
             Ok(ExitCode::SUCCESS)
         }
         PoolVerb::Allocate { lease, ttl } => allocate(&pools, lease, *ttl, interrupt, output),
         PoolVerb::Release { lease } => release(&pools, lease, output),
+        PoolVerb::Renew { lease, ttl } => renew(&pools, lease, *ttl, output),
+        PoolVerb::Fetch { name } => {
+            pools.fetch(name)?;
+            output.answer(&json!({"ok": true, "pool": name}), || {
+                format!("fetched {name}")
+            });
+            Ok(ExitCode::SUCCESS)
+        }
+        PoolVerb::Recover { name, slots } => recover::recover(&pools, name, slots, output),
         PoolVerb::Status { name } => {
             let all = match name {
                 Some(name) => vec![pools.status(name)?],
                 None => pools.pools()?,
             };
-            output.answer(&json!({"ok": true, "pools": all}), || {
+            output.answer(&documents(&all), || {
                 all.iter().map(describe).collect::<Vec<_>>().join("\n")
             });
             Ok(ExitCode::SUCCESS)
@@ -70,7 +80,9 @@ fn create(
         config = config.branch(branch);
     }
     let status = pools.create_pool(&config)?;
-    output.answer(&json!({"ok": true, "pool": status}), || describe(&status));
+    output.answer(&json!({"ok": true, "pool": document(&status)}), || {
+        describe(&status)
+    });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,10 +118,7 @@ fn allocate(
 }
 
 fn release(pools: &RepoPool, lease: &LeaseName, output: &Output) -> Done {
-    let token = match lease {
-        LeaseName::Token(token) => *token,
-        LeaseName::Path(path) => token_of(pools, path)?,
-    };
+    let token = token_of(pools, lease)?;
     pools.release(token)?;
     output.answer(&json!({"ok": true, "token": token}), || {
         format!("released {token}")
@@ -117,8 +126,25 @@ fn release(pools: &RepoPool, lease: &LeaseName, output: &Output) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
+fn renew(pools: &RepoPool, lease: &LeaseName, ttl: Duration, output: &Output) -> Done {
+    let token = token_of(pools, lease)?;
+    pools.renew(token, ttl)?;
+    output.answer(
+        &json!({"ok": true, "token": token, "ttl_seconds": ttl.as_secs()}),
+        || format!("lease {token} ends in {} s", ttl.as_secs()),
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn token_of(pools: &RepoPool, lease: &LeaseName) -> Result<Token, Failure> {
+    match lease {
+        LeaseName::Token(token) => Ok(*token),
+        LeaseName::Path(path) => token_at(pools, path),
+    }
+}
+
 /// The lease of the slot whose working copy is at `path`, or holds it.
-fn token_of(pools: &RepoPool, path: &Path) -> Result<Token, Failure> {
+fn token_at(pools: &RepoPool, path: &Path) -> Result<Token, Failure> {
     let full = path.canonicalize().map_err(|error| {
         Failure::bad_input(
             "unknown_lease",
@@ -152,6 +178,37 @@ fn request(args: &LeaseArgs, cancel: &Cancel) -> Request {
         Some(revision) => request.at(revision),
         None => request,
     }
+}
+
+fn documents(pools: &[PoolStatus]) -> Value {
+    let pools: Vec<_> = pools.iter().map(document).collect();
+    json!({"ok": true, "pools": pools})
+}
+
+/// The pool as JSON, with its durations in milliseconds, which every program can read.
+fn document(pool: &PoolStatus) -> Value {
+    let mut document = json!(pool);
+    let mut replace = |parent: &str, old: &str, new: &str, millis: Value| {
+        let parent = document.pointer_mut(parent).and_then(Value::as_object_mut);
+        if let Some(parent) = parent {
+            parent.remove(old);
+            parent.insert(new.to_owned(), millis);
+        }
+    };
+    let mean = pool.summary.mean_allocation_time.as_secs_f64() * 1e3;
+    replace(
+        "/summary",
+        "mean_allocation_time",
+        "mean_allocation_ms",
+        json!(mean),
+    );
+    for (index, slot) in pool.slots.iter().enumerate() {
+        let left = slot.lease.as_ref().and_then(|lease| lease.expires_in);
+        let lease = format!("/slots/{index}/lease");
+        let left = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+        replace(&lease, "expires_in", "expires_in_ms", json!(left));
+    }
+    document
 }
 
 fn list(pools: &[PoolStatus]) -> String {

@@ -118,3 +118,96 @@ fn a_missing_git_is_named_before_anything_is_created() {
     assert_eq!(answer["error"]["code"], "git_not_found");
     assert!(!user.path().join("root/pools/app").exists());
 }
+
+#[test]
+fn a_slot_in_error_is_made_anew() {
+    let user = User::pooled();
+    let lease = user
+        .run(&["pool", "allocate", "app", "--json"])
+        .ends_with(0)
+        .json();
+    let path = Path::new(lease["path"].as_str().expect("a path"));
+    std::fs::write(path.join("a"), "changed\n").expect("write");
+    // Without git the slot cannot be cleaned.
+    let release = ["pool", "release", &lease["token"].to_string(), "--json"];
+    let output = user.command(&release).env("PATH", user.path()).output();
+    let answer = crate::support::Answer::of(output.expect("brolly"));
+    assert_eq!(
+        answer.ends_with(1).json()["error"]["code"],
+        "cleanup",
+        "the slot was to be in error"
+    );
+    let slot = lease["slot"].to_string();
+    let unknown = user.run(&["pool", "recover", "app", &slot, "9", "--json"]);
+    assert_eq!(
+        unknown.ends_with(2).json()["error"]["code"],
+        "slot_not_found"
+    );
+    let recovered = user.run(&["pool", "recover", "app", "--json"]);
+    let recovered = recovered.ends_with(0).json();
+    assert_eq!(recovered["recovered"], serde_json::json!([lease["slot"]]));
+    let status = user.run(&["pool", "status", "app", "--json"]);
+    assert_eq!(
+        status.ends_with(0).json()["pools"][0]["summary"]["available"],
+        2
+    );
+    let nothing = user.run(&["pool", "recover", "app"]).ends_with(0);
+    assert_eq!(nothing.stdout, "no slot is in error\n");
+    let sound = user.run(&["pool", "recover", "app", &slot, "--json"]);
+    let sound = sound.ends_with(1).json();
+    assert_eq!(sound["failed"][0]["error"]["code"], "invalid_state");
+}
+
+#[test]
+fn a_lease_is_renewed_by_token_or_path() {
+    let user = User::pooled();
+    let lease = user
+        .run(&["pool", "allocate", "app", "--ttl", "1m", "--json"])
+        .ends_with(0)
+        .json();
+    for (name, ttl, least) in [("token", "1h", 3_000_000.0), ("path", "2h", 6_000_000.0)] {
+        let name = lease[name]
+            .as_str()
+            .map_or_else(|| lease[name].to_string(), str::to_owned);
+        user.run(&["pool", "renew", &name, "--ttl", ttl])
+            .ends_with(0);
+        let status = user.run(&["pool", "status", "app", "--json"]).ends_with(0);
+        let status = status.json();
+        let slots = status["pools"][0]["slots"].as_array().expect("a list");
+        let left = slots
+            .iter()
+            .find_map(|slot| slot["lease"]["expires_in_ms"].as_f64());
+        assert!(left.expect("a lease") > least, "{status}");
+    }
+    user.run(&["pool", "renew", "99"]).ends_with(2);
+    user.run(&["pool", "renew", &lease["token"].to_string(), "--ttl", "0s"])
+        .ends_with(2);
+}
+
+#[test]
+fn a_fetch_brings_news() {
+    let user = User::pooled();
+    user.in_repo(&["branch", "new", "feature"]);
+    let allocate = ["pool", "allocate", "app", "--no-fetch", "--ref", "main"];
+    user.run(&allocate).ends_with(0);
+    user.run(&["pool", "fetch", "app"]).ends_with(0);
+    let url = user.repo();
+    std::fs::rename(&url, user.path().join("gone")).expect("rename");
+    let known = ["pool", "allocate", "app", "--no-fetch", "--ref", "new"];
+    user.run(&known).ends_with(0);
+    user.run(&["pool", "fetch", "app"]).ends_with(1);
+    user.run(&["pool", "fetch", "none"]).ends_with(2);
+}
+
+#[test]
+fn durations_are_numbers_of_milliseconds() {
+    let user = User::pooled();
+    user.run(&["pool", "allocate", "app", "--ttl", "1h"])
+        .ends_with(0);
+    for verb in ["list", "status"] {
+        let answer = user.run(&["pool", verb, "--json"]).ends_with(0);
+        assert!(!answer.stdout.contains("nanos"), "{}", answer.stdout);
+        let summary = &answer.json()["pools"][0]["summary"];
+        assert!(summary["mean_allocation_ms"].as_f64().expect("a number") > 0.0);
+    }
+}
