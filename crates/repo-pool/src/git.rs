@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::process::{Cancel, Command, Exit, Outcome, SpawnError};
+use crate::process::{Cancel, Captured, Command, Exit, Outcome, SpawnError};
 
 /// How long one git command may run unless set otherwise: 300 s.
 pub const DEFAULT_GIT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -74,6 +74,18 @@ impl Output {
     }
 }
 
+impl From<Outcome> for Output {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            exit: outcome.exit,
+            truncated: outcome.stdout.is_truncated() || outcome.stderr.is_truncated(),
+            stdout: outcome.stdout.text(),
+            stderr: outcome.stderr.text(),
+            duration: outcome.duration,
+        }
+    }
+}
+
 /// Why a git command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -104,6 +116,17 @@ pub enum GitError {
         /// The answer's beginning.
         answer: String,
     },
+    /// git's answer is longer than what is kept of it, so nothing was read from it.
+    #[error("{command}: the answer of {bytes} bytes is longer than {limit} bytes")]
+    #[non_exhaustive]
+    TooLong {
+        /// The command, credentials removed.
+        command: String,
+        /// How long the answer is.
+        bytes: u64,
+        /// How long it may be.
+        limit: usize,
+    },
 }
 
 impl Git {
@@ -132,7 +155,8 @@ impl Git {
         }
     }
 
-    /// git outside any repository.
+    /// git outside any repository: the one around the current directory, if there is one, is not
+    /// found, so neither its remotes nor its configuration have a say.
     pub(crate) fn anywhere(timeout: Duration) -> Self {
         Self {
             git_dir: None,
@@ -288,19 +312,25 @@ impl Git {
 
     /// The remote's branches as of the last fetch with their commits, sorted by name; the remote's `HEAD` pointer is none.
     ///
+    /// A branch whose name is not UTF-8 is left out: no request could name it.
+    ///
     /// # Errors
     ///
-    /// When the refs cannot be read.
+    /// When the refs cannot be read; [`GitError::TooLong`] for more than 16 MiB of them, some hundred thousand.
     pub fn remote_branches(&self, remote: &str) -> Result<Vec<(String, String)>, GitError> {
         let prefix = format!("refs/remotes/{remote}/");
-        let output = self.run([
+        let listed = self.read([
             "for-each-ref",
             "--format=%(symref)%00%(objectname)%00%(refname)",
             "--",
             &prefix,
         ])?;
         let mut branches = Vec::new();
-        for line in output.stdout.lines() {
+        let lines = listed.split(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.is_empty()) {
+            let Ok(line) = std::str::from_utf8(line) else {
+                continue;
+            };
             let mut fields = line.split('\0');
             let (Some(symref), Some(id), Some(name)) =
                 (fields.next(), fields.next(), fields.next())
@@ -314,35 +344,21 @@ impl Git {
         Ok(branches)
     }
 
+    /// Runs git for an answer that is taken apart: all of it, byte by byte, or an error.
+    pub(crate) fn read<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<u8>, GitError> {
+        let command = self.command(args);
+        let outcome = outcome(&command)?;
+        if !outcome.exit.is_success() {
+            return Err(failed(&command, outcome.into()));
+        }
+        whole(&command, &outcome.stdout)
+    }
+
     fn start(&self, command: &Command, input: Vec<u8>) -> Result<Output, GitError> {
-        let outcome =
-            command
-                .clone()
-                .stdin(input)
-                .run()
-                .map_err(|error| match error.source.kind() {
-                    // A missing directory reads the same as a missing program; only the latter is ours to name.
-                    io::ErrorKind::NotFound
-                        if error.current_dir.as_deref().is_none_or(Path::is_dir) =>
-                    {
-                        GitError::NotFound
-                    }
-                    _ => GitError::Spawn(error),
-                })?;
-        let Outcome {
-            exit,
-            stdout,
-            stderr,
-            duration,
-        } = outcome;
-        let truncated = stdout.is_truncated() || stderr.is_truncated();
-        Ok(Output {
-            exit,
-            stdout: stdout.text(),
-            stderr: stderr.text(),
-            truncated,
-            duration,
-        })
+        outcome(&command.clone().stdin(input)).map(Output::from)
     }
 
     fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
@@ -381,8 +397,11 @@ impl Git {
         for (key, value) in &self.env {
             command = command.env(key, value);
         }
-        if let Some(git_dir) = &self.git_dir {
-            command = command.arg(prefixed("--git-dir=", git_dir));
+        match &self.git_dir {
+            Some(git_dir) => command = command.arg(prefixed("--git-dir=", git_dir)),
+            // Nothing is searched where a directory is named, and this one is no repository.
+            // GIT_CEILING_DIRECTORIES would not do: it never excludes the current directory itself.
+            None => command = command.env("GIT_DIR", "/dev/null"),
         }
         if let Some(tree) = &self.work_tree {
             command = command
@@ -429,6 +448,28 @@ pub(crate) fn is_object_id(text: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
+fn outcome(command: &Command) -> Result<Outcome, GitError> {
+    command.run().map_err(|error| match error.source.kind() {
+        // A missing directory reads the same as a missing program; only the latter is ours to name.
+        io::ErrorKind::NotFound if error.current_dir.as_deref().is_none_or(Path::is_dir) => {
+            GitError::NotFound
+        }
+        _ => GitError::Spawn(error),
+    })
+}
+
+/// What git wrote, unless its middle was left out.
+fn whole(command: &Command, stdout: &Captured) -> Result<Vec<u8>, GitError> {
+    if stdout.is_truncated() {
+        return Err(GitError::TooLong {
+            command: shown(command),
+            bytes: stdout.total_bytes(),
+            limit: OUTPUT_LIMIT,
+        });
+    }
+    Ok(stdout.bytes())
+}
+
 fn has_ssh_command() -> bool {
     std::env::var_os("GIT_SSH_COMMAND")
         .or_else(|| std::env::var_os("GIT_SSH"))
@@ -441,14 +482,18 @@ fn prefixed(option: &str, path: &Path) -> OsString {
     arg
 }
 
-fn failed(command: &Command, output: Output) -> GitError {
+fn shown(command: &Command) -> String {
     let words: Vec<_> = command
         .line()
         .into_iter()
         .map(OsStr::to_string_lossy)
         .collect();
+    redacted(&words.join(" "))
+}
+
+fn failed(command: &Command, output: Output) -> GitError {
     GitError::Failed {
-        command: redacted(&words.join(" ")),
+        command: shown(command),
         exit: output.exit,
         stderr: redacted(output.stderr.trim()),
     }
@@ -471,7 +516,48 @@ fn after(stderr: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_object_id, redacted};
+    use std::time::Duration;
+
+    use super::{Git, GitError, is_object_id, outcome, redacted, whole};
+    use crate::process::Command;
+
+    #[test]
+    fn an_answer_cut_short_is_an_error_and_not_a_shorter_answer() {
+        let command = Command::new("sh")
+            .args(["-c", "echo 0123456789"])
+            .output_limit(4);
+        let output = outcome(&command).expect("sh");
+        match whole(&command, &output.stdout) {
+            Err(GitError::TooLong { bytes, .. }) => assert_eq!(bytes, 11),
+            other => panic!("{other:?}"),
+        }
+        let command = command.output_limit(11);
+        let output = outcome(&command).expect("sh");
+        assert_eq!(
+            whole(&command, &output.stdout).expect("whole"),
+            b"0123456789\n"
+        );
+    }
+
+    #[test]
+    fn git_outside_a_repository_finds_none_around_it() {
+        // This file lies in a repository in most checkouts, but tests run from a package too.
+        let dir = tempfile::tempdir().expect("dir");
+        let git = Git::anywhere(Duration::from_secs(60));
+        let around = dir.path().join("around");
+        git.run([
+            "init".as_ref(),
+            "-q".as_ref(),
+            "--bare".as_ref(),
+            "--".as_ref(),
+            around.as_os_str(),
+        ])
+        .expect("a repository at a path given");
+        let mut command = git.command(["rev-parse", "--git-dir"]);
+        command = command.current_dir(&around);
+        let found = outcome(&command).expect("git");
+        assert!(!found.exit.is_success(), "{:?}", found.stdout.text());
+    }
 
     #[test]
     fn credentials_never_reach_a_message() {

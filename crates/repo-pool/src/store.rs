@@ -10,6 +10,7 @@
 
 mod cleaning;
 mod leases;
+mod opening;
 mod pools;
 mod rows;
 mod step;
@@ -19,13 +20,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::{DatabaseError, Error};
 use crate::lock::FileLock;
-use tables::{APPLICATION, SCHEMA, TABLES};
+use opening::{check_owner, close_to_others, create_empty};
+use tables::{CREATE, Marks};
 
 pub(crate) use rows::{Claim, Grant, LeaseRow, PoolRow, SlotRow, Tenant};
+
+/// SQLite counts the milliseconds of a wait in an `int`: 24 days.
+const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
 
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -39,57 +45,60 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn open(root: &Path, timeout: Duration) -> Result<Self, Error> {
+        check_owner(root)?;
         let path = root.join("pool.db");
-        let turnstile = root.join("write.lock");
+        create_empty(&path)?;
         let connection = Connection::open(&path).map_err(|error| database_error(&path, error))?;
         let store = Self {
             path,
-            turnstile,
+            turnstile: root.join("write.lock"),
             timeout,
             connection: Mutex::new(connection),
         };
         store.prepare()?;
+        close_to_others(root, 0o700)?;
+        for file in ["pool.db", "pool.db-wal", "pool.db-shm"] {
+            close_to_others(&root.join(file), 0o600)?;
+        }
         Ok(store)
     }
 
+    /// Makes the tables in a database without content and refuses one that is not ours. Until it is
+    /// known to be ours, nothing is written to it.
     fn prepare(&self) -> Result<(), Error> {
-        let _turn = FileLock::acquire(&self.turnstile, self.timeout, None)?;
-        let connection = self.connection();
-        let run = || {
-            connection.busy_timeout(self.timeout)?;
+        let run = |work: &dyn Fn(&Connection) -> rusqlite::Result<Marks>| self.read(work);
+        let mut marks = run(&|connection| {
+            connection.busy_timeout(self.timeout.min(LONGEST_WAIT))?;
+            // Closing would copy the write-ahead log into the file of whomever it belongs to.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            Marks::read(connection)
+        })?;
+        if marks.is_blank() || (marks.objection().is_none() && !marks.has_log) {
+            let _turn = FileLock::acquire(&self.turnstile, self.timeout, None)?;
+            marks = run(&|connection| {
+                if Marks::read(connection)?.is_blank() {
+                    connection.execute_batch(CREATE)?;
+                }
+                // After the tables, so that a crash leaves either no content or ours.
+                if Marks::read(connection)?.objection().is_none() {
+                    connection.pragma_update(None, "journal_mode", "WAL")?;
+                }
+                Marks::read(connection)
+            })?;
+        }
+        if let Some(reason) = marks.objection() {
+            return Err(Error::Database {
+                path: self.path.clone(),
+                reason,
+                source: None,
+            });
+        }
+        self.read(|connection| {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
             connection.pragma_update(None, "foreign_keys", true)?;
-            let version: i64 =
-                connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            let application: i64 =
-                connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-            if (version, application) == (0, 0) {
-                // NORMAL loses at most the last commits when the machine loses power, and leases of a
-                // machine that went down are void anyway.
-                connection.pragma_update(None, "journal_mode", "WAL")?;
-                connection.execute_batch(&format!(
-                    "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA}; COMMIT;"
-                ))?;
-                return Ok((SCHEMA, APPLICATION));
-            }
-            Ok((version, application))
-        };
-        let (version, application) = run().map_err(|error| self.error(error))?;
-        connection
-            .pragma_update(None, "synchronous", "NORMAL")
-            .map_err(|error| self.error(error))?;
-        let reason = if application != APPLICATION {
-            "it belongs to another program; choose another root".to_owned()
-        } else if version > SCHEMA {
-            format!(
-                "it has schema version {version} and this program knows up to {SCHEMA}; use a newer version of the program"
-            )
-        } else {
-            return Ok(());
-        };
-        Err(Error::Database {
-            path: self.path.clone(),
-            reason,
-            source: None,
+            // NORMAL loses at most the last commits when the machine loses power, and leases of a
+            // machine that went down are void anyway.
+            connection.pragma_update(None, "synchronous", "NORMAL")
         })
     }
 

@@ -142,6 +142,214 @@ fn a_database_of_a_newer_version_or_of_another_program_is_refused() {
     );
 }
 
+/// A database of another program, with `sql` done to it, and the bytes of its file.
+fn foreign_database(sql: &str) -> (tempfile::TempDir, Vec<u8>) {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("pool.db");
+    let database = rusqlite::Connection::open(&path).expect("open");
+    database.execute_batch(sql).expect("sql");
+    drop(database);
+    let bytes = fs::read(path).expect("readable");
+    assert!(!bytes.is_empty());
+    (dir, bytes)
+}
+
+#[test]
+fn a_database_that_another_program_made_is_left_as_it_is() {
+    for sql in [
+        "CREATE TABLE pool (x)",
+        "CREATE TABLE other (x); DROP TABLE other",
+        "PRAGMA journal_mode = WAL; CREATE TABLE other (x)",
+        "PRAGMA user_version = 1",
+    ] {
+        let (dir, before) = foreign_database(sql);
+        let error = RepoPool::open(dir.path()).expect_err(sql);
+        assert!(
+            matches!(&error, Error::Database { reason, .. } if reason.contains("another program")),
+            "{sql}: {error}"
+        );
+        assert!(
+            fs::read(dir.path().join("pool.db")).expect("kept") == before,
+            "{sql}"
+        );
+        assert!(!dir.path().join("pools").exists(), "{sql}");
+    }
+}
+
+#[test]
+fn the_log_of_another_programs_database_is_not_written_back() {
+    let (dir, _) = foreign_database("PRAGMA journal_mode = WAL; CREATE TABLE other (x)");
+    let (path, copy) = (dir.path().join("pool.db"), dir.path().join("other.db"));
+    // What a program that was killed leaves: a log that nobody has written back yet.
+    let database = rusqlite::Connection::open(&path).expect("open");
+    database
+        .execute("INSERT INTO other VALUES (1)", [])
+        .expect("a row");
+    fs::copy(&path, &copy).expect("copy");
+    fs::copy(
+        dir.path().join("pool.db-wal"),
+        dir.path().join("other.db-wal"),
+    )
+    .expect("copy");
+    drop(database);
+    fs::rename(copy, &path).expect("rename");
+    fs::rename(
+        dir.path().join("other.db-wal"),
+        dir.path().join("pool.db-wal"),
+    )
+    .expect("rename");
+    let before = fs::read(&path).expect("readable");
+    RepoPool::open(dir.path()).expect_err("foreign");
+    assert!(fs::read(&path).expect("kept") == before);
+    assert!(dir.path().join("pool.db-wal").exists());
+}
+
+#[test]
+fn an_empty_file_is_no_other_programs_database() {
+    let dir = tempfile::tempdir().expect("dir");
+    fs::write(dir.path().join("pool.db"), "").expect("write");
+    drop(RepoPool::open(dir.path()).expect("made"));
+    drop(RepoPool::open(dir.path()).expect("ours"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_root_and_its_database_are_closed_to_other_users() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("dir");
+    let open_to_all = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    let mode = |name: &str| {
+        let found = fs::metadata(dir.path().join(name)).expect("there");
+        found.permissions().mode() & 0o7777
+    };
+    open_to_all(dir.path(), 0o755);
+    let first = RepoPool::open(dir.path()).expect("a root");
+    assert_eq!(mode(""), 0o700);
+    for file in ["pool.db", "pool.db-wal", "pool.db-shm"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+        open_to_all(&dir.path().join(file), 0o644);
+    }
+    let second = RepoPool::open(dir.path()).expect("the same root");
+    for file in ["pool.db", "pool.db-wal", "pool.db-shm"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+    drop((first, second));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_root_of_another_user_is_refused() {
+    let dir = tempfile::tempdir().expect("dir");
+    // Only root may give a directory away; to anybody else, "/" is another user's.
+    let given = std::os::unix::fs::chown(dir.path(), Some(54_321), None).is_ok();
+    let root = if given { dir.path() } else { "/".as_ref() };
+    assert!(matches!(
+        RepoPool::open(root),
+        Err(Error::ForeignRoot { .. })
+    ));
+    assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 0);
+}
+
+#[test]
+fn the_longest_timeouts_overflow_nothing() {
+    let world = World::new();
+    let pools = Options::new(world.root())
+        .lock_timeout(Duration::MAX)
+        .git_timeout(Duration::MAX)
+        .open()
+        .expect("a root");
+    pools.create_pool(&world.config().slots(1)).expect("a pool");
+    let request = request().wait(Duration::MAX).durable(Duration::MAX);
+    drop(pools.allocate(&request).expect("a lease"));
+}
+
+#[test]
+fn what_debug_prints_of_a_pool_holds_no_password() {
+    let config = PoolConfig::new(POOL, "https://user:secret@example.org/app").slots(3);
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("secret"), "{printed}");
+    assert!(
+        printed.contains("example.org/app") && printed.contains("slots: 3"),
+        "{printed}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_branch_whose_name_is_not_utf_8_hides_no_other() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::new();
+    let mut packed = b"# pack-refs with: peeled fully-peeled sorted \n".to_vec();
+    for name in [&b"caf\xe9"[..], "caf\u{e9}".as_bytes()] {
+        packed.extend_from_slice(world.head("main").as_bytes());
+        packed.extend_from_slice(b" refs/heads/");
+        packed.extend_from_slice(name);
+        packed.push(b'\n');
+    }
+    packed = {
+        let mut lines: Vec<_> = packed.split_inclusive(|byte| *byte == b'\n').collect();
+        lines[1..].sort_by_key(|line| std::ffi::OsStr::from_bytes(&line[41..]));
+        lines.concat()
+    };
+    fs::write(world.upstream().join(".git/packed-refs"), packed).expect("write");
+    let pools = world.open();
+    pools.create_pool(&world.config().slots(1)).expect("a pool");
+    let names: Vec<_> = pools
+        .branches(POOL)
+        .expect("branches")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["caf\u{e9}", "feature", "main"]);
+}
+
+#[test]
+fn a_remote_of_the_repository_around_is_no_url() {
+    let world = World::new();
+    crate::support::git(
+        &world.upstream(),
+        &[
+            "remote",
+            "add",
+            "origin",
+            world.upstream().to_str().expect("UTF-8"),
+        ],
+    );
+    let output = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args([
+            "--exact",
+            "bad_input::role_of_a_user_inside_a_clone",
+            "--nocapture",
+        ])
+        .current_dir(world.upstream())
+        .env("BROLLY_TEST_CLONE", world.path())
+        .output()
+        .expect("this test again");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && said.contains("refused"),
+        "{said}"
+    );
+}
+
+#[test]
+fn role_of_a_user_inside_a_clone() {
+    let Some(world) = std::env::var_os("BROLLY_TEST_CLONE") else {
+        return;
+    };
+    let pools = RepoPool::open(std::path::Path::new(&world).join("root")).expect("a root");
+    let error = pools
+        .create_pool(&PoolConfig::new(POOL, "origin"))
+        .expect_err("no repository of that name");
+    assert!(matches!(error, Error::Git(_)), "{error}");
+    pools
+        .create_pool(&PoolConfig::new(POOL, ".").slots(1))
+        .expect("a path relative to the current directory");
+    println!("refused");
+}
+
 #[test]
 fn only_a_slot_that_needs_it_can_be_recovered() {
     let (_world, pools) = World::pooled(1);

@@ -177,6 +177,64 @@ fn an_attached_lease_releases_like_the_first_guard() {
 }
 
 #[test]
+fn what_debug_prints_of_a_lease_is_what_a_log_may_show() {
+    let (_world, pools) = World::pooled(1);
+    let lease = allocate(&pools, "main");
+    let printed = format!("{lease:?}");
+    for shown in [
+        format!("{:?}", lease.token()),
+        format!("{:?}", lease.path()),
+        lease.commit().to_owned(),
+        "slot: 1".to_owned(),
+        format!("warm: {}", lease.is_warm()),
+    ] {
+        assert!(printed.contains(&shown), "{shown} in {printed}");
+    }
+    assert!(!printed.contains("url"), "{printed}");
+}
+
+#[test]
+fn a_tenant_commits_while_its_pool_runs_in_a_hook() {
+    let (world, pools) = World::pooled(1);
+    drop(pools);
+    let output = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "lease::role_of_a_hook", "--nocapture"])
+        .env("BROLLY_TEST_HOOK", world.root())
+        // What git tells a pre-receive hook, and what would lead it elsewhere.
+        .env("GIT_QUARANTINE_PATH", world.path())
+        .env("GIT_DIR", world.path())
+        .env("GIT_OBJECT_DIRECTORY", world.path())
+        .env("GIT_SHALLOW_FILE", world.path())
+        .output()
+        .expect("this test again");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && said.contains("committed"),
+        "{said}"
+    );
+}
+
+#[test]
+fn role_of_a_hook() {
+    let Some(root) = std::env::var_os("BROLLY_TEST_HOOK") else {
+        return;
+    };
+    let pools = brolly_repo_pool::RepoPool::open(root).expect("the root");
+    let lease = allocate(&pools, "main");
+    let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+    let outcome = lease
+        .command("git")
+        .args(identity)
+        .args(["commit", "-q", "--allow-empty", "-m", "in a hook"])
+        .run()
+        .expect("git");
+    assert!(outcome.exit.is_success(), "{}", outcome.stderr.text());
+    let made = lease.git().current_commit().expect("a commit");
+    assert_ne!(made, lease.commit());
+    println!("committed");
+}
+
+#[test]
 fn a_durable_lease_lasts_from_when_it_is_given_not_from_when_it_was_asked_for() {
     let (world, pools) = World::pooled(1);
     let held = allocate(&pools, "main");
