@@ -90,6 +90,7 @@ where
             due,
             ..
         } = self;
+        let already_free = free.len();
         woken.begin_poll(|index| due.push(index));
         let mut next = 0;
         while next < due.len() {
@@ -114,6 +115,9 @@ where
             }
         }
         due.clear();
+        // The next items start in these slots from the first to the last, and when they wake
+        // together they are polled, and their results filed, in that order.
+        free[already_free..].reverse();
     }
 
     /// Starts items, polling each once, while there is room and the budget lasts. Returns whether

@@ -269,6 +269,25 @@ fn only_the_futures_that_were_woken_are_polled() {
 }
 
 #[test]
+fn futures_that_wake_together_are_polled_in_the_order_of_their_items() {
+    let polls = RefCell::new(Vec::new());
+    run(processor(3).map(0..9, |n| {
+        let polls = &polls;
+        let mut waits = true;
+        std::future::poll_fn(move |cx| {
+            polls.borrow_mut().push(n);
+            if std::mem::take(&mut waits) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok::<_, Infallible>(()))
+        })
+    }));
+    let rounds = [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5, 6, 7, 8, 6, 7, 8];
+    assert_eq!(*polls.borrow(), rounds);
+}
+
+#[test]
 fn the_task_is_woken_through_the_waker_of_its_latest_poll() {
     let inner = RefCell::new(None);
     let mut map = processor(1).map([()], |()| {

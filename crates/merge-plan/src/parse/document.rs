@@ -23,7 +23,8 @@ impl fmt::Display for Node {
             Self::Null => f.write_str("null"),
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
-            Self::Float(value) => write!(f, "{value}"),
+            // As in the document: 1.0 keeps its fraction, and 1e300 its exponent.
+            Self::Float(value) => write!(f, "{value:?}"),
             Self::Text(value) => write!(f, "{}", Shown(value)),
             Self::Array(values) => write!(f, "an array of {}", values.len()),
             Self::Object(_) => f.write_str("an object"),

@@ -1,6 +1,6 @@
 //! A walk over a document that records every problem where it is and goes on.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -138,16 +138,13 @@ impl<'a> Fields<'a> {
         findings: &mut Findings,
     ) -> Option<Self> {
         let entries = entries(node, path, findings)?;
-        for (key, _) in entries {
-            if !known.contains(&key.as_str()) {
-                findings.invalid(
-                    &path.key(key),
-                    format!(
-                        "unknown field {}; known are {}",
-                        Shown(key),
-                        known.join(", ")
-                    ),
-                );
+        for (key, _, count) in keys(entries) {
+            if !known.contains(&key) {
+                let (key, known) = (Shown(key), known.join(", "));
+                let message = format!("unknown field {key}; known are {known}");
+                findings.invalid(&path.key(key.0), message);
+            } else if count > 1 {
+                findings.invalid(&path.key(key), given_twice(key));
             }
         }
         Some(Self { entries })
@@ -175,7 +172,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The entries of an object, each key once.
+/// The entries of an object, as they stand there.
 fn entries<'a>(
     node: &'a Node,
     path: &Path<'_>,
@@ -185,16 +182,25 @@ fn entries<'a>(
         findings.invalid(path, format!("expected an object, found {node}"));
         return None;
     };
-    let mut seen = HashSet::new();
-    for (key, _) in entries {
-        if !seen.insert(key) {
-            findings.invalid(
-                &path.key(key),
-                format!("the field {} is given twice", Shown(key)),
-            );
+    Some(entries)
+}
+
+/// Each key once, in the order of the document, with its first value and how often it is given.
+fn keys(entries: &[(String, Node)]) -> Vec<(&str, &Node, usize)> {
+    let mut places = HashMap::new();
+    let mut keys: Vec<(&str, &Node, usize)> = Vec::with_capacity(entries.len());
+    for (key, node) in entries {
+        let place = *places.entry(key).or_insert(keys.len());
+        match keys.get_mut(place) {
+            Some((_, _, count)) => *count += 1,
+            None => keys.push((key, node, 1)),
         }
     }
-    Some(entries)
+    keys
+}
+
+fn given_twice(key: &str) -> String {
+    format!("the field {} is given twice", Shown(key))
 }
 
 /// What a string may look like.
@@ -202,8 +208,10 @@ fn entries<'a>(
 pub(crate) enum Text {
     /// A name that people read and that ends up in messages: 1 to 255 bytes, no unseen characters.
     Name,
-    /// A revision handed to git: as a name, and not beginning with `-`.
+    /// A revision handed to git: as a name, and spelled as the pool takes it, so that it can resolve.
     Revision,
+    /// An environment variable that a plan may set: as a name, without `=`, and none that says which item or repository it is.
+    Variable,
     /// A relative path that stays below where it starts.
     RelativePath,
     /// Free text of up to 64 KiB without NUL, possibly empty.
@@ -220,7 +228,7 @@ impl Text {
     pub(crate) fn fault(self, value: &str) -> Option<String> {
         let shown = Shown(value);
         let (min, max) = match self {
-            Self::Name | Self::Revision => (1, Self::MAX_NAME_BYTES),
+            Self::Name | Self::Revision | Self::Variable => (1, Self::MAX_NAME_BYTES),
             Self::Free => (0, Self::MAX_FREE_BYTES),
             Self::Content => (1, Self::MAX_FREE_BYTES),
             Self::RelativePath => (1, 4096),
@@ -235,17 +243,58 @@ impl Text {
             return Some(format!("{shown} holds a NUL character"));
         }
         match self {
-            Self::Name | Self::Revision if value.chars().any(is_unseen) => Some(format!(
-                "{shown} holds a control character, a line separator or one that changes the direction of text"
-            )),
-            Self::Revision if value.starts_with('-') => Some(format!(
-                "{shown} begins with '-', so git would read it as an option"
-            )),
+            Self::Name | Self::Revision | Self::Variable if value.chars().any(is_unseen) => {
+                Some(format!(
+                    "{shown} holds a control character, a line separator or one that changes the direction of text"
+                ))
+            }
+            Self::Revision => {
+                revision_fault(value).map(|rule| format!("{shown} can be no revision: {rule}"))
+            }
+            Self::Variable => {
+                variable_fault(value).map(|rule| format!("{shown} cannot be set: {rule}"))
+            }
             Self::RelativePath if !stays_below(value) => Some(format!(
                 "{shown} is absolute or leads out of the working copy; a relative path without '..' is allowed"
             )),
             _ => None,
         }
+    }
+}
+
+/// Why git could never take `value` for a revision, where that is so.
+fn revision_fault(value: &str) -> Option<String> {
+    match brolly_repo_pool::check_revision(value) {
+        Ok(()) => None,
+        Err(brolly_repo_pool::Error::InvalidRef { rule, .. }) => Some(rule.to_owned()),
+        Err(other) => Some(other.to_string()),
+    }
+}
+
+/// Why a plan may not set this environment variable, where that is so.
+fn variable_fault(name: &str) -> Option<&'static str> {
+    /// What git takes its repository from, and not from where it runs.
+    const REPOSITORY: [&str; 11] = [
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_COMMON_DIR",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_NAMESPACE",
+        "GIT_PREFIX",
+        "GIT_CEILING_DIRECTORIES",
+        "GIT_SHALLOW_FILE",
+        "GIT_GRAFT_FILE",
+    ];
+    if name.contains('=') {
+        Some("a variable's name holds no '='")
+    } else if name.starts_with("BROLLY_") {
+        Some("variables that begin with BROLLY_ tell a gate what it runs for")
+    } else if REPOSITORY.contains(&name) {
+        Some("it would lead git to another repository than the working copy")
+    } else {
+        None
     }
 }
 
@@ -292,7 +341,9 @@ pub(crate) fn integer(
     let Node::Integer(value) = node else {
         findings.invalid(
             path,
-            format!("expected an integer from {low} to {high}, found {node}"),
+            format!(
+                "expected a whole number without a fraction from {low} to {high}, found {node}"
+            ),
         );
         return None;
     };
@@ -422,13 +473,16 @@ pub(crate) fn map<T>(
         return None;
     }
     let mut values = BTreeMap::new();
-    for (key, node) in entries {
+    for (key, node, count) in keys(entries) {
         let at = path.key(key);
+        if count > 1 {
+            findings.invalid(&at, given_twice(key));
+        }
         if let Some(fault) = key_kind.fault(key) {
             findings.invalid(&at, fault);
         }
         if let Some(value) = read(node, &at, findings) {
-            values.insert(key.clone(), value);
+            values.insert(key.to_owned(), value);
         }
     }
     Some(values)

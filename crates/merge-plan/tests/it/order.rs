@@ -9,7 +9,7 @@ use serde_json::json;
 fn parse(items: &[(String, Vec<String>)]) -> Plan {
     let items: Vec<_> = items
         .iter()
-        .map(|(name, deps)| json!({"name": name, "deps": deps}))
+        .map(|(name, deps)| json!({"name": name, "branch": "main", "deps": deps}))
         .collect();
     let document = json!({"schemaVersion": "1.2.3", "items": items});
     Plan::from_json(&document.to_string())

@@ -381,6 +381,96 @@ fn a_name_holds_nothing_that_makes_it_read_as_another() {
 }
 
 #[test]
+fn a_revision_that_could_never_resolve_is_a_mistake_of_the_plan() {
+    for (revision, rule) in [
+        ("a b", "no ref may hold"),
+        ("main:file", "no ref may hold"),
+        ("main..v1", ".."),
+        ("main@{0}", "@{"),
+        ("@", "@"),
+        ("^main", "follow a name"),
+        ("main^{tree}", "digits"),
+        ("a.lock", ".lock"),
+        ("*", "no ref may hold"),
+    ] {
+        let item = with_items(json!([{"name": "a", "branch": revision}]));
+        assert_invalid(&item, "$.items[0].branch", &["can be no revision", rule]);
+        let target = json!({"schemaVersion": "1.0.0", "target": revision});
+        assert_invalid(&target, "$.target", &[rule]);
+    }
+    let name = with_items(json!([{"name": "my work"}]));
+    assert_invalid(&name, "$.items[0].name", &["give the item a branch"]);
+    for revision in [
+        "HEAD~2",
+        "v1^2",
+        "origin/a",
+        "refs/heads/a",
+        "mäin",
+        "0123abcd",
+    ] {
+        let document = with_items(json!([{"name": "a", "branch": revision}]));
+        assert!(parse(&document).is_ok(), "{revision}");
+    }
+}
+
+#[test]
+fn a_plan_forges_neither_what_a_gate_runs_for_nor_its_repository() {
+    for (name, reason) in [
+        ("BROLLY_ITEM", "BROLLY_"),
+        ("BROLLY_COMMIT", "BROLLY_"),
+        ("BROLLY_", "BROLLY_"),
+        ("GIT_DIR", "another repository"),
+        ("GIT_WORK_TREE", "another repository"),
+        ("GIT_INDEX_FILE", "another repository"),
+        ("GIT_OBJECT_DIRECTORY", "another repository"),
+    ] {
+        let document = with_gate(json!({"name": "g", "run": "true", "env": {name: "x"}}));
+        let path = format!("$.items[0].gates[0].env.{name}");
+        assert_invalid(&document, &path, &[name, reason]);
+    }
+    let env = json!({"BROLLYX": "x", "GIT_AUTHOR_NAME": "x", "PATH": "/bin"});
+    assert!(parse(&with_gate(json!({"name": "g", "run": "true", "env": env}))).is_ok());
+}
+
+#[test]
+fn every_mistake_is_listed_once() {
+    let listed = |text: &str| -> Vec<String> {
+        let errors = Plan::from_json(text).expect_err("wrong");
+        errors
+            .problems()
+            .iter()
+            .map(|problem| problem.path.clone())
+            .collect()
+    };
+    let unknown = r#"{"schemaVersion": "1.0.0", "x": 1, "x": 2, "x": 3}"#;
+    assert_eq!(listed(unknown), ["$.x"]);
+    let thrice = r#"{"schemaVersion": "1.0.0", "target": "a", "target": "b", "target": "c"}"#;
+    assert_eq!(listed(thrice), ["$.target"]);
+    let gate = |gate: &str| {
+        format!(r#"{{"schemaVersion": "1.0.0", "items": [{{"name": "a", "gates": [{gate}]}}]}}"#)
+    };
+    // Two mistakes in one entry: its name and its value.
+    let path = "$.items[0].gates[0].env[\"a=b\"]";
+    let both = gate(r#"{"name": "g", "run": "x", "env": {"a=b": 1}}"#);
+    assert_eq!(listed(&both), [path, path]);
+    let twice = gate(r#"{"name": "g", "run": "x", "env": {"a": 1, "a": 2, "a": 3}}"#);
+    let path = "$.items[0].gates[0].env.a";
+    assert_eq!(listed(&twice), [path, path], "given twice, and no string");
+}
+
+#[test]
+fn a_number_with_a_fraction_is_shown_as_it_stands_in_the_document() {
+    let document = with_policy(json!({"maxWorkers": 1.0}));
+    assert_invalid(
+        &document,
+        "$.policy.maxWorkers",
+        &["whole number without a fraction", "1.0"],
+    );
+    let document = with_policy(json!({"maxWorkers": 1e300}));
+    assert_invalid(&document, "$.policy.maxWorkers", &["1e300"]);
+}
+
+#[test]
 fn structural_mistakes_are_listed_with_those_of_the_schema() {
     let document = json!({
         "schemaVersion": "v1",

@@ -157,16 +157,13 @@ fn environment(
     path: &Path<'_>,
     findings: &mut Findings,
 ) -> Option<BTreeMap<String, String>> {
-    let env = map(node, Text::Name, path, findings, |node, path, findings| {
-        text(node, Text::Free, path, findings)
-    })?;
-    for key in env.keys().filter(|key| key.contains('=')) {
-        findings.invalid(
-            &path.key(key),
-            format!("{} holds '='; a variable's name cannot", Shown(key)),
-        );
-    }
-    Some(env)
+    map(
+        node,
+        Text::Variable,
+        path,
+        findings,
+        |node, path, findings| text(node, Text::Free, path, findings),
+    )
 }
 
 fn container(node: &Node, path: &Path<'_>, findings: &mut Findings) -> Option<Container> {
