@@ -7,9 +7,9 @@ use std::time::Duration;
 use brolly_repo_pool::Token;
 use clap::{Args, Parser, Subcommand};
 
-/// Pooled git working copies, and gates and merges of many branches in them.
+/// The brolly command: pooled git working copies, merge plans and a demo.
 #[derive(Debug, Parser)]
-#[command(name = "brolly", version, about, max_term_width = 100)]
+#[command(name = "brolly", version, about, max_term_width = 100, after_help = WORDS)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -17,42 +17,66 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
+const WORDS: &str = "\
+Words:
+  pool   a local mirror of one git repository, and slots
+  slot   a working copy in a pool, clean whenever it is given out
+  lease  somebody's hold on a slot, known by a number, its token
+  plan   a JSON file of items (branches to merge), what each depends on, and its gates
+  gate   a command that has to succeed before an item is merged
+
+Begin with:
+  brolly demo                                   see all of it at work, about ten seconds
+  brolly pool create app --url URL              make a pool named \"app\"
+  brolly pool exec app --ref main -- make test  run a command in a clean working copy
+
+Exit codes: 0 ok, 1 failed, 2 bad input, 130 interrupted; \"brolly pool exec --help\" has its own.";
+
 #[derive(Args, Debug)]
+#[command(next_help_heading = "General options")]
 pub(crate) struct Global {
-    /// Folder that holds the pools [default: brolly in the user's data folder]
-    #[arg(long, global = true, env = "BROLLY_ROOT", value_name = "DIR")]
+    /// Folder that holds the pools [default: BROLLY_ROOT from the environment, else brolly in the user's data folder]
+    #[arg(long, global = true, value_name = "DIR", display_order = 900)]
     pub(crate) root: Option<PathBuf>,
     /// Answer with one JSON document on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     pub(crate) json: bool,
     /// Say nothing about progress
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 902)]
     pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Validate, order, run and merge plans
+    /// Check plans, run the gates of their items, merge what passed
     #[command(subcommand)]
     Plan(PlanVerb),
-    /// Create pools of git working copies and lease from them
+    /// Make pools of git working copies, lease slots from them, run commands in them
     #[command(subcommand)]
     Pool(PoolVerb),
-    /// Show it all on a repository made for the purpose, or on yours
+    /// Show all of it on a repository made for the purpose, or on yours, which is not changed; exits with 1 if a promise is broken
     Demo(DemoArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanVerb {
-    /// List everything that is wrong with a plan
+    /// List everything that is wrong with a plan, without a repository
+    #[command(after_help = PLAN_NOTES)]
     Validate(PlanFile),
-    /// Print the merge order, level by level
+    /// Print the merge order, level by level: an item comes after all that it depends on
     Order(PlanFile),
-    /// Run the gates of every item, each in a leased working copy
+    /// Run the gates of every item, each in a leased slot; merges nothing
     Run(RunArgs),
     /// Run the gates, then merge what passed onto an integration branch (a dry run unless told otherwise)
     Merge(MergeArgs),
 }
+
+const PLAN_NOTES: &str = r#"A small plan:
+  {"schemaVersion": "1.0.0", "target": "main", "items": [
+    {"name": "parser", "branch": "feature/parser", "gates": [{"name": "test", "run": "make test"}]},
+    {"name": "docs", "deps": ["parser"], "gates": [{"name": "links", "run": ["./check", "links"]}]}
+  ]}
+"run" is a line for the shell, or a list of a program and its arguments. An item's branch is its name unless "branch" says another."#;
 
 #[derive(Args, Debug)]
 pub(crate) struct PlanFile {
@@ -68,9 +92,9 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) from: Source,
     /// Items worked on at once [default: the plan's maxWorkers]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) workers: Option<u32>,
-    /// Time limit of a gate that sets none
+    /// Time limit of a gate that sets none; times are a number and ms, s, m, h or d
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub(crate) timeout: Duration,
     /// Begin no further item once one has failed
@@ -99,10 +123,10 @@ pub(crate) struct MergeArgs {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Where {
-    /// Use this pool
+    /// Work in the slots of this pool
     #[arg(long, value_name = "NAME")]
     pub(crate) pool: Option<String>,
-    /// Use the pool of this repository, a path or a URL; it is created if need be
+    /// Work in the slots of this repository's own pool, which is created at the first time
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) repo: Option<String>,
 }
@@ -111,40 +135,50 @@ pub(crate) struct Where {
 pub(crate) struct Source {
     #[command(flatten)]
     pub(crate) place: Where,
-    /// Slots of a pool that has to be created
-    #[arg(long, default_value_t = 4)]
-    pub(crate) slots: u32,
+    /// How many slots (working copies) to make if the pool has to be created
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 4,
+        allow_hyphen_values = true
+    )]
+    pub(crate) slots: i64,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PoolVerb {
-    /// Make a pool: one mirror of the repository, and slots
+    /// Make a pool: one local mirror of the repository, and slots (working copies)
     Create {
         /// The pool's name: letters, digits, '.', '_' and '-'
         name: String,
         /// The repository, a path or a URL
         #[arg(long, value_name = "PATH|URL", allow_hyphen_values = true)]
         url: String,
-        /// How many working copies to keep
-        #[arg(long, default_value_t = 4, allow_hyphen_values = true)]
+        /// How many slots (working copies) to keep
+        #[arg(
+            long,
+            value_name = "NUMBER",
+            default_value_t = 4,
+            allow_hyphen_values = true
+        )]
         slots: i64,
-        /// What slots are prepared at by default [default: the repository's own default]
-        #[arg(long)]
+        /// The branch that leases are at if they name none [default: the repository's default branch]
+        #[arg(long, value_name = "BRANCH")]
         branch: Option<String>,
     },
     /// List the pools
     #[command(visible_alias = "ls")]
     List,
-    /// Lease a slot that outlives this command; prints its path
+    /// Lease a slot for longer than this command; prints its path, and its token on standard error
     #[command(visible_alias = "acquire")]
     Allocate {
         #[command(flatten)]
         lease: LeaseArgs,
-        /// When the lease ends by itself
+        /// When the lease ends by itself, unless it is renewed
         #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2h")]
         ttl: Duration,
     },
-    /// Give a leased slot back and clean it
+    /// End a lease: the slot is cleaned, what was not pushed or copied elsewhere is gone
     Release {
         /// The lease's token, or the path of its working copy
         #[arg(value_name = "TOKEN|PATH")]
@@ -164,7 +198,7 @@ pub(crate) enum PoolVerb {
         /// The pool
         name: String,
     },
-    /// Make slots in error anew
+    /// Make slots anew that are in error because they could not be cleaned
     Recover {
         /// The pool
         name: String,
@@ -210,16 +244,21 @@ pub(crate) struct LeaseArgs {
     /// The branch, tag or commit to be at [default: the pool's branch]
     #[arg(long = "ref", value_name = "REF")]
     pub(crate) revision: Option<String>,
-    /// Who you are, for everybody who asks who holds the slot
-    #[arg(long, value_name = "LABEL", default_value = "")]
+    /// A name for the lease, shown by "pool status"
+    #[arg(
+        long,
+        value_name = "LABEL",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) holder: String,
-    /// How long to wait for a slot
+    /// How long to wait for a free slot; 0s fails at once
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
     pub(crate) wait: Duration,
-    /// Ask the repository only if the last fetch is older than this
+    /// Fetch only if the last fetch is older than this [default: always fetch]
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "no_fetch")]
     pub(crate) fresh_within: Option<Duration>,
-    /// Ask the repository only for what is not known here
+    /// Fetch only if the ref is not known here
     #[arg(long)]
     pub(crate) no_fetch: bool,
 }
@@ -242,10 +281,13 @@ impl From<OsString> for LeaseName {
 
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
+    /// Takes the place of the one for all verbs, which has nothing to say here: the demo's pool lives and ends with it.
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Pool this repository and run a plan of its own branches or last commits; it is not changed
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) repo: Option<String>,
-    /// Keep the demo's folder for a look around
+    /// Keep the demo's folder for a look around; its path is printed
     #[arg(long)]
     pub(crate) keep: bool,
 }

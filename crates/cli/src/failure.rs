@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use brolly_merge_plan::{PlanErrors, RunError};
 use brolly_repo_pool::{Error, GitError};
+use serde_json::{Map, Value, json};
 
 use crate::interrupt;
 
@@ -18,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) bad_input: bool,
     /// The exit code where it is neither 1 nor 2.
     pub(crate) exit: Option<u8>,
+    /// What the JSON answer says beside `ok` and `error`.
+    pub(crate) details: Map<String, Value>,
 }
 
 impl Failure {
@@ -27,6 +30,7 @@ impl Failure {
             message: message.into(),
             bad_input: true,
             exit: None,
+            details: Map::new(),
         }
     }
 
@@ -36,6 +40,7 @@ impl Failure {
             message: message.into(),
             bad_input: false,
             exit: None,
+            details: Map::new(),
         }
     }
 
@@ -104,7 +109,14 @@ impl From<RunError> for Failure {
 
 impl From<PlanErrors> for Failure {
     fn from(errors: PlanErrors) -> Self {
-        Self::bad_input("invalid_plan", errors.to_string())
+        let details = match json!(errors) {
+            Value::Object(details) => details,
+            _ => Map::new(),
+        };
+        Self {
+            details,
+            ..Self::bad_input("invalid_plan", errors.to_string())
+        }
     }
 }
 

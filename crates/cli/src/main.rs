@@ -14,7 +14,8 @@ mod root;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Verb};
 use failure::Failure;
@@ -26,6 +27,14 @@ use output::Output;
 fn main() -> ExitCode {
     // clap itself ends the process with 2 for a command line that it does not understand.
     let cli = Cli::parse();
+    if let Verb::Demo(args) = &cli.verb
+        && (args.root.is_some() || cli.global.root.is_some())
+    {
+        let message = "the demo makes a root of its own and takes no '--root'";
+        Cli::command()
+            .error(ErrorKind::ArgumentConflict, message)
+            .exit();
+    }
     let output = Output::new(cli.global.json, cli.global.quiet);
     match run(&cli, &output) {
         Ok(code) => code,

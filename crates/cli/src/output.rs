@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::failure::Failure;
 
@@ -69,11 +70,11 @@ impl Output {
     /// Tells a failure and gives its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
         if self.json {
-            let error = serde_json::json!({"code": failure.code, "message": failure.message});
-            self.answer(
-                &serde_json::json!({"ok": false, "error": error}),
-                String::new,
-            );
+            let mut answer = failure.details.clone();
+            answer.insert("ok".to_owned(), json!(false));
+            let error = json!({"code": failure.code, "message": failure.message});
+            answer.insert("error".to_owned(), error);
+            self.answer(&answer, String::new);
         } else {
             self.complain(&failure.message);
         }

@@ -12,7 +12,7 @@ use crate::Done;
 use crate::args::{Global, MergeArgs, PlanFile, PlanVerb, RunArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::output::{Output, table};
+use crate::output::{Output, count, table};
 use crate::progress::Progress;
 use crate::root;
 
@@ -33,36 +33,26 @@ pub(crate) fn run(
 }
 
 fn validate(file: &PlanFile, output: &Output) -> Done {
-    match Plan::from_json(&read(&file.path)?) {
-        Ok(Validated { plan, warnings, .. }) => {
-            output.answer(
-                &json!({"valid": true, "items": plan.items().len(), "warnings": warnings}),
-                || {
-                    let warnings: Vec<_> = warnings
-                        .iter()
-                        .map(|warning| format!("warning: {warning}\n"))
-                        .collect();
-                    format!(
-                        "{}the plan is valid: {} items",
-                        warnings.concat(),
-                        plan.items().len()
-                    )
-                },
-            );
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(errors) if output.is_json() => {
-            output.answer(&errors, String::new);
-            Ok(ExitCode::from(2))
-        }
-        Err(errors) => Err(errors.into()),
-    }
+    let Validated { plan, warnings, .. } = Plan::from_json(&read(&file.path)?)?;
+    let items = plan.items().len();
+    output.answer(
+        &json!({"ok": true, "valid": true, "items": items, "warnings": warnings}),
+        || {
+            let warnings: Vec<_> = warnings
+                .iter()
+                .map(|warning| format!("warning: {warning}\n"))
+                .collect();
+            let items = count(items, "item", "items");
+            format!("{}the plan is valid: {items}", warnings.concat())
+        },
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn order(file: &PlanFile, output: &Output) -> Done {
     let plan = load(&file.path, output)?;
     let levels = plan.order();
-    output.answer(&json!({"levels": levels}), || {
+    output.answer(&json!({"ok": true, "levels": levels}), || {
         let rows = levels
             .iter()
             .zip(1..)

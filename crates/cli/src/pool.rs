@@ -74,8 +74,7 @@ fn create(
     branch: Option<&str>,
     output: &Output,
 ) -> Done {
-    let mut config =
-        PoolConfig::new(name, url).slots(u32::try_from(slots.max(0)).unwrap_or(u32::MAX));
+    let mut config = PoolConfig::new(name, url).slots(root::slots(slots)?);
     if let Some(branch) = branch {
         config = config.branch(branch);
     }

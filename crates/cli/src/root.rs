@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use brolly_repo_pool::{Error, PoolConfig, RepoPool};
+use brolly_repo_pool::{Error, MAX_SLOTS, PoolConfig, RepoPool};
 
 use crate::args::{Global, Source};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, count};
 
 /// The pools that this user works with.
 pub(crate) fn open(global: &Global) -> Result<RepoPool, Failure> {
@@ -17,12 +17,26 @@ pub(crate) fn open(global: &Global) -> Result<RepoPool, Failure> {
     Ok(RepoPool::open(root)?)
 }
 
+/// The number of slots as the user gave it, if a pool can have that many.
+pub(crate) fn slots(number: i64) -> Result<u32, Failure> {
+    let slots = u32::try_from(number).ok();
+    let slots = slots.filter(|slots| (1..=MAX_SLOTS).contains(slots));
+    slots.ok_or_else(|| {
+        let message = format!("invalid number of slots {number}: expected 1 to {MAX_SLOTS}");
+        Failure::bad_input("invalid_slots", message)
+    })
+}
+
+/// An empty variable counts as one that is not set.
 fn default_root() -> Result<PathBuf, Failure> {
     let variable = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
+    if let Some(root) = variable("BROLLY_ROOT") {
+        return Ok(root);
+    }
     let data = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
     let message = "no folder for the pools: set --root, BROLLY_ROOT or HOME";
     Ok(data
@@ -36,6 +50,7 @@ pub(crate) fn pool_of(
     source: &Source,
     output: &Output,
 ) -> Result<String, Failure> {
+    let slots = slots(source.slots)?;
     match (&source.place.pool, &source.place.repo) {
         (Some(name), _) => {
             pools.status(name)?;
@@ -46,11 +61,9 @@ pub(crate) fn pool_of(
             match pools.status(&name) {
                 Ok(_) => {}
                 Err(Error::PoolNotFound { .. }) => {
-                    output.note(format_args!(
-                        "creating pool {name} with {} slots",
-                        source.slots
-                    ));
-                    pools.create_pool(&PoolConfig::new(&name, url).slots(source.slots))?;
+                    let words = count(slots as usize, "slot", "slots");
+                    output.note(format_args!("creating pool {name} with {words}"));
+                    pools.create_pool(&PoolConfig::new(&name, url).slots(slots))?;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -13,7 +13,7 @@ use super::space::{on_disk, readable};
 use super::{Shown, fact, lease_facts, show as shown, traces};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::output::Output;
+use crate::output::{Output, count};
 use crate::progress::Progress;
 
 const POOL: &str = "given";
@@ -154,7 +154,10 @@ fn items(pools: &RepoPool) -> Result<(Items, String), Failure> {
         .take(ITEMS)
         .collect();
     if !branches.is_empty() {
-        let what = format!("{} branches onto {default}", branches.len());
+        let what = format!(
+            "{} onto {default}",
+            count(branches.len(), "branch", "branches")
+        );
         let items = branches
             .into_iter()
             .map(|(name, _)| item(name.clone(), &name))
@@ -182,7 +185,11 @@ fn items(pools: &RepoPool) -> Result<(Items, String), Failure> {
         commits.first().copied()
     };
     let target = target.unwrap_or(&tip).to_owned();
-    let what = format!("the last {} commits of {default}", commits.len());
+    let commits_in_words = match commits.len() {
+        1 => "commit".to_owned(),
+        many => format!("{many} commits"),
+    };
+    let what = format!("the last {commits_in_words} of {default}");
     let name =
         |(number, commit): (usize, &&str)| item(format!("{number:02}-{}", &commit[..12]), commit);
     let items = commits

@@ -15,7 +15,7 @@ use super::space::{on_disk, readable};
 use super::{Shown, fact, lease_facts, show as shown, traces};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::output::Output;
+use crate::output::{Output, count};
 use crate::progress::Progress;
 
 const POOL: &str = "demo";
@@ -226,12 +226,12 @@ fn plan(held: &str) -> serde_json::Value {
 
 /// Each branch has two gates; those of the blocked do not run, and the failing one passes one of its two.
 fn gates_passed(report: &Report) -> Promise {
-    let blocked = report.totals.blocked;
+    let blocked = count(report.totals.blocked, "item", "items");
     let expected = 2 * (BRANCHES.len() - 2) - 1;
     Promise::judged(
         "every other gate passes",
         format!("{expected} of {}", 2 * BRANCHES.len()),
-        format!("{} ({blocked} items blocked)", report.totals.gates_passed),
+        format!("{} ({blocked} blocked)", report.totals.gates_passed),
         report.totals.gates_passed == expected,
     )
 }

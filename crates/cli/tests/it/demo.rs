@@ -48,7 +48,7 @@ fn the_demo_on_a_given_repository_changes_nothing_of_it() {
         user.in_repo(&["status", "--porcelain"]),
     );
     let text = user.run(&["demo", "--repo", "repo"]).ends_with(0).stdout;
-    assert!(text.contains("1 branches onto main"), "{text}");
+    assert!(text.contains("1 branch onto main"), "{text}");
     assert_eq!(
         (
             user.in_repo(&["for-each-ref"]),
@@ -67,6 +67,7 @@ fn the_demo_works_on_a_repository_of_one_commit() {
         .ends_with(0)
         .json();
     assert_eq!(shown["ok"], true);
+    assert_eq!(shown["facts"][0]["value"], "the last commit of main");
 }
 
 #[test]
@@ -116,4 +117,16 @@ fn a_pipe_or_a_link_where_a_lock_should_be_neither_stops_the_demo_nor_is_removed
     std::os::unix::fs::symlink(user.path().join("lock"), link).expect("a link");
     finish(user.start(&["demo", "--repo", "nowhere"])).ends_with(1);
     assert_eq!(left_overs(&user), 2);
+}
+
+#[test]
+fn the_demo_has_a_root_of_its_own() {
+    let user = User::new();
+    for args in [&["demo", "--root", "x"][..], &["--root", "x", "demo"]] {
+        let text = user.run(args).ends_with(2).stderr;
+        assert!(text.contains("a root of its own"), "{text}");
+    }
+    let help = user.run(&["demo", "--help"]).ends_with(0).stdout;
+    assert!(!help.contains("--root"), "{help}");
+    assert!(!user.path().join("x").exists());
 }

@@ -55,10 +55,20 @@ fn every_error_of_a_plan_is_listed_with_its_path_and_nothing_is_started() {
         text.contains("$.colour") && text.contains("$.items[2].deps[0]"),
         "{text}"
     );
-    user.run(&["plan", "run", "bad.json", "--repo", "repo"])
-        .ends_with(2);
-    user.run(&["plan", "merge", "bad.json", "--repo", "repo", "--execute"])
-        .ends_with(2);
+    for verb in [
+        &["order"][..],
+        &["run", "--repo", "repo"],
+        &["merge", "--repo", "repo", "--execute"],
+    ] {
+        let args = [&["plan"], verb, &["bad.json"]].concat();
+        let same = user.run(&[&args[..], &["--json"]].concat()).ends_with(2);
+        assert_eq!(same.json(), answer, "{verb:?}");
+        assert_eq!(user.run(&args).ends_with(2).stderr, text, "{verb:?}");
+    }
+    assert_eq!(
+        (&answer["ok"], &answer["error"]["code"]),
+        (&false.into(), &"invalid_plan".into())
+    );
     assert!(!user.path().join("root").exists());
 }
 
@@ -67,6 +77,12 @@ fn a_plan_is_validated_and_ordered_without_a_repository() {
     let user = User::new();
     user.write("plan.json", PLAN);
     user.run(&["plan", "validate", "plan.json"]).ends_with(0);
+    user.write(
+        "one.json",
+        r#"{"schemaVersion": "1.0.0", "items": [{"name": "a", "gates": []}]}"#,
+    );
+    let one = user.run(&["plan", "validate", "one.json"]).ends_with(0);
+    assert!(one.stdout.ends_with(": 1 item\n"), "{}", one.stdout);
     let order = user
         .run(&["plan", "order", "plan.json", "--json"])
         .ends_with(0)

@@ -211,3 +211,36 @@ fn durations_are_numbers_of_milliseconds() {
         assert!(summary["mean_allocation_ms"].as_f64().expect("a number") > 0.0);
     }
 }
+
+#[test]
+fn a_number_of_slots_is_refused_as_it_was_given() {
+    let user = User::new();
+    user.write("plan.json", r#"{"schemaVersion": "1.0.0", "items": []}"#);
+    for number in ["-3", "0", "1001", "99999999999"] {
+        let create = ["pool", "create", "app", "--url", "repo", "--slots", number];
+        let run = [
+            "plan",
+            "run",
+            "plan.json",
+            "--repo",
+            "repo",
+            "--slots",
+            number,
+        ];
+        for args in [create, run] {
+            let text = user.run(&args).ends_with(2).stderr;
+            assert!(text.contains(&format!("slots {number}: ")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_root_variable_counts_as_unset() {
+    let user = User::new();
+    let mut list = user.command(&["pool", "list"]);
+    list.env("BROLLY_ROOT", "")
+        .env("XDG_DATA_HOME", user.path().join("data"));
+    let answer = crate::support::Answer::of(list.output().expect("brolly"));
+    answer.ends_with(0);
+    assert!(user.path().join("data/brolly").exists());
+}
