@@ -316,7 +316,14 @@ fn merge_item(
 fn conflict_message(files: &Files, sentences: &[String]) -> String {
     let unreadable = |sentence: &String| sentence.contains(char::REPLACEMENT_CHARACTER);
     let mut message = if sentences.is_empty() || sentences.iter().any(unreadable) {
-        format!("conflicts in {}", files.names.join(", "))
+        const SHOWN: usize = 20;
+        let shown = &files.names[..files.names.len().min(SHOWN)];
+        let more = if shown.len() < files.names.len() {
+            ", ..."
+        } else {
+            ""
+        };
+        format!("conflicts in {}{more}", shown.join(", "))
     } else {
         sentences.join("; ")
     };

@@ -333,7 +333,7 @@ pub struct MergeResult {
     pub status: MergeStatus,
     /// The commit of the integration branch after the merge.
     pub sha: Option<String>,
-    /// The files in conflict, sorted.
+    /// The files in conflict, sorted; a name that is not UTF-8 as git quotes it. Empty where git names none: `message` tells more.
     pub conflicts: Vec<String>,
     /// The items that hold it back.
     pub blocked_by: Vec<Cause>,

@@ -613,6 +613,44 @@ fn a_checkout_that_never_counts_as_clean_does_not_spoil_the_merges_after_a_confl
 }
 
 #[test]
+fn conversions_of_the_target_change_no_merge() {
+    let fixture = Fixture::new();
+    fixture.branch(
+        "seed",
+        &[
+            (".gitattributes", "*.txt text eol=crlf\n*.id ident\n"),
+            ("a.id", "$Id$\n"),
+        ],
+    );
+    fixture.git(&["merge", "--quiet", "seed"]);
+    for (name, line) in [("a", "a"), ("b", "b")] {
+        fixture.branch(name, &[("base.txt", &with_base_line(line))]);
+    }
+    fixture.branch("c", &[("a.id", "$Id$\nmore\n"), ("c.txt", "c\n")]);
+    let pools = fixture.pool(1);
+    let items = json!([{"name": "a"}, {"name": "b"}, {"name": "c"}]);
+    let run = merge(&pools, &plan(items, json!({})), true);
+    let statuses: Vec<MergeStatus> = run.items.iter().map(|item| item.status).collect();
+    use MergeStatus::{Conflict, Merged};
+    assert_eq!(statuses, [Merged, Conflict, Merged], "{:?}", run.items);
+    let branch = run.branch.expect("what was merged is pushed");
+    let show = |file: &str| fixture.git(&["show", &format!("{branch}:{file}")]);
+    assert_eq!(show("base.txt"), with_base_line("a"));
+    assert_eq!(
+        (show("a.id"), show("c.txt")),
+        ("$Id$\nmore\n".to_owned(), "c\n".to_owned())
+    );
+    let lease = pools
+        .allocate(&brolly_repo_pool::Request::new(POOL).at("main"))
+        .expect("the slot is free");
+    let text = std::fs::read_to_string(lease.path().join("base.txt")).expect("a file");
+    assert!(
+        text.contains("\r\n"),
+        "the next tenant has conversions again"
+    );
+}
+
+#[test]
 fn attributes_that_steer_merges_stay_in_force() {
     let fixture = Fixture::new();
     fixture.branch(
