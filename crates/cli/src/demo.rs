@@ -43,15 +43,18 @@ struct Fact {
 pub(crate) fn run(args: &DemoArgs, interrupt: &Interrupt, output: &Output) -> Done {
     interrupt.heed();
     let home = Home::new(args.keep)?;
+    if args.keep {
+        output.note(format_args!(
+            "working in {}, which stays",
+            home.path().display()
+        ));
+    }
     let shown = match &args.repo {
         None => made::show(&home, interrupt, output)?,
         Some(url) => given::show(url, &home, interrupt, output)?,
     };
     // Promises that an interruption cut short are neither kept nor broken.
     interrupt.check()?;
-    if args.keep {
-        output.note(format_args!("kept in {}", home.path().display()));
-    }
     output.answer(&shown, || render(&shown));
     Ok(if shown.ok {
         ExitCode::SUCCESS

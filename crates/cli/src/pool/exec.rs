@@ -48,7 +48,7 @@ fn run(
     output: &Output,
 ) -> Done {
     // Before the lease: nobody waits for a slot that waits for its input.
-    let input = input::piped(interrupt, output)?;
+    let input = input::piped(output)?;
     let lease = pools.allocate(&super::request(&args.lease, interrupt.heed()))?;
     interrupt.check()?;
     let command = lease

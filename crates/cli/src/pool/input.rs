@@ -1,12 +1,11 @@
 //! What is piped into `pool exec`, for its command.
 
 use std::io::{self, IsTerminal, Read};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::output::Output;
 
 /// Bytes that are passed on at most; they are held in memory until the command has read them.
@@ -16,34 +15,22 @@ const LIMIT_MIB: u64 = 64;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Standard input to its end; nothing if it is a terminal, which a command in a process group of its own must not read.
-pub(super) fn piped(interrupt: &Interrupt, output: &Output) -> Result<Vec<u8>, Failure> {
-    /// How often the wait looks for an interruption.
-    const LOOK: Duration = Duration::from_millis(50);
+pub(super) fn piped(output: &Output) -> Result<Vec<u8>, Failure> {
     if io::stdin().is_terminal() {
         return Ok(Vec::new());
     }
-    let (sender, receiver) = mpsc::channel();
     let fail = Failure::io("cannot read standard input");
-    // The thread of an interrupted wait stays in its read and ends with the process.
+    let (sender, receiver) = mpsc::channel();
     let reader = thread::Builder::new().name("brolly-input".into());
     let reader = reader.spawn(move || sender.send(read(LIMIT_MIB << 20)));
     if let Err(error) = reader {
         return Err(fail(error));
     }
-    let started = Instant::now();
-    let mut told = false;
-    let read = loop {
-        match receiver.recv_timeout(LOOK) {
-            Ok(read) => break read,
-            Err(RecvTimeoutError::Timeout) => interrupt.check()?,
-            Err(RecvTimeoutError::Disconnected) => break Err(io::ErrorKind::Other.into()),
-        }
-        if !told && started.elapsed() >= PATIENCE {
-            output
-                .note("reading standard input to its end; \"< /dev/null\" gives the command none");
-            told = true;
-        }
-    };
+    let read = receiver.recv_timeout(PATIENCE).or_else(|_| {
+        output.note("reading standard input to its end; \"< /dev/null\" gives the command none");
+        receiver.recv()
+    });
+    let read = read.expect("the reader ends with what it read, or with an error");
     match read {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(Failure::bad_input(

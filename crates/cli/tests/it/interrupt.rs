@@ -120,3 +120,20 @@ fn an_interrupted_creation_ends_at_once_and_can_be_done_again() {
     user.run(&create).ends_with(0);
     all_slots_are_free(&user);
 }
+
+#[test]
+fn a_wait_for_input_can_be_interrupted() {
+    let user = User::pooled();
+    let mut command = user.command(&["pool", "exec", "app", "--", "cat"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("brolly");
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("text");
+    assert!(line.contains("standard input"), "{line}");
+    let stdin = child.stdin.take();
+    signal(child.id(), "INT");
+    finish(child).ends_with(130);
+    drop(stdin);
+    all_slots_are_free(&user);
+}

@@ -182,3 +182,18 @@ fn a_merge_is_a_dry_run_unless_it_is_told_to_push_and_then_pushes_one_branch() {
     assert_eq!(others.join("\n"), before);
     assert_eq!(user.in_repo(&["status", "--porcelain"]), "");
 }
+
+#[test]
+fn the_plan_in_the_help_is_valid() {
+    let user = User::new();
+    let help = user.run(&["plan", "validate", "--help"]).ends_with(0);
+    let (_, notes) = help.stdout.split_once("A small plan:\n").expect("a plan");
+    let (plan, _) = notes.split_once("\n\"run\"").expect("words after it");
+    user.write("help.json", plan);
+    let answer = user.run(&["plan", "validate", "help.json", "--json"]);
+    let answer = answer.ends_with(0).json();
+    assert_eq!(
+        (&answer["items"], &answer["warnings"]),
+        (&2.into(), &serde_json::json!([]))
+    );
+}
