@@ -233,17 +233,7 @@ impl Git {
         &self,
         args: impl IntoIterator<Item = A>,
     ) -> Result<Vec<PathBuf>, GitError> {
-        let command = self.command(args).output_limit(usize::MAX);
-        let outcome = command.run().map_err(GitError::Spawn)?;
-        if !outcome.exit.is_success() {
-            let (exit, stderr) = (outcome.exit, redacted(outcome.stderr.text().trim()));
-            return Err(GitError::Failed {
-                command: "git ls-files".to_owned(),
-                exit,
-                stderr,
-            });
-        }
-        let listed = outcome.stdout.bytes();
+        let listed = self.read(args)?;
         let names = listed
             .split(|byte| *byte == 0)
             .filter(|name| !name.is_empty());
@@ -316,7 +306,7 @@ impl Git {
     ///
     /// # Errors
     ///
-    /// When the refs cannot be read; [`GitError::TooLong`] for more than 16 MiB of them, some hundred thousand.
+    /// When the refs cannot be read; [`GitError::TooLong`] for more than 256 MiB of them, some millions.
     pub fn remote_branches(&self, remote: &str) -> Result<Vec<(String, String)>, GitError> {
         let prefix = format!("refs/remotes/{remote}/");
         let listed = self.read([
@@ -415,8 +405,8 @@ impl Git {
     }
 }
 
-/// Answers of git that the pool reads are lists of names; this holds a hundred thousand of them.
-const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
+/// Answers of git that the pool reads are lists of names; this holds some millions of them.
+const OUTPUT_LIMIT: usize = 256 * 1024 * 1024;
 
 /// The text with the credentials of every URL in it removed.
 pub(crate) fn redacted(text: &str) -> String {

@@ -21,7 +21,7 @@ impl Remote {
     /// Asks the repository at `url` for its branches. Nothing is written.
     pub(crate) fn inspect(url: &str, timeout: Duration) -> Result<Self, Error> {
         let git = Git::anywhere(timeout).networked();
-        let output = git.run([
+        let answer = git.read([
             "ls-remote",
             "--quiet",
             "--symref",
@@ -30,8 +30,9 @@ impl Remote {
             "HEAD",
             "refs/heads/*",
         ])?;
+        let answer = String::from_utf8_lossy(&answer);
         let (mut pointer, mut head, mut branches) = (None, None, Vec::new());
-        for line in output.stdout.lines() {
+        for line in answer.lines() {
             let Some((value, name)) = line.split_once('\t') else {
                 continue;
             };
