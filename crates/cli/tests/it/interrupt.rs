@@ -8,6 +8,11 @@ use crate::support::{Answer, User, finish, signal};
 
 /// Runs the command with a git that interrupts it, once, and then does what it is asked for.
 fn interrupted_by_git(user: &User, args: &[&str]) -> Answer {
+    with_git(user, args, "kill -INT $PPID")
+}
+
+/// Runs the command with a git that begins with a line of shell when it is first called.
+fn with_git(user: &User, args: &[&str], line: &str) -> Answer {
     let bin = user.path().join("bin");
     let _ = std::fs::create_dir(&bin);
     let path = std::env::var("PATH").expect("a path");
@@ -16,7 +21,7 @@ fn interrupted_by_git(user: &User, args: &[&str]) -> Answer {
     user.write(
         "bin/git",
         &format!(
-            "#!/bin/sh\nmkdir {once:?} 2>/dev/null && kill -INT $PPID\nPATH={path:?} exec git \"$@\"\n"
+            "#!/bin/sh\nmkdir {once:?} 2>/dev/null && {{ {line}; }}\nPATH={path:?} exec git \"$@\"\n"
         ),
     );
     let mode = std::fs::Permissions::from_mode(0o755);
@@ -135,5 +140,17 @@ fn a_wait_for_input_can_be_interrupted() {
     signal(child.id(), "INT");
     finish(child).ends_with(130);
     drop(stdin);
+    all_slots_are_free(&user);
+}
+
+#[test]
+fn a_second_interruption_ends_a_command_that_cannot_give_back_at_once() {
+    let user = User::pooled();
+    // What waits for git cannot be cut short, and this git ends after the command only.
+    let stubborn = "while kill -INT $PPID; do sleep 0.7; done";
+    let allocate = ["pool", "allocate", "app", "--json"];
+    let answer = with_git(&user, &allocate, stubborn).ends_with(130);
+    assert_eq!(answer.json()["error"]["code"], "interrupted");
+    assert!(answer.stderr.contains("once more"), "{}", answer.stderr);
     all_slots_are_free(&user);
 }
