@@ -223,8 +223,7 @@ Exit code: the command's own; 128 and the signal's number if a signal ended it; 
 125 if brolly itself failed (unknown pool, no free slot), 126 if the command cannot be run, \
 127 if there is no such command, 2 for a command line that brolly does not understand.
 
-Standard input is read to its end, 64 MiB at most, before the slot is leased, and then given to the command; \
-\"< /dev/null\" gives it none. A terminal is not passed on: the command has a process group of its own, \
+The command reads brolly's standard input. A terminal is not passed on: the command has a process group of its own, \
 so that all of it ends with the lease, and what asks the terminal (an editor, a password prompt) is stopped by \
 the system until you press Ctrl-C. For work by hand use \"brolly pool allocate\" and go to the path it prints.";
 

@@ -1,7 +1,6 @@
 //! `brolly pool`: create and fetch, list and status, allocate, renew and release; exec and recover in files of their own.
 
 mod exec;
-mod input;
 mod recover;
 
 use std::path::Path;

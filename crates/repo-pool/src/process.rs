@@ -48,6 +48,7 @@ pub struct Command {
     current_dir: Option<PathBuf>,
     env: Vec<(OsString, Option<OsString>)>,
     stdin: Vec<u8>,
+    inherit_input: bool,
     timeout: Option<Duration>,
     kill_grace: Duration,
     inherit_output: bool,
@@ -66,6 +67,7 @@ impl Command {
             current_dir: None,
             env: Vec::new(),
             stdin: Vec::new(),
+            inherit_input: false,
             timeout: None,
             kill_grace: DEFAULT_KILL_GRACE,
             inherit_output: false,
@@ -115,6 +117,14 @@ impl Command {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self
+    }
+
+    /// Lets the child read this process's own standard input. A terminal is not passed on: a group of its
+    /// own that reads from one is stopped by the system.
+    #[must_use]
+    pub fn inherit_input(mut self) -> Self {
+        self.inherit_input = true;
         self
     }
 

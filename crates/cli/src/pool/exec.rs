@@ -8,7 +8,6 @@ use brolly_repo_pool::RepoPool;
 use brolly_repo_pool::process::{Exit, SpawnError};
 use serde_json::json;
 
-use super::input;
 use crate::Done;
 use crate::args::ExecArgs;
 use crate::failure::Failure;
@@ -47,14 +46,12 @@ fn run(
     interrupt: &Interrupt,
     output: &Output,
 ) -> Done {
-    // Before the lease: nobody waits for a slot that waits for its input.
-    let input = input::piped(output)?;
     let lease = pools.allocate(&super::request(&args.lease, interrupt.heed()))?;
     interrupt.check()?;
     let command = lease
         .command(program)
         .args(rest)
-        .stdin(input)
+        .inherit_input()
         .cancel(interrupt.heed());
     // People see the output as it comes; programs get it whole, within bounds.
     let outcome = if output.is_json() {

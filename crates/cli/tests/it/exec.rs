@@ -1,9 +1,8 @@
 //! `brolly pool exec`.
 
-use std::fs;
 use std::process::Stdio;
 
-use crate::support::{Answer, User, finish};
+use crate::support::{User, finish};
 
 #[test]
 fn exec_runs_in_a_slot_and_exits_as_the_command_does() {
@@ -104,12 +103,6 @@ fn a_slot_that_cannot_be_given_back_is_told_in_the_one_document() {
         .json();
 }
 
-fn with_input(user: &User, input: fs::File) -> Answer {
-    let mut command = user.command(&["pool", "exec", "app", "--", "wc", "-c"]);
-    command.stdin(input).stdout(Stdio::piped());
-    finish(command.stderr(Stdio::piped()).spawn().expect("brolly"))
-}
-
 #[test]
 fn what_is_piped_in_reaches_the_command() {
     let user = User::pooled();
@@ -118,17 +111,21 @@ fn what_is_piped_in_reaches_the_command() {
     let mut child = command.stderr(Stdio::piped()).spawn().expect("brolly");
     let text = "line\n".repeat(100_000);
     let mut stdin = child.stdin.take().expect("piped");
-    std::io::Write::write_all(&mut stdin, text.as_bytes()).expect("read");
-    drop(stdin);
+    // Written while the output is read: the pipes hold less than all of it.
+    let input = text.clone();
+    let writer =
+        std::thread::spawn(move || std::io::Write::write_all(&mut stdin, input.as_bytes()));
     assert_eq!(finish(child).ends_with(0).stdout, text);
-    let empty = fs::File::open("/dev/null").expect("null");
-    assert_eq!(with_input(&user, empty).ends_with(0).stdout.trim(), "0");
+    writer.join().expect("no panic").expect("read");
 }
 
 #[test]
-fn more_input_than_can_be_passed_on_is_refused_before_anything_runs() {
+fn an_input_that_is_left_open_keeps_no_command_from_ending() {
     let user = User::pooled();
-    let zeros = fs::File::open("/dev/zero").expect("zero");
-    let answer = with_input(&user, zeros).ends_with(125);
-    assert!(answer.stderr.contains("64 MiB"), "{}", answer.stderr);
+    let mut command = user.command(&["pool", "exec", "app", "--", "true"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("brolly");
+    let open = child.stdin.take();
+    finish(child).ends_with(0);
+    drop(open);
 }

@@ -127,15 +127,16 @@ fn an_interrupted_creation_ends_at_once_and_can_be_done_again() {
 }
 
 #[test]
-fn a_wait_for_input_can_be_interrupted() {
+fn a_command_that_waits_for_input_can_be_interrupted() {
     let user = User::pooled();
-    let mut command = user.command(&["pool", "exec", "app", "--", "cat"]);
+    let script = "echo ready; cat";
+    let mut command = user.command(&["pool", "exec", "app", "--", "sh", "-c", script]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().expect("brolly");
-    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
-    stderr.read_line(&mut line).expect("text");
-    assert!(line.contains("standard input"), "{line}");
+    stdout.read_line(&mut line).expect("text");
+    assert_eq!(line, "ready\n");
     let stdin = child.stdin.take();
     signal(child.id(), "INT");
     finish(child).ends_with(130);

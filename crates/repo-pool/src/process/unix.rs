@@ -1,7 +1,7 @@
 //! The Unix runner: one thread waits on the child's pipes, its exit and the cancel handle in one `poll`.
 
 use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -121,12 +121,11 @@ impl Group {
         // Without a pipe the child writes where this process writes.
         builder.stdout(stdout.map_or_else(Stdio::inherit, Stdio::from));
         builder.stderr(stderr.map_or_else(Stdio::inherit, Stdio::from));
-        builder.stdin(
-            streams
-                .child_stdin
-                .take()
-                .map_or_else(Stdio::null, Stdio::from),
-        );
+        builder.stdin(match streams.child_stdin.take() {
+            Some(pipe) => Stdio::from(pipe),
+            None if command.inherit_input && !io::stdin().is_terminal() => Stdio::inherit(),
+            None => Stdio::null(),
+        });
         let mut child = builder.spawn()?;
         let id = Pid::from_child(&child);
         match exit_event(id) {
