@@ -13,6 +13,7 @@ mod mount;
 mod name;
 mod owner;
 mod pool;
+mod presence;
 pub mod process;
 mod seal;
 mod slot;

@@ -20,17 +20,21 @@ pub struct Owner {
     pub boot_id: String,
     /// The process-id namespace, without which a process id means nothing; empty where there are none.
     pub namespace: String,
+    /// The name of the lock that the process holds under the root.
+    #[serde(default)]
+    pub presence: String,
 }
 
 impl Owner {
     /// This process.
-    pub(crate) fn this_process() -> Self {
+    pub(crate) fn this_process(presence: String) -> Self {
         let pid = std::process::id();
         Self {
             pid,
             started: start_time(pid).unwrap_or(0),
             boot_id: boot_id(),
             namespace: namespace(),
+            presence,
         }
     }
 
@@ -184,13 +188,13 @@ mod tests {
 
     #[test]
     fn this_process_is_alive() {
-        let this = Owner::this_process();
+        let this = Owner::this_process(String::new());
         assert!(!this.is_dead(&this));
     }
 
     #[test]
     fn a_reused_process_id_is_another_process() {
-        let this = Owner::this_process();
+        let this = Owner::this_process(String::new());
         let earlier = Owner {
             started: this.started.wrapping_sub(1),
             ..this.clone()
@@ -200,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_process_of_an_earlier_run_of_the_machine_is_dead() {
-        let this = Owner::this_process();
+        let this = Owner::this_process(String::new());
         assert!(
             Owner {
                 boot_id: "another".into(),
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_process_of_another_namespace_is_never_taken_for_dead() {
-        let this = Owner::this_process();
+        let this = Owner::this_process(String::new());
         let foreign = Owner {
             pid: u32::MAX / 2,
             namespace: "pid:[1]".into(),
@@ -223,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_ended_process_is_dead_even_before_its_parent_waits_for_it() {
-        let this = Owner::this_process();
+        let this = Owner::this_process(String::new());
         let mut child = std::process::Command::new("true").spawn().expect("true");
         let child_owner = |started| Owner {
             pid: child.id(),

@@ -19,6 +19,7 @@ use crate::lock::FileLock;
 use crate::mirror::{Mirror, Remote};
 use crate::name;
 use crate::owner::{Owner, kill_processes_in};
+use crate::presence::{Presence, wait_for_last_child};
 use crate::process::Cancel;
 use crate::slot::Slot;
 use crate::state::SlotState;
@@ -67,6 +68,7 @@ struct Inner {
     options: Options,
     store: Store,
     owner: Owner,
+    _presence: Presence,
     /// Slots that could not be let go of yet, because the database could not be written.
     unfinished: Mutex<Vec<operation::Unfinished>>,
 }
@@ -87,12 +89,16 @@ impl RepoPool {
         // git's files name absolute paths, and a later change of directory must not move them.
         options.root = root.canonicalize().map_err(Error::io("resolve", root))?;
         let store = Store::open(&options.root, options.lock_timeout)?;
+        let presence = Presence::announce(&options.root)?;
+        let owner = Owner::this_process(presence.name());
+        let unfinished = Mutex::default();
         let pools = Self {
             inner: Arc::new(Inner {
                 options,
                 store,
-                owner: Owner::this_process(),
-                unfinished: Mutex::default(),
+                owner,
+                _presence: presence,
+                unfinished,
             }),
         };
         for path in [pools.trash(), pools.root().join("pools")] {
@@ -400,6 +406,7 @@ impl RepoPool {
         for orphan in &orphans {
             // Nobody else can get the slot until the operation ends, and with it makes the slot dirty.
             let _operation = Operation::new(self, pool, orphan.slot, orphan.token);
+            wait_for_last_child(self.root(), &orphan.presence);
             kill_processes_in(&self.slot(pool, orphan.slot).tree);
         }
         let reclaimed = let_go + expired + orphans.len();

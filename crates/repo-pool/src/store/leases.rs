@@ -236,7 +236,8 @@ impl Store {
                 if !query.exists(seen)? {
                     continue;
                 }
-                let died = slot.owner.is_some();
+                let presence = slot.owner.map(|owner| owner.presence);
+                let died = presence.is_some();
                 let (to, how) = if died { (SlotState::Cleaning, "orphaned") } else { (SlotState::Dirty, "expired") };
                 if !step(tx, pool, slot.number, to, died.then_some(this))? {
                     continue;
@@ -244,10 +245,9 @@ impl Store {
                 end_lease(tx, slot.token, how)?;
                 tx.prepare_cached("UPDATE slot SET orphaned = ?3 WHERE pool = ?1 AND number = ?2")?
                     .execute(params![pool, slot.number, died])?;
-                if died {
-                    orphans.push(Orphan { slot: slot.number, token: slot.token });
-                } else {
-                    expired += 1;
+                match presence {
+                    Some(presence) => orphans.push(Orphan { slot: slot.number, token: slot.token, presence }),
+                    None => expired += 1,
                 }
             }
             Ok(())

@@ -79,10 +79,12 @@ pub(crate) struct LeaseRow {
 }
 
 /// A slot whose owner died: in the hands of whoever found it, until nothing of the owner runs any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Orphan {
     pub(crate) slot: u32,
     pub(crate) token: Token,
+    /// The lock of the process that died.
+    pub(crate) presence: String,
 }
 
 pub(super) fn read_pool(row: &Row<'_>) -> rusqlite::Result<PoolRow> {
