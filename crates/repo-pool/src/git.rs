@@ -232,12 +232,12 @@ impl Git {
     pub(crate) fn names<A: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<PathBuf>, GitError> {
+    ) -> Result<Vec<Vec<u8>>, GitError> {
         let listed = self.read(args)?;
         let names = listed
             .split(|byte| *byte == 0)
             .filter(|name| !name.is_empty());
-        Ok(names.filter_map(crate::seal::bytes_path).collect())
+        Ok(names.map(<[u8]>::to_vec).collect())
     }
 
     /// The commit that `HEAD` is at.

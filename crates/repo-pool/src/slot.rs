@@ -11,7 +11,7 @@
 
 mod git_dir;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::git::Git;
 use crate::mount::Mounts;
 use crate::owner::kill_processes_in;
 use crate::process::Cancel;
-use crate::seal::{Difference, Manifest, Seal, path_bytes};
+use crate::seal::{Difference, Manifest, Seal, bytes_path, path_bytes};
 use crate::trash::discard;
 
 /// The names of the two directories of a slot.
@@ -279,8 +279,7 @@ impl Slot {
             wait_for_next_tick();
             let manifest = self.scan().map_err(Error::io("scan", &self.dir))?;
             let strays: Vec<_> = manifest
-                .entries()
-                .map(|(path, _)| path)
+                .paths()
                 .filter(|path| !tracked.contains(path))
                 .collect();
             if strays.is_empty() {
@@ -293,7 +292,7 @@ impl Slot {
             if attempt > 0 {
                 kill_processes_in(&self.dir);
             }
-            for path in strays {
+            for path in strays.iter().filter_map(|path| bytes_path(path)) {
                 self.discard(&self.dir.join(path))?;
             }
         }
@@ -304,20 +303,25 @@ impl Slot {
 
     /// Everything that may stand in a slot after a checkout: what the index names, the directories that
     /// takes, and the git directory, which was trimmed before.
-    fn tracked(&self) -> Result<BTreeSet<PathBuf>, Error> {
-        let mut tracked = BTreeSet::from([PathBuf::from(TREE), self.gitlink()]);
+    fn tracked(&self) -> Result<HashSet<Vec<u8>>, Error> {
+        let mut tracked = HashSet::from([
+            TREE.into(),
+            GIT.into(),
+            path_bytes(&self.gitlink()).to_vec(),
+        ]);
         for name in self.git().names(["ls-files", "-z"])? {
-            let path = Path::new(TREE).join(name);
+            let mut path = [TREE.as_bytes(), b"/", &name].concat();
             // Parents of a name that is known are known.
-            for parent in path.ancestors() {
-                if !tracked.insert(parent.to_owned()) {
-                    break;
-                }
+            while tracked.insert(path.clone()) {
+                path.truncate(path.iter().rposition(|byte| *byte == b'/').unwrap_or(0));
             }
         }
         let git_dir = Manifest::scan(&self.git_dir).map_err(Error::io("scan", &self.git_dir))?;
-        tracked.insert(PathBuf::from(GIT));
-        tracked.extend(git_dir.entries().map(|(path, _)| Path::new(GIT).join(path)));
+        tracked.extend(
+            git_dir
+                .paths()
+                .map(|path| [GIT.as_bytes(), b"/", &path].concat()),
+        );
         Ok(tracked)
     }
 

@@ -34,12 +34,14 @@ pub(super) struct Stat {
 }
 
 impl Manifest {
-    /// Every entry with its path; `true` for a directory.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (PathBuf, bool)> {
+    /// The path of every entry, as bytes: a set of paths compares part by part, which is slow for many.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = Vec<u8>> {
         self.dirs.iter().flat_map(|dir| {
+            let above = path_bytes(&dir.path);
+            let slash: &[u8] = if above.is_empty() { b"" } else { b"/" };
             dir.entries
                 .iter()
-                .map(|entry| (dir.join(entry), entry.stat.is_dir()))
+                .map(move |entry| [above, slash, dir.name(entry)].concat())
         })
     }
 }

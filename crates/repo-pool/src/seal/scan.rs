@@ -8,8 +8,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::manifest::{Dir, Entry, Manifest, Stat};
 
-/// Directories scanned before other threads are asked to help: below this, starting them costs more than it saves.
-const ALONE: usize = 32;
+/// Directories that may wait before other threads are asked to help: for fewer, starting them costs more than it saves.
+const ALONE: usize = 16;
 
 /// Threads that scan one slot at most: more would only wait for the same directory cache.
 const MAX_THREADS: usize = 8;
@@ -24,7 +24,7 @@ impl Manifest {
         let mut dirs = Vec::new();
         while let Some(path) = queue.pop_front() {
             dirs.push(Dir::scan(top, path, &mut |found| queue.push_back(found))?);
-            if dirs.len() >= ALONE && queue.len() >= ALONE {
+            if queue.len() >= ALONE {
                 dirs.append(&mut scan_together(top, queue)?);
                 break;
             }
