@@ -104,7 +104,11 @@ impl RepoPool {
         for path in [pools.trash(), pools.root().join("pools")] {
             create_private(&path)?;
         }
-        pools.remove_unfinished_pools()?;
+        // What a creator that died left was never anybody's pool.
+        let discard = |name: &str| pools.discard(&pools.folder(name));
+        pools
+            .store()
+            .remove_unfinished_pools(&pools.inner.owner, discard)?;
         empty_trash(&pools.trash());
         Ok(pools)
     }
@@ -414,15 +418,6 @@ impl RepoPool {
             self.ring(pool)?;
         }
         Ok(reclaimed)
-    }
-
-    /// Takes away what a creator that died left: it was never anybody's pool.
-    fn remove_unfinished_pools(&self) -> Result<(), Error> {
-        for (id, name) in self.store().unfinished_pools(&self.inner.owner)? {
-            self.discard(&self.folder(&name))?;
-            self.store().delete_pool(id)?;
-        }
-        Ok(())
     }
 
     fn ring(&self, pool: &PoolRow) -> Result<(), Error> {

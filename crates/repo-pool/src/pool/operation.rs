@@ -18,9 +18,9 @@ pub(super) struct Operation<'a> {
 }
 
 /// A slot that has to be let go of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Unfinished {
-    pool: i64,
+    pool: PoolRow,
     slot: u32,
     token: Token,
 }
@@ -30,7 +30,7 @@ impl<'a> Operation<'a> {
         Self {
             pools,
             open: Some(Unfinished {
-                pool: pool.id,
+                pool: pool.clone(),
                 slot,
                 token,
             }),
@@ -57,17 +57,20 @@ impl RepoPool {
         let unfinished = std::mem::take(&mut *self.unfinished());
         unfinished
             .into_iter()
-            .filter(|operation| self.let_go(*operation))
+            .filter_map(|operation| self.let_go(operation))
             .count()
     }
 
-    fn let_go(&self, operation: Unfinished) -> bool {
-        let Unfinished { pool, slot, token } = operation;
-        let written = self.store().give_up(pool, slot, token).is_ok();
-        if !written {
+    /// Some if it was written.
+    fn let_go(&self, operation: Unfinished) -> Option<()> {
+        let Unfinished { pool, slot, token } = &operation;
+        if self.store().give_up(pool.id, *slot, *token).is_err() {
             self.unfinished().push(operation);
+            return None;
         }
-        written
+        // A bell that cannot be rung costs a waiter the second until it looks by itself.
+        let _ = self.ring(pool);
+        Some(())
     }
 
     fn unfinished(&self) -> std::sync::MutexGuard<'_, Vec<Unfinished>> {

@@ -71,20 +71,30 @@ impl Store {
         })
     }
 
-    /// Pools whose creator died before they were ready, by number and name.
-    pub(crate) fn unfinished_pools(&self, this: &Owner) -> Result<Vec<(i64, String)>, Error> {
-        let all: Vec<(i64, String, Option<Owner>)> = self.read(|db| {
-            let mut query = db.prepare("SELECT id, name, owner FROM pool WHERE NOT ready")?;
-            query
-                .query_map([], |row| {
+    /// Takes out the pools whose creator died before they were ready, each after `discard` has moved its
+    /// folder away. Nobody can enter a pool of that name meanwhile.
+    pub(crate) fn remove_unfinished_pools(
+        &self,
+        this: &Owner,
+        discard: impl Fn(&str) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.read(|db| db.prepare("SELECT 1 FROM pool WHERE NOT ready")?.exists([]))? {
+            return self.write(|tx| {
+                let mut query = tx.prepare("SELECT id, name, owner FROM pool WHERE NOT ready")?;
+                let rows = query.query_map([], |row| {
                     Ok((row.get(0)?, row.get(1)?, read_owner(row, 2)?))
-                })?
-                .collect()
-        })?;
-        let dead = all
-            .into_iter()
-            .filter(|(_, _, owner)| owner.as_ref().is_none_or(|owner| owner.is_dead(this)));
-        Ok(dead.map(|(id, name, _)| (id, name)).collect())
+                })?;
+                for row in rows.collect::<rusqlite::Result<Vec<(i64, String, Option<Owner>)>>>()? {
+                    let (id, name, owner) = row;
+                    // A folder that cannot be moved now is tried again by the next process.
+                    if owner.is_none_or(|owner| owner.is_dead(this)) && discard(&name).is_ok() {
+                        tx.execute("DELETE FROM pool WHERE id = ?1", [id])?;
+                    }
+                }
+                Ok(())
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn pool(&self, name: &str) -> Result<PoolRow, Error> {
