@@ -1,0 +1,206 @@
+//! [`HistogramSnapshot`]: a distribution as plain data, with quantiles, merging and differences.
+
+use crate::buckets::Buckets;
+use crate::error::{MergeError, QuantileError};
+use crate::unit::Unit;
+
+/// A distribution at one moment.
+///
+/// Values are whole multiples ("steps") of the unit's resolution. The count is the sum of the
+/// buckets: there is no second number that could disagree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramSnapshot {
+    unit: Unit,
+    buckets: Buckets,
+    /// Bucket number and samples in it; sorted, and only what is not empty.
+    counts: Vec<(u32, u64)>,
+    sum: u128,
+    /// The extremes; meaningless while there are no counts.
+    min: u64,
+    max: u64,
+    rejected: u64,
+}
+
+impl HistogramSnapshot {
+    /// A distribution without samples.
+    #[must_use]
+    pub fn empty(unit: Unit, buckets: Buckets) -> Self {
+        Self {
+            unit,
+            buckets,
+            counts: Vec::new(),
+            sum: 0,
+            min: 0,
+            max: 0,
+            rejected: 0,
+        }
+    }
+
+    /// The distribution of these samples, in the unit. What is negative or not finite is rejected
+    /// and counted.
+    #[must_use]
+    pub fn of(unit: Unit, buckets: Buckets, samples: impl IntoIterator<Item = f64>) -> Self {
+        let mut all = std::collections::BTreeMap::new();
+        let mut this = Self::empty(unit, buckets);
+        this.min = u64::MAX;
+        for sample in samples {
+            let Some(steps) = unit.to_steps(sample) else {
+                this.rejected += 1;
+                continue;
+            };
+            let index = this.buckets.index_of(steps) as u32;
+            *all.entry(index).or_insert(0u64) += 1;
+            this.sum += u128::from(steps);
+            this.min = this.min.min(steps);
+            this.max = this.max.max(steps);
+        }
+        if all.is_empty() {
+            this.min = 0;
+        }
+        this.counts = all.into_iter().collect();
+        this
+    }
+
+    /// How many samples there are: the sum of the buckets.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let counts = self.counts.iter().map(|(_, count)| *count);
+        counts.fold(0, u64::saturating_add)
+    }
+
+    /// The sum of all samples, in the unit.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.sum as f64 / self.unit.steps() as f64
+    }
+
+    /// The mean of all samples; none when there are none.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        match self.count() {
+            0 => None,
+            count => Some(self.sum() / count as f64),
+        }
+    }
+
+    /// The smallest sample, exactly; none when there are none.
+    #[must_use]
+    pub fn min(&self) -> Option<f64> {
+        (!self.counts.is_empty()).then(|| self.unit.from_steps(self.min))
+    }
+
+    /// The largest sample, exactly; none when there are none.
+    #[must_use]
+    pub fn max(&self) -> Option<f64> {
+        (!self.counts.is_empty()).then(|| self.unit.from_steps(self.max))
+    }
+
+    /// Samples refused because they were negative or not finite.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    /// What its values are counted in.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// How its values are grouped.
+    #[must_use]
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// The value below which the fraction `q` of the samples lies; none when there are none.
+    ///
+    /// The answer stands for the sample of rank `ceil(q × count)` and lies in its bucket and
+    /// within the exact extremes. With log-linear buckets it is off by at most
+    /// [`Precision::relative_error`](crate::Precision::relative_error) of that sample (and half a
+    /// step), with explicit ones by at most the width of the bucket.
+    ///
+    /// # Errors
+    ///
+    /// When `q` is not within 0 and 1.
+    pub fn quantile(&self, q: f64) -> Result<Option<f64>, QuantileError> {
+        if !(0.0..=1.0).contains(&q) {
+            return Err(QuantileError { q });
+        }
+        let count = self.count();
+        let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
+        let mut below = 0;
+        for &(index, samples) in &self.counts {
+            if below + samples >= rank {
+                let steps = self.stands_for(index as usize, rank - below, samples);
+                return Ok(Some(self.unit.from_steps(steps.clamp(self.min, self.max))));
+            }
+            below += samples;
+        }
+        Ok(None)
+    }
+
+    /// Adds the samples of another distribution. Exact, and the same in any order.
+    ///
+    /// # Errors
+    ///
+    /// When the two group or measure their values differently; nothing is changed then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        if self.unit != other.unit {
+            return Err(MergeError::Units {
+                ours: self.unit,
+                theirs: other.unit,
+            });
+        }
+        if self.buckets != other.buckets {
+            return Err(MergeError::Buckets);
+        }
+        self.rejected = self.rejected.saturating_add(other.rejected);
+        if other.counts.is_empty() {
+            return Ok(());
+        }
+        if self.counts.is_empty() {
+            (self.min, self.max) = (other.min, other.max);
+        }
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.sum = self.sum.saturating_add(other.sum);
+        self.counts = union(&self.counts, &other.counts);
+        Ok(())
+    }
+
+    /// The value that stands for the sample of this rank within a bucket, from 1.
+    fn stands_for(&self, index: usize, rank: u64, samples: u64) -> u64 {
+        match &self.buckets {
+            Buckets::LogLinear(precision) => precision.middle_of(index),
+            Buckets::Explicit(_) => {
+                let values = self.buckets.values_of(index);
+                let low = (*values.start()).max(self.min);
+                let high = (*values.end()).min(self.max);
+                let share = rank as f64 / samples as f64;
+                low.saturating_add((high.saturating_sub(low) as f64 * share) as u64)
+            }
+        }
+    }
+}
+
+/// The sum of two sorted lists of counts.
+fn union(a: &[(u32, u64)], b: &[(u32, u64)]) -> Vec<(u32, u64)> {
+    let mut all = Vec::with_capacity(a.len().max(b.len()));
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    while let (Some(&&(left, ours)), Some(&&(right, theirs))) = (a.peek(), b.peek()) {
+        all.push((left.min(right), 0));
+        let last = all.last_mut().map(|(_, count)| count);
+        let last = last.expect("it was pushed just above");
+        if left <= right {
+            *last = ours;
+            a.next();
+        }
+        if right <= left {
+            *last = last.saturating_add(theirs);
+            b.next();
+        }
+    }
+    all.extend(a.chain(b).copied());
+    all
+}

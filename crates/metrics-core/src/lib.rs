@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod buckets;
+mod error;
+mod histogram_snapshot;
+mod log_linear;
+mod snapshot;
+mod unit;
+
+pub use buckets::{Bounds, Buckets};
+pub use error::{BucketsError, MergeError, QuantileError};
+pub use histogram_snapshot::HistogramSnapshot;
+pub use log_linear::Precision;
+pub use snapshot::{
+    FamilySnapshot, GaugeMerge, GaugeSnapshot, SeriesSnapshot, Snapshot, SummarySnapshot,
+};
+pub use unit::Unit;

@@ -1,0 +1,64 @@
+//! [`Unit`]: what the values of a metric are counted in.
+
+/// What the values of a metric are counted in.
+///
+/// A histogram counts whole multiples of its unit's [`resolution`](Self::resolution), so that sums
+/// are exact and merging gives the same answer in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// A plain number, kept to a millionth.
+    #[default]
+    None,
+    /// Seconds, kept to the nanosecond.
+    Seconds,
+    /// Whole bytes.
+    Bytes,
+    /// A fraction of one, kept to a billionth.
+    Ratio,
+}
+
+impl Unit {
+    /// The smallest difference that a histogram of this unit keeps.
+    #[must_use]
+    pub const fn resolution(self) -> f64 {
+        match self {
+            Self::None => 1e-6,
+            Self::Seconds | Self::Ratio => 1e-9,
+            Self::Bytes => 1.0,
+        }
+    }
+
+    /// How many steps of the resolution make one unit.
+    #[must_use]
+    pub const fn steps(self) -> u64 {
+        match self {
+            Self::None => 1_000_000,
+            Self::Seconds | Self::Ratio => 1_000_000_000,
+            Self::Bytes => 1,
+        }
+    }
+
+    /// The name that Prometheus and OpenMetrics give it; empty for a plain number.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Seconds => "seconds",
+            Self::Bytes => "bytes",
+            Self::Ratio => "ratio",
+        }
+    }
+
+    /// A value as whole steps, rounded to the nearest and saturated; none for what a distribution
+    /// cannot hold: what is negative or not finite.
+    #[inline]
+    pub(crate) fn to_steps(self, value: f64) -> Option<u64> {
+        let is_valid = value >= 0.0 && value < f64::INFINITY;
+        // The cast saturates.
+        is_valid.then(|| (value * self.steps() as f64).round() as u64)
+    }
+
+    pub(crate) fn from_steps(self, steps: u64) -> f64 {
+        steps as f64 / self.steps() as f64
+    }
+}
