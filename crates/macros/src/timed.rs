@@ -1,0 +1,141 @@
+//! `#[timed]`: from a function to the same function with its body timed.
+
+mod arguments;
+mod function;
+mod returned;
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, Ident, parse_quote};
+
+use self::arguments::Arguments;
+use self::function::Function;
+use self::returned::Returned;
+
+/// The function with its body timed; on a mistake the function as it was, and the mistake.
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = syn::parse2::<Function>(item.clone()).and_then(|function| {
+        let arguments = syn::parse2::<Arguments>(arguments)?;
+        check(&function)?;
+        Ok(timed(&arguments, &function))
+    });
+    expanded.unwrap_or_else(|mistake| {
+        let mistake = mistake.into_compile_error();
+        quote! { #mistake #item }
+    })
+}
+
+fn check(function: &Function) -> syn::Result<()> {
+    match &function.signature.constness {
+        Some(constness) => Err(Error::new(
+            constness.span(),
+            "a `const fn` cannot be timed: reading a clock is not const",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn timed(arguments: &Arguments, function: &Function) -> TokenStream {
+    // Locals of this span cannot be seen by the body, nor shadow what it sees.
+    let here = Span::mixed_site();
+    let private = arguments.private();
+    let name = name(arguments, function);
+    let registry = registry(arguments);
+    let body = function.timed_body();
+    let returned = Returned::of(&function.signature.output);
+    let is_async = function.signature.asyncness.is_some();
+
+    let outcome = |result: &Ident| {
+        quote_spanned! {here=> {
+            use #private::OutcomeOfAnything as _;
+            #private::OutcomeOf(&#result).outcome()
+        }}
+    };
+    let [call, result, future] = ["call", "result", "future"].map(|it| Ident::new(it, here));
+    let outcome = outcome(&result);
+    // What is awaited is named outside, so that no temporary of this expansion lives across it.
+    let awaited = quote_spanned! {here=>
+        let #call = #call.start();
+        let #result = #future.await;
+        #call.finish(#outcome);
+        #result
+    };
+
+    let steps = if is_async {
+        let hint = returned.hint();
+        quote_spanned! {here=>
+            let #future = async move { #hint #body };
+            #awaited
+        }
+    } else {
+        let arrow = returned.arrow();
+        let run = quote_spanned! {here=> #private::call(move || #arrow #body) };
+        match &returned {
+            Returned::Never => quote_spanned! {here=>
+                let _started = #call.start();
+                #run
+            },
+            Returned::Value(_) => quote_spanned! {here=>
+                let #call = #call.start();
+                let #result = #run;
+                #call.finish(#outcome);
+                #result
+            },
+            Returned::Future(_) => quote_spanned! {here=>
+                let #future = #run;
+                async move { #awaited }
+            },
+            Returned::BoxedFuture(_) => quote_spanned! {here=>
+                let #future = #run;
+                #private::Box::pin(async move { #awaited })
+            },
+        }
+    };
+
+    let attributes = &function.attributes;
+    let body_attributes = &function.body_attributes;
+    let visibility = &function.visibility;
+    let signature = &function.signature;
+    // The static is an item, and items are not hygienic: hence its name.
+    quote_spanned! {here=>
+        #(#attributes)*
+        #(#body_attributes)*
+        #visibility #signature {
+            static __BROLLY_TIMED_SITE: #private::TimedSite = #private::TimedSite::new(#name);
+            let #call = __BROLLY_TIMED_SITE.call(#registry);
+            #steps
+        }
+    }
+}
+
+fn name(arguments: &Arguments, function: &Function) -> TokenStream {
+    match &arguments.name {
+        Some(name) => quote! { #name },
+        None => {
+            let function = function.signature.ident.to_string();
+            quote! { ::core::concat!(::core::module_path!(), "::", #function) }
+        }
+    }
+}
+
+fn registry(arguments: &Arguments) -> TokenStream {
+    let private = arguments.private();
+    match &arguments.registry {
+        Some(registry) => quote_spanned! {registry.span()=>
+            #private::RegistrySource::registry(#registry)
+        },
+        None => quote! { ::core::option::Option::Some(#private::default_registry()) },
+    }
+}
+
+impl Arguments {
+    /// Where the entry points of expansions lie.
+    fn private(&self) -> syn::Path {
+        let base = self
+            .base
+            .clone()
+            .unwrap_or_else(|| parse_quote! { ::brolly_metrics_core });
+        parse_quote! { #base::__private }
+    }
+}

@@ -1,0 +1,55 @@
+//! A function as far as timing it needs to know: the body stays tokens.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, Error, Signature, Token, Visibility};
+
+pub(super) struct Function {
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) visibility: Visibility,
+    pub(super) signature: Signature,
+    /// `#![…]` of the body, turned to stand before the function: in a closure they may not stand.
+    pub(super) body_attributes: Vec<Attribute>,
+    body: TokenStream,
+    body_span: Span,
+}
+
+impl Function {
+    /// The body in braces.
+    pub(super) fn timed_body(&self) -> Group {
+        let mut body = Group::new(Delimiter::Brace, self.body.clone());
+        body.set_span(self.body_span);
+        body
+    }
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let visibility: Visibility = input.parse()?;
+        let start = input.span();
+        let signature: Signature = input
+            .parse()
+            .map_err(|_| Error::new(start, "only a function can be timed"))?;
+        if input.peek(Token![;]) {
+            return Err(Error::new(
+                signature.ident.span(),
+                "a function without a body cannot be timed: put `#[timed]` on its implementations",
+            ));
+        }
+        let content;
+        let braces = syn::braced!(content in input);
+        let mut body_attributes = content.call(Attribute::parse_inner)?;
+        for attribute in &mut body_attributes {
+            attribute.style = syn::AttrStyle::Outer;
+        }
+        Ok(Self {
+            attributes,
+            visibility,
+            signature,
+            body_attributes,
+            body: content.parse()?,
+            body_span: braces.span.join(),
+        })
+    }
+}
