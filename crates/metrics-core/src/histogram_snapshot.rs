@@ -169,6 +169,30 @@ impl HistogramSnapshot {
         Ok(())
     }
 
+    /// How many samples are at most each bound: each explicit one, or with log-linear buckets each
+    /// of `ladder`, in steps, which should be upper edges of buckets.
+    pub(crate) fn cumulative_counts<'a>(
+        &'a self,
+        ladder: &'a [u64],
+    ) -> impl Iterator<Item = u64> + 'a {
+        let bounds = match &self.buckets {
+            Buckets::LogLinear(_) => ladder.len(),
+            Buckets::Explicit(bounds) => bounds.values().len(),
+        };
+        let mut counts = self.counts.iter().peekable();
+        let mut below = 0u64;
+        (0..bounds).map(move |position| {
+            let last = match &self.buckets {
+                Buckets::LogLinear(precision) => precision.index_of(ladder[position]),
+                Buckets::Explicit(_) => position,
+            };
+            while let Some((_, count)) = counts.next_if(|(index, _)| *index as usize <= last) {
+                below = below.saturating_add(*count);
+            }
+            below
+        })
+    }
+
     /// The value that stands for the sample of this rank within a bucket, from 1.
     fn stands_for(&self, index: usize, rank: u64, samples: u64) -> u64 {
         match &self.buckets {

@@ -107,6 +107,21 @@ pub struct GaugeSnapshot {
     pub value: f64,
     /// The rule for merging.
     pub merge: GaugeMerge,
+    /// When it was read, where that is not the time of the snapshot: merging keeps it, so that
+    /// [`GaugeMerge::Latest`] gives the same answer in any order.
+    pub as_of: Option<SystemTime>,
+}
+
+impl GaugeSnapshot {
+    /// A value read when the snapshot was taken.
+    #[must_use]
+    pub const fn new(value: f64, merge: GaugeMerge) -> Self {
+        Self {
+            value,
+            merge,
+            as_of: None,
+        }
+    }
 }
 
 /// What the gauge of several processes together is.
@@ -146,4 +161,6 @@ pub struct SummarySnapshot {
     pub p99: Option<f64>,
     /// Samples refused because they were not finite numbers.
     pub rejected: u64,
+    /// When it was read, where that is not the time of the snapshot; kept by merging.
+    pub as_of: Option<SystemTime>,
 }

@@ -1,0 +1,4 @@
+//! What a user of the crate sees, one module per topic.
+
+mod encode;
+mod fixture;
