@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::kind::Kind;
+use crate::snapshot::GaugeMerge;
 use crate::unit::Unit;
 
 /// Why buckets were refused.
@@ -49,10 +51,44 @@ pub struct QuantileError {
     pub q: f64,
 }
 
-/// Why two snapshots cannot be one.
+/// A metric of two snapshots that cannot be merged.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("cannot merge the metric `{metric}`")]
+pub struct SnapshotMergeError {
+    /// Its name.
+    pub metric: String,
+    /// Why not.
+    pub source: MergeError,
+}
+
+/// Why two metrics cannot be one.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum MergeError {
+    /// They are of different kinds.
+    #[error("cannot merge a {theirs} into a {ours}")]
+    Kinds {
+        /// The kind of the one merged into.
+        ours: Kind,
+        /// The kind of the other.
+        theirs: Kind,
+    },
+    /// They have different labels.
+    #[error("cannot merge series with the labels {theirs:?} into series with {ours:?}")]
+    Labels {
+        /// The labels of the one merged into.
+        ours: Vec<String>,
+        /// The labels of the other.
+        theirs: Vec<String>,
+    },
+    /// They are gauges with different rules for merging.
+    #[error("cannot merge a gauge with the rule {theirs:?} into one with {ours:?}")]
+    GaugeRules {
+        /// The rule of the one merged into.
+        ours: GaugeMerge,
+        /// The rule of the other.
+        theirs: GaugeMerge,
+    },
     /// They measure in different units.
     #[error("cannot merge values in {theirs:?} into values in {ours:?}")]
     Units {

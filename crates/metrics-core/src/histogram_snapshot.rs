@@ -129,13 +129,15 @@ impl HistogramSnapshot {
         }
         let count = self.count();
         let rank = ((q * count as f64).ceil() as u64).clamp(1, count.max(1));
-        let mut below = 0;
+        let mut below = 0u64;
         for &(index, samples) in &self.counts {
-            if below + samples >= rank {
+            let through = below.saturating_add(samples);
+            if through >= rank {
                 let steps = self.stands_for(index as usize, rank - below, samples);
-                return Ok(Some(self.unit.from_steps(steps.clamp(self.min, self.max))));
+                let steps = steps.min(self.max).max(self.min);
+                return Ok(Some(self.unit.from_steps(steps)));
             }
-            below += samples;
+            below = through;
         }
         Ok(None)
     }
@@ -146,15 +148,7 @@ impl HistogramSnapshot {
     ///
     /// When the two group or measure their values differently; nothing is changed then.
     pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
-        if self.unit != other.unit {
-            return Err(MergeError::Units {
-                ours: self.unit,
-                theirs: other.unit,
-            });
-        }
-        if self.buckets != other.buckets {
-            return Err(MergeError::Buckets);
-        }
+        self.check_mergeable(other)?;
         self.rejected = self.rejected.saturating_add(other.rejected);
         if other.counts.is_empty() {
             return Ok(());
@@ -166,6 +160,99 @@ impl HistogramSnapshot {
         self.max = self.max.max(other.max);
         self.sum = self.sum.saturating_add(other.sum);
         self.counts = union(&self.counts, &other.counts);
+        Ok(())
+    }
+
+    /// What was recorded after an earlier snapshot of the same histogram.
+    ///
+    /// When the histogram [was reset](Self::was_reset_since) in between, that is all it holds. The
+    /// extremes are exact where they were reached in between, and else those of the buckets.
+    ///
+    /// # Errors
+    ///
+    /// When the two group or measure their values differently.
+    pub fn since(&self, earlier: &Self) -> Result<Self, MergeError> {
+        self.check_mergeable(earlier)?;
+        if self.was_reset_since(earlier) {
+            return Ok(self.clone());
+        }
+        let mut before = earlier.counts.iter().peekable();
+        let grown = self.counts.iter().filter_map(|&(index, count)| {
+            let same = before.next_if(|(earlier, _)| *earlier == index);
+            let more = count - same.map_or(0, |(_, earlier)| *earlier);
+            (more > 0).then_some((index, more))
+        });
+        let counts: Vec<(u32, u64)> = grown.collect();
+        let (min, max) = match (counts.first(), counts.last()) {
+            (Some(&(first, _)), Some(&(last, _))) => {
+                let had_none = earlier.counts.is_empty();
+                let low = *self.buckets.values_of(first as usize).start();
+                let high = *self.buckets.values_of(last as usize).end();
+                let is_new_min = had_none || self.min < earlier.min;
+                let is_new_max = had_none || self.max > earlier.max;
+                (
+                    if is_new_min {
+                        self.min
+                    } else {
+                        low.max(self.min)
+                    },
+                    if is_new_max {
+                        self.max
+                    } else {
+                        high.min(self.max)
+                    },
+                )
+            }
+            _ => (0, 0),
+        };
+        Ok(Self {
+            unit: self.unit,
+            buckets: self.buckets.clone(),
+            counts,
+            sum: self.sum - earlier.sum,
+            min,
+            max,
+            rejected: self.rejected.saturating_sub(earlier.rejected),
+        })
+    }
+
+    /// Whether the histogram was reset after an earlier snapshot of it: whether something is
+    /// smaller now that can only grow.
+    #[must_use]
+    pub fn was_reset_since(&self, earlier: &Self) -> bool {
+        let mut now = self.counts.iter().peekable();
+        let has_fewer = earlier.counts.iter().any(|&(index, count)| {
+            while now.next_if(|(ours, _)| *ours < index).is_some() {}
+            now.next_if(|(ours, _)| *ours == index)
+                .is_none_or(|(_, ours)| *ours < count)
+        });
+        has_fewer || self.sum < earlier.sum
+    }
+
+    /// How many samples are at most `le`, as far as the buckets tell: those in buckets that end
+    /// there or below. Exact when `le` is an explicit bound.
+    #[must_use]
+    pub fn cumulative(&self, le: f64) -> u64 {
+        let Some(steps) = self.unit.to_steps(le) else {
+            return if le > 0.0 { self.count() } else { 0 };
+        };
+        let ends_below = |index: u32| *self.buckets.values_of(index as usize).end() <= steps;
+        let counts = self.counts.iter();
+        let below = counts.take_while(|(index, _)| ends_below(*index));
+        below.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// Whether the two group and measure their values alike.
+    pub(crate) fn check_mergeable(&self, other: &Self) -> Result<(), MergeError> {
+        if self.unit != other.unit {
+            return Err(MergeError::Units {
+                ours: self.unit,
+                theirs: other.unit,
+            });
+        }
+        if self.buckets != other.buckets {
+            return Err(MergeError::Buckets);
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ mod unit;
 
 pub use buckets::{Bounds, Buckets};
 pub use encode::Format;
-pub use error::{BucketsError, MergeError, QuantileError};
+pub use error::{BucketsError, MergeError, QuantileError, SnapshotMergeError};
 pub use histogram_snapshot::HistogramSnapshot;
 pub use kind::Kind;
 pub use log_linear::Precision;

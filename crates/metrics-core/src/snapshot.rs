@@ -1,5 +1,7 @@
 //! [`Snapshot`]: what a registry held at one moment, as plain data.
 
+mod merge;
+
 use std::time::SystemTime;
 
 use crate::histogram_snapshot::HistogramSnapshot;

@@ -2,3 +2,5 @@
 
 mod encode;
 mod fixture;
+mod merge;
+mod quantile;
