@@ -101,3 +101,126 @@ pub enum MergeError {
     #[error("cannot merge histograms whose buckets differ")]
     Buckets,
 }
+
+/// Why a metric was not registered. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The name is not one that can be exposed.
+    #[error("`{name}` is not a metric name: it must match [a-zA-Z_:][a-zA-Z0-9_:.]* and have at most {max} bytes")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// The longest name allowed.
+        max: usize,
+    },
+    /// The name was registered before.
+    #[error("the metric `{name}` is registered already")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// Another metric is exposed under a name that this one would use too.
+    #[error("the metric `{name}` would be exposed as `{exposed}`, which belongs to `{owner}`")]
+    NameClash {
+        /// The name.
+        name: String,
+        /// The name in the exposition that both would use.
+        exposed: String,
+        /// The metric that uses it.
+        owner: String,
+    },
+    /// The name is that of a metric of another kind.
+    #[error("the metric `{name}` is a {registered}, not a {requested}")]
+    KindMismatch {
+        /// The name.
+        name: String,
+        /// The kind it was registered with.
+        registered: Kind,
+        /// The kind asked for.
+        requested: Kind,
+    },
+    /// The name is that of a metric with other labels.
+    #[error("the metric `{name}` has the labels {registered:?}, not {requested:?}")]
+    LabelMismatch {
+        /// The name.
+        name: String,
+        /// The labels it was registered with.
+        registered: Vec<String>,
+        /// The labels asked for.
+        requested: Vec<String>,
+    },
+    /// The name is that of a metric with another unit, other buckets, another window or another
+    /// rule for merging.
+    #[error("the metric `{name}` is registered with another {what}")]
+    DefinitionMismatch {
+        /// The name.
+        name: String,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A label's name is not one that can be exposed.
+    #[error("`{label}` of the metric `{name}` is not a label name: it must match [a-zA-Z_][a-zA-Z0-9_]* and have at most {max} bytes")]
+    InvalidLabel {
+        /// The metric.
+        name: String,
+        /// The label.
+        label: String,
+        /// The longest label name allowed.
+        max: usize,
+    },
+    /// A label's name belongs to the exposition formats.
+    #[error("the label `{label}` of the metric `{name}` is reserved")]
+    ReservedLabel {
+        /// The metric.
+        name: String,
+        /// The label.
+        label: String,
+    },
+    /// A label is named twice.
+    #[error("the label `{label}` of the metric `{name}` is named twice")]
+    DuplicateLabel {
+        /// The metric.
+        name: String,
+        /// The label.
+        label: String,
+    },
+    /// The metric has more labels than allowed.
+    #[error("the metric `{name}` has {count} labels, more than the {max} allowed")]
+    TooManyLabels {
+        /// The metric.
+        name: String,
+        /// How many were given.
+        count: usize,
+        /// How many are allowed.
+        max: usize,
+    },
+    /// The registry is full.
+    #[error("the metric `{name}` is one more than the {max} that the registry takes")]
+    TooManyMetrics {
+        /// The metric.
+        name: String,
+        /// How many metrics the registry takes.
+        max: usize,
+    },
+    /// A setting is out of its range.
+    #[error("{field} of the metric `{name}` is {value}; allowed is {allowed}")]
+    OutOfRange {
+        /// The metric.
+        name: String,
+        /// The setting.
+        field: &'static str,
+        /// What was given.
+        value: usize,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The buckets of a histogram are not valid.
+    #[error("the buckets of the metric `{name}` are not valid")]
+    Buckets {
+        /// The metric.
+        name: String,
+        /// What is wrong with them.
+        source: BucketsError,
+    },
+}

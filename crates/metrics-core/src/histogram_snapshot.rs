@@ -2,6 +2,7 @@
 
 use crate::buckets::Buckets;
 use crate::error::{MergeError, QuantileError};
+use crate::shards::Totals;
 use crate::unit::Unit;
 
 /// A distribution at one moment.
@@ -59,6 +60,25 @@ impl HistogramSnapshot {
         }
         this.counts = all.into_iter().collect();
         this
+    }
+
+    /// What shards hold together.
+    pub(crate) fn from_totals(
+        unit: Unit,
+        buckets: Buckets,
+        rejected: u64,
+        totals: &Totals,
+    ) -> Self {
+        let (min, max) = totals.extremes.unwrap_or_default();
+        Self {
+            unit,
+            buckets,
+            counts: totals.counts().collect(),
+            sum: totals.sum,
+            min,
+            max,
+            rejected,
+        }
     }
 
     /// How many samples there are: the sum of the buckets.

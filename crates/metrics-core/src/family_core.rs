@@ -1,0 +1,200 @@
+//! [`FamilyCore`]: one registered name, how it is described and all its series.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use crate::counter::Counter;
+use crate::encode::render_labels;
+use crate::error::RegisterError;
+use crate::gauge::{Gauge, IntGauge};
+use crate::histogram::Histogram;
+use crate::index::{Index, MakeSeries, Series};
+use crate::metric::Metric;
+use crate::recipe::{Recipe, Settings};
+use crate::summary::{Summary, Window};
+use crate::ticks::Ticks;
+use crate::timer::{Outcome, Timer};
+
+/// One registered name. A metric without labels is a family of one series.
+pub(crate) struct FamilyCore {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) recipe: Recipe,
+    pub(crate) settings: Settings,
+    /// The labels in the order of their values, with those that the instrument adds at the end.
+    pub(crate) labels: Vec<String>,
+    /// The positions of the labels, sorted by name: the order of exposition.
+    order: Vec<usize>,
+    ticks: Ticks,
+    series: Index,
+    /// The timers, whose histograms are the series.
+    timers: Option<Index>,
+}
+
+impl FamilyCore {
+    pub(crate) fn new(
+        name: String,
+        help: String,
+        recipe: Recipe,
+        settings: Settings,
+        mut labels: Vec<String>,
+        max_series: usize,
+        ticks: Ticks,
+    ) -> Self {
+        let is_timer = recipe == Recipe::Timer;
+        let outcomes = if is_timer { Outcome::ALL.len() } else { 1 };
+        if is_timer {
+            labels.push(Outcome::LABEL.to_owned());
+        }
+        let mut order: Vec<_> = (0..labels.len()).collect();
+        order.sort_unstable_by_key(|position| &labels[*position]);
+        Self {
+            name,
+            help,
+            recipe,
+            settings,
+            labels,
+            order,
+            ticks,
+            // The overflow timer has outcomes too.
+            series: Index::new(max_series.saturating_add(usize::from(is_timer)).saturating_mul(outcomes)),
+            timers: is_timer.then(|| Index::new(max_series)),
+        }
+    }
+
+    /// Checks that another definition of this name says the same.
+    pub(crate) fn check_same(&self, other: &Self) -> Result<(), RegisterError> {
+        let name = self.name.clone();
+        if self.recipe.kind() != other.recipe.kind() {
+            return Err(RegisterError::KindMismatch {
+                name,
+                registered: self.recipe.kind(),
+                requested: other.recipe.kind(),
+            });
+        }
+        if self.recipe != other.recipe {
+            let what = "instrument";
+            return Err(RegisterError::DefinitionMismatch { name, what });
+        }
+        if self.labels != other.labels {
+            return Err(RegisterError::LabelMismatch {
+                name,
+                registered: self.own_labels().to_vec(),
+                requested: other.own_labels().to_vec(),
+            });
+        }
+        match self.settings.difference(&other.settings) {
+            None => Ok(()),
+            Some(what) => Err(RegisterError::DefinitionMismatch { name, what }),
+        }
+    }
+
+    /// The labels a user gives values for.
+    pub(crate) fn own_labels(&self) -> &[String] {
+        let added = usize::from(self.timers.is_some());
+        &self.labels[..self.labels.len() - added]
+    }
+
+    /// Calls `act` with what is recorded for these values of the own labels.
+    #[inline]
+    pub(crate) fn with<R>(self: &Arc<Self>, values: &[&str], act: impl FnOnce(&Metric) -> R) -> R {
+        let result = match &self.timers {
+            None => self.series.with(values, &**self, act),
+            Some(timers) => timers.with(values, &OfTimers(self), act),
+        };
+        let Ok(result) = result;
+        result
+    }
+
+    /// Forgets what is recorded for these values of the own labels.
+    pub(crate) fn remove(&self, values: &[&str]) -> bool {
+        let Some(timers) = &self.timers else {
+            return self.series.remove(values);
+        };
+        for outcome in Outcome::ALL {
+            self.series.remove(&[values, &[outcome.name()]].concat());
+        }
+        timers.remove(values)
+    }
+
+    /// How many combinations of the own labels there are.
+    pub(crate) fn len(&self) -> usize {
+        self.timers.as_ref().unwrap_or(&self.series).len()
+    }
+
+    /// Lookups that went to the overflow series.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.timers.as_ref().unwrap_or(&self.series).dropped()
+    }
+
+    /// The series, in the order of exposition.
+    pub(crate) fn series(&self) -> Arc<[Arc<Series>]> {
+        self.series.sorted(&self.order)
+    }
+
+    /// The label names in the order of exposition.
+    pub(crate) fn sorted_labels(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(|position| &*self.labels[*position])
+    }
+
+    /// The values of a series in the order of exposition.
+    pub(crate) fn sorted_values<'a>(&self, series: &'a Series) -> impl Iterator<Item = &'a str> {
+        self.order.iter().map(|position| &*series.values[*position])
+    }
+
+    /// The histogram of a timer.
+    pub(crate) fn histogram_of_outcome(&self, values: &[Box<str>], outcome: Outcome) -> Histogram {
+        let values = values.iter().map(|value| &**value);
+        let values: Vec<_> = values.chain([outcome.name()]).collect();
+        let Ok(found) = self.series.with(&values, self, Metric::clone);
+        match found {
+            Metric::Histogram(histogram) => histogram,
+            _ => unreachable!("the series of timers are histograms"),
+        }
+    }
+
+    /// Starts all series again that `selects` chooses; how many there were.
+    pub(crate) fn reset(&self, selects: impl Fn(&Series) -> bool) -> usize {
+        let series = self.series();
+        let chosen = series.iter().filter(|series| selects(series));
+        chosen.filter(|series| series.metric.reset()).count()
+    }
+}
+
+impl MakeSeries for FamilyCore {
+    type Error = Infallible;
+
+    fn make(&self, values: &[&str]) -> Result<(Box<str>, Metric), Infallible> {
+        let names: Vec<_> = self.sorted_labels().collect();
+        let sorted: Vec<_> = self.order.iter().map(|at| values[*at]).collect();
+        let mut rendered = String::new();
+        render_labels(&mut rendered, &names, &sorted);
+        let settings = &self.settings;
+        let metric = match self.recipe {
+            Recipe::Counter => Metric::Counter(Counter::new()),
+            Recipe::Gauge => Metric::Gauge(Gauge::new()),
+            Recipe::IntGauge => Metric::IntGauge(IntGauge::new()),
+            Recipe::Histogram | Recipe::Timer => {
+                Metric::Histogram(Histogram::new(settings.unit, settings.buckets.clone()))
+            }
+            Recipe::Summary => Metric::Summary(Summary::new(Window {
+                len: settings.window,
+                max_age: settings.max_age.map(|age| (age, self.ticks.clone())),
+            })),
+        };
+        Ok((rendered.into(), metric))
+    }
+}
+
+/// Makes the timers of a family.
+struct OfTimers<'a>(&'a Arc<FamilyCore>);
+
+impl MakeSeries for OfTimers<'_> {
+    type Error = Infallible;
+
+    fn make(&self, values: &[&str]) -> Result<(Box<str>, Metric), Infallible> {
+        let family = Arc::downgrade(self.0);
+        let timer = Timer::new(family, values, self.0.ticks.clone());
+        Ok((Box::default(), Metric::Timer(timer)))
+    }
+}

@@ -1,0 +1,390 @@
+//! [`Index`]: from label values to what is recorded for them, without a lock where they are known.
+//!
+//! A *table* is an open-addressing hash table whose entries are set once. When it is half full, or
+//! when series are removed, a new one takes its place under the index's lock. Each thread keeps the
+//! table it used last and compares its stamp with that of the index before it looks; so a hit costs
+//! no atomic read-modify-write, allocates nothing, and no table is freed under a reader.
+//!
+//! Invariants:
+//!
+//! 1. Stamps are unique in the process, and the index's stamp is that of its present table.
+//! 2. Entries are only added under the lock, and never change.
+//! 3. Once a table has its overflow series, no entry is added to it. A reader that saw the overflow
+//!    series before it looked has therefore looked at all entries.
+//! 4. Two label sets are the same only if all their values are equal; the hash only finds them.
+
+use std::cell::{Ref, RefCell};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use foldhash::fast::RandomState;
+
+use crate::local;
+use crate::metric::Metric;
+use crate::numbers::Numbers;
+use crate::tree::Tree;
+
+/// What all labels of the series for everything beyond the cap read.
+pub(crate) const OVERFLOW: &str = "overflow";
+
+/// The entries of the first table.
+const FIRST_LEN: usize = 8;
+
+/// One combination of label values and what is recorded for it.
+pub(crate) struct Series {
+    hash: u64,
+    pub(crate) values: Box<[Box<str>]>,
+    /// The labels as they are exposed, braces included; empty where there are none.
+    pub(crate) rendered: Box<str>,
+    pub(crate) metric: Metric,
+}
+
+/// Makes what is recorded for label values, and renders them.
+pub(crate) trait MakeSeries {
+    type Error;
+
+    fn make(&self, values: &[&str]) -> Result<(Box<str>, Metric), Self::Error>;
+}
+
+/// Series by label values, at most so many and one for all the rest.
+pub(crate) struct Index {
+    number: usize,
+    max: usize,
+    hasher: RandomState,
+    stamp: AtomicU64,
+    /// Lookups that went to the overflow series.
+    dropped: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    table: Arc<Table>,
+    series: Vec<Arc<Series>>,
+    /// The series sorted by their values, once somebody has asked for it.
+    sorted: Option<Arc<[Arc<Series>]>>,
+}
+
+struct Table {
+    stamp: u64,
+    entries: Box<[Entry]>,
+    /// Set once the index is at its cap.
+    overflow: OnceLock<Arc<Series>>,
+}
+
+struct Entry {
+    /// A part of the hash that is never zero; zero while the entry is free. It may be seen before
+    /// the series is, which then counts as a miss.
+    tag: AtomicU32,
+    series: OnceLock<Arc<Series>>,
+}
+
+static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers::new());
+static STAMPS: AtomicU64 = AtomicU64::new(1);
+
+impl Index {
+    pub(crate) fn new(max: usize) -> Self {
+        let table = Arc::new(Table::new(FIRST_LEN));
+        Self {
+            number: NUMBERS
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+            max,
+            hasher: RandomState::default(),
+            stamp: AtomicU64::new(table.stamp),
+            dropped: AtomicU64::new(0),
+            state: Mutex::new(State {
+                table,
+                series: Vec::new(),
+                sorted: None,
+            }),
+        }
+    }
+
+    /// Calls `act` with what is recorded for these values, made on first sight.
+    ///
+    /// `act` runs under no lock; it may look up in this very index.
+    #[inline]
+    pub(crate) fn with<R, M: MakeSeries>(
+        &self,
+        values: &[&str],
+        maker: &M,
+        act: impl FnOnce(&Metric) -> R,
+    ) -> Result<R, M::Error> {
+        let hash = self.hash(values);
+        let mut act = Some(act);
+        let hit = local::tables(|tables| {
+            let table = tables.present(self)?;
+            let overflow = table.overflow.get();
+            let found = match table.find(hash, values) {
+                Some(found) => found,
+                None => {
+                    let overflow = overflow?;
+                    self.dropped.fetch_add(1, Relaxed);
+                    overflow
+                }
+            };
+            act.take().map(|act| act(&found.metric))
+        });
+        match (hit, act) {
+            (Some(result), _) => Ok(result),
+            (None, Some(act)) => Ok(act(&self.look_again(hash, values, maker)?.metric)),
+            (None, None) => unreachable!("whoever takes the action returns its result"),
+        }
+    }
+
+    /// Forgets a series. Handles to it go on recording, unseen.
+    pub(crate) fn remove(&self, values: &[&str]) -> bool {
+        let mut state = self.lock();
+        let hash = self.hash(values);
+        let Some(found) = state.table.find(hash, values).cloned() else {
+            return false;
+        };
+        state.series.retain(|series| !Arc::ptr_eq(series, &found));
+        let table = Table::holding(&state.series, state.table.entries.len());
+        self.publish(&mut state, table);
+        true
+    }
+
+    /// All series, sorted by their values, the one at the first of these positions first.
+    pub(crate) fn sorted(&self, positions: &[usize]) -> Arc<[Arc<Series>]> {
+        let mut state = self.lock();
+        if let Some(sorted) = &state.sorted {
+            return Arc::clone(sorted);
+        }
+        let mut series = state.series.clone();
+        series.sort_unstable_by(|a, b| {
+            let [a, b] = [a, b].map(|it| positions.iter().map(|at| &it.values[*at]));
+            a.cmp(b)
+        });
+        let sorted: Arc<[_]> = series.into();
+        state.sorted = Some(Arc::clone(&sorted));
+        sorted
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().series.len()
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    #[cold]
+    fn look_again<M: MakeSeries>(
+        &self,
+        hash: u64,
+        values: &[&str],
+        maker: &M,
+    ) -> Result<Arc<Series>, M::Error> {
+        let mut state = self.lock();
+        let found = match state.table.find(hash, values) {
+            Some(found) => Arc::clone(found),
+            None => self.add(&mut state, hash, values, maker)?,
+        };
+        let table = Arc::clone(&state.table);
+        drop(state);
+        local::tables(|tables| {
+            tables.keep(self.number, table);
+            Some(())
+        });
+        Ok(found)
+    }
+
+    fn add<M: MakeSeries>(
+        &self,
+        state: &mut State,
+        hash: u64,
+        values: &[&str],
+        maker: &M,
+    ) -> Result<Arc<Series>, M::Error> {
+        if let Some(overflow) = state.table.overflow.get() {
+            self.dropped.fetch_add(1, Relaxed);
+            return Ok(Arc::clone(overflow));
+        }
+        if state.series.len() < self.max {
+            return self.insert(state, hash, values, maker);
+        }
+        // The one series beyond the cap, unless somebody has used these very values.
+        let overflow = vec![OVERFLOW; values.len()];
+        let hash = self.hash(&overflow);
+        let series = match state.table.find(hash, &overflow) {
+            Some(found) => Arc::clone(found),
+            None => self.insert(state, hash, &overflow, maker)?,
+        };
+        self.dropped.fetch_add(1, Relaxed);
+        Ok(Arc::clone(state.table.overflow.get_or_init(|| series)))
+    }
+
+    fn insert<M: MakeSeries>(
+        &self,
+        state: &mut State,
+        hash: u64,
+        values: &[&str],
+        maker: &M,
+    ) -> Result<Arc<Series>, M::Error> {
+        let (rendered, metric) = maker.make(values)?;
+        let series = Arc::new(Series {
+            hash,
+            values: values.iter().map(|value| Box::from(*value)).collect(),
+            rendered,
+            metric,
+        });
+        state.series.push(Arc::clone(&series));
+        state.sorted = None;
+        let len = state.table.entries.len();
+        if state.series.len() * 2 > len {
+            let table = Table::holding(&state.series, len * 2);
+            self.publish(state, table);
+        } else {
+            state.table.set(Arc::clone(&series));
+        }
+        Ok(series)
+    }
+
+    fn publish(&self, state: &mut State, table: Table) {
+        let stamp = table.stamp;
+        state.table = Arc::new(table);
+        state.sorted = None;
+        // Threads that see the stamp fetch the table under the lock.
+        self.stamp.store(stamp, Release);
+    }
+
+    fn hash(&self, values: &[&str]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for value in values {
+            hasher.write(value.as_bytes());
+            // Without the lengths, `ab`, `c` and `a`, `bc` would meet.
+            hasher.write_usize(value.len());
+        }
+        hasher.finish()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        local::tables(|tables| {
+            tables.forget(self.number);
+            Some(())
+        });
+        let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.give_back(self.number);
+    }
+}
+
+impl Table {
+    fn new(len: usize) -> Self {
+        let entry = || Entry {
+            tag: AtomicU32::new(0),
+            series: OnceLock::new(),
+        };
+        Self {
+            stamp: STAMPS.fetch_add(1, Relaxed),
+            entries: (0..len).map(|_| entry()).collect(),
+            overflow: OnceLock::new(),
+        }
+    }
+
+    /// A table of `len` entries, a power of two and at least twice as many as there are series.
+    fn holding(series: &[Arc<Series>], len: usize) -> Self {
+        let table = Self::new(len);
+        for series in series {
+            table.set(Arc::clone(series));
+        }
+        table
+    }
+
+    fn set(&self, series: Arc<Series>) {
+        let free = self.probe(series.hash).find(|entry| {
+            // Relaxed: entries change under the index's lock only.
+            entry.tag.load(Relaxed) == 0
+        });
+        if let Some(entry) = free {
+            let tag = tag(series.hash);
+            let is_free = entry.series.set(series).is_ok();
+            debug_assert!(is_free, "an entry without a tag has no series");
+            entry.tag.store(tag, Relaxed);
+        }
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, values: &[&str]) -> Option<&Arc<Series>> {
+        for entry in self.probe(hash) {
+            let seen = entry.tag.load(Relaxed);
+            if seen == 0 {
+                return None;
+            }
+            if seen == tag(hash)
+                && let Some(series) = entry.series.get()
+                && series.hash == hash
+                && series.has(values)
+            {
+                return Some(series);
+            }
+        }
+        None
+    }
+
+    fn probe(&self, hash: u64) -> impl Iterator<Item = &Entry> {
+        let mask = self.entries.len() - 1;
+        (0..self.entries.len()).map(move |step| &self.entries[(hash as usize).wrapping_add(step) & mask])
+    }
+}
+
+impl Series {
+    fn has(&self, values: &[&str]) -> bool {
+        self.values.len() == values.len()
+            && self.values.iter().zip(values).all(|(own, other)| **own == **other)
+    }
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
+}
+
+/// The tables that one thread used last.
+pub(crate) struct LocalTables {
+    tables: Tree<RefCell<Option<Arc<Table>>>>,
+}
+
+impl LocalTables {
+    pub(crate) const fn new() -> Self {
+        Self {
+            tables: Tree::new(),
+        }
+    }
+
+    /// The table of an index, if this thread has it and it is still the present one.
+    #[inline]
+    fn present(&self, index: &Index) -> Option<Ref<'_, Table>> {
+        let kept = self.tables.get(index.number)?.try_borrow().ok()?;
+        // Pairs with the release store in `Index::publish`.
+        let stamp = index.stamp.load(Acquire);
+        Ref::filter_map(kept, |table| {
+            table.as_deref().filter(|table| table.stamp == stamp)
+        })
+        .ok()
+    }
+
+    /// Keeps a table, unless one is being read further up the stack.
+    fn keep(&self, number: usize, table: Arc<Table>) {
+        if number < Tree::<RefCell<Option<Arc<Table>>>>::LEN {
+            let kept = self.tables.get_or_init(number, RefCell::default);
+            let old = kept.try_borrow_mut().ok().map(|mut it| it.replace(table));
+            // What the old table holds is dropped when it is no longer borrowed.
+            drop(old);
+        }
+    }
+
+    fn forget(&self, number: usize) {
+        let kept = self.tables.get(number);
+        let old = kept.and_then(|kept| kept.try_borrow_mut().ok()?.take());
+        drop(old);
+    }
+}

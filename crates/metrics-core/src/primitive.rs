@@ -1,0 +1,20 @@
+//! The seam between std and loom: everything that synchronises comes from here.
+
+#[cfg(brolly_loom)]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64},
+};
+#[cfg(not(brolly_loom))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64},
+};
+
+use std::sync::PoisonError;
+
+/// Locks, ignoring poison: what is done under our locks either cannot panic or leaves the data
+/// whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

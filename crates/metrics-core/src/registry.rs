@@ -1,0 +1,365 @@
+//! [`Registry`]: what is recorded, under which names.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use brolly_sync::Clock;
+
+use crate::counter::Counter;
+use crate::definition::Definition;
+use crate::encode::{Encoder, Format};
+use crate::error::RegisterError;
+use crate::family_core::FamilyCore;
+use crate::gauge::{Gauge, IntGauge};
+use crate::histogram::Histogram;
+use crate::index::{Index, MakeSeries, OVERFLOW};
+use crate::metric::{Instrument, Metric};
+use crate::name::claims;
+use crate::page::{encode_family, snapshot_family};
+use crate::snapshot::Snapshot;
+use crate::summary::Summary;
+use crate::ticks::Ticks;
+use crate::timer::Timer;
+
+/// What is recorded, under which names.
+///
+/// A registry is a value: make one for a service, one for a test, one for a tenant. Clones are the
+/// same registry. Everything registered lives as long as the registry or the last handle to it.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: u64,
+    limits: Limits,
+    ticks: Ticks,
+    state: Mutex<State>,
+    /// The summaries of [`Registry::record`], by name.
+    samples: Index,
+    collect_panics: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    metrics: usize,
+    series: usize,
+}
+
+#[derive(Default)]
+struct State {
+    families: BTreeMap<String, Arc<FamilyCore>>,
+    /// Every name in the exposition, and the family it belongs to.
+    claims: HashMap<String, String>,
+    collectors: Vec<Collector>,
+}
+
+type Collector = Arc<dyn Fn() + Send + Sync>;
+
+static IDS: AtomicU64 = AtomicU64::new(1);
+
+/// The registry of those who need no other. It is made when it is first asked for.
+pub fn default_registry() -> &'static Registry {
+    static DEFAULT: OnceLock<Registry> = OnceLock::new();
+    DEFAULT.get_or_init(Registry::new)
+}
+
+impl Registry {
+    /// An empty registry with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets limits and clock first.
+    #[must_use]
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder {
+            limits: Limits {
+                metrics: 10_000,
+                series: 2_000,
+            },
+            ticks: None,
+        }
+    }
+
+    /// A number that no other registry of this process has.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.inner.id
+    }
+
+    /// Describes a counter: a total that only grows.
+    pub fn counter(&self, name: &str) -> Definition<'_, Counter> {
+        self.define(name)
+    }
+
+    /// Describes a gauge: a number that goes up and down.
+    pub fn gauge(&self, name: &str) -> Definition<'_, Gauge> {
+        self.define(name)
+    }
+
+    /// Describes a gauge of whole numbers.
+    pub fn int_gauge(&self, name: &str) -> Definition<'_, IntGauge> {
+        self.define(name)
+    }
+
+    /// Describes a histogram: a distribution.
+    pub fn histogram(&self, name: &str) -> Definition<'_, Histogram> {
+        self.define(name)
+    }
+
+    /// Describes a summary: the last samples.
+    pub fn summary(&self, name: &str) -> Definition<'_, Summary> {
+        self.define(name)
+    }
+
+    /// Describes a timer: a histogram of seconds by outcome.
+    pub fn timer(&self, name: &str) -> Definition<'_, Timer> {
+        self.define(name)
+    }
+
+    fn define<M: Instrument>(&self, name: &str) -> Definition<'_, M> {
+        Definition::new(self, name)
+    }
+
+    /// Records a sample under a name, in a [`Summary`] that is made on first sight.
+    ///
+    /// Names beyond the registry's limit share the summary `overflow`.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not valid, or is that of something else than a summary.
+    pub fn record(&self, name: &str, sample: f64) -> Result<(), RegisterError> {
+        self.inner.samples.with(&[name], &OfSamples(self), |metric| {
+            if let Metric::Summary(summary) = metric {
+                summary.observe(sample);
+            }
+        })
+    }
+
+    /// Calls `collect` before every snapshot and every page, for what is cheaper to look up then
+    /// than to keep up to date.
+    ///
+    /// It runs under no lock and may record, register and look up. It is not called for a snapshot
+    /// that it takes itself. If it panics, the page goes on without it; see
+    /// [`collect_panics`](Self::collect_panics).
+    pub fn on_collect(&self, collect: impl Fn() + Send + Sync + 'static) {
+        self.lock().collectors.push(Arc::new(collect));
+    }
+
+    /// How often a function given to [`on_collect`](Self::on_collect) has panicked.
+    #[must_use]
+    pub fn collect_panics(&self) -> u64 {
+        self.inner.collect_panics.load(Relaxed)
+    }
+
+    /// Everything there is, as plain data.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.collect();
+        let mut snapshot = Snapshot::empty(SystemTime::now());
+        for family in self.families() {
+            snapshot_family(&family, &mut snapshot);
+        }
+        snapshot
+    }
+
+    /// Everything there is, as a page that Prometheus reads.
+    #[must_use]
+    pub fn encode(&self, format: Format) -> String {
+        let mut page = Vec::new();
+        self.encode_into(format, &mut page);
+        String::from_utf8(page).expect("names, labels and numbers are text")
+    }
+
+    /// Appends what [`encode`](Self::encode) gives to `out`.
+    pub fn encode_into(&self, format: Format, out: &mut Vec<u8>) {
+        self.collect();
+        let mut encoder = Encoder::new(out, format);
+        for family in self.families() {
+            encode_family(&family, &mut encoder);
+        }
+        encoder.finish();
+    }
+
+    /// Starts every counter, histogram and summary again at nothing; how many series that were.
+    ///
+    /// Gauges tell the present and stay. What is recorded at the same moment counts before or
+    /// after.
+    pub fn clear(&self) -> usize {
+        self.clear_prefix("")
+    }
+
+    /// As [`clear`](Self::clear), for the names that start with this.
+    pub fn clear_prefix(&self, prefix: &str) -> usize {
+        let families = self.families().into_iter();
+        let chosen = families.filter(|family| family.name.starts_with(prefix));
+        chosen.map(|family| family.reset(|_| true)).sum()
+    }
+
+    /// As [`clear`](Self::clear), for the series with this value of this label.
+    pub fn clear_label(&self, label: &str, value: &str) -> usize {
+        let clear = |family: Arc<FamilyCore>| {
+            let at = family.labels.iter().position(|it| it == label)?;
+            Some(family.reset(|series| &*series.values[at] == value))
+        };
+        self.families().into_iter().filter_map(clear).sum()
+    }
+
+    /// Takes a family in, or finds the one that is there.
+    pub(crate) fn take_in(
+        &self,
+        family: FamilyCore,
+        if_there: IfThere,
+        is_limited: bool,
+    ) -> Result<Arc<FamilyCore>, RegisterError> {
+        let mut state = self.lock();
+        let name = family.name.clone();
+        if let Some(registered) = state.families.get(&name) {
+            if if_there == IfThere::Refuse {
+                return Err(RegisterError::Duplicate { name });
+            }
+            registered.check_same(&family)?;
+            return Ok(Arc::clone(registered));
+        }
+        let claims = claims(&name, family.recipe.kind());
+        for exposed in &claims {
+            if let Some(owner) = state.claims.get(exposed) {
+                return Err(RegisterError::NameClash {
+                    name,
+                    exposed: exposed.clone(),
+                    owner: owner.clone(),
+                });
+            }
+        }
+        let max = self.inner.limits.metrics;
+        if is_limited && state.families.len() >= max {
+            return Err(RegisterError::TooManyMetrics { name, max });
+        }
+        let family = Arc::new(family);
+        let owned = claims.into_iter().map(|exposed| (exposed, name.clone()));
+        state.claims.extend(owned);
+        state.families.insert(name, Arc::clone(&family));
+        Ok(family)
+    }
+
+    pub(crate) fn max_series(&self) -> usize {
+        self.inner.limits.series
+    }
+
+    pub(crate) fn ticks(&self) -> &Ticks {
+        &self.inner.ticks
+    }
+
+    fn families(&self) -> Vec<Arc<FamilyCore>> {
+        self.lock().families.values().cloned().collect()
+    }
+
+    fn collect(&self) {
+        thread_local! {
+            static IS_COLLECTING: Cell<bool> = const { Cell::new(false) };
+        }
+        let collectors = self.lock().collectors.clone();
+        if collectors.is_empty() || IS_COLLECTING.replace(true) {
+            return;
+        }
+        for collect in collectors {
+            if catch_unwind(AssertUnwindSafe(|| collect())).is_err() {
+                self.inner.collect_panics.fetch_add(1, Relaxed);
+            }
+        }
+        IS_COLLECTING.set(false);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let state = &self.inner.state;
+        state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("id", &self.inner.id)
+            .field("metrics", &self.lock().families.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What becomes of a name that is registered already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfThere {
+    Refuse,
+    Share,
+}
+
+/// Makes the summaries of [`Registry::record`].
+struct OfSamples<'a>(&'a Registry);
+
+impl MakeSeries for OfSamples<'_> {
+    type Error = RegisterError;
+
+    fn make(&self, values: &[&str]) -> Result<(Box<str>, Metric), RegisterError> {
+        // The names have a limit of their own, the index's, and so has the one beyond it.
+        let definition = self.0.summary(values.first().copied().unwrap_or(OVERFLOW));
+        let summary = definition.unlimited().get_or_register()?;
+        Ok((Box::default(), Metric::Summary(summary)))
+    }
+}
+
+/// Sets the limits and the clock of a [`Registry`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct RegistryBuilder {
+    limits: Limits,
+    ticks: Option<Ticks>,
+}
+
+impl RegistryBuilder {
+    /// The most metrics that can be registered, and the most names that
+    /// [`record`](Registry::record) tells apart; 10,000 if not said.
+    pub fn max_metrics(mut self, max: usize) -> Self {
+        self.limits.metrics = max;
+        self
+    }
+
+    /// The most series of a family that does not say so itself; 2,000 if not said.
+    pub fn max_series(mut self, max: usize) -> Self {
+        self.limits.series = max;
+        self
+    }
+
+    /// The clock of timers and of samples' ages, instead of the system's.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.ticks = Some(Ticks::Injected(Arc::new(clock)));
+        self
+    }
+
+    /// The registry.
+    #[must_use]
+    pub fn build(self) -> Registry {
+        Registry {
+            inner: Arc::new(Inner {
+                id: IDS.fetch_add(1, Relaxed),
+                limits: self.limits,
+                ticks: self.ticks.unwrap_or_else(Ticks::fastest),
+                state: Mutex::default(),
+                samples: Index::new(self.limits.metrics),
+                collect_panics: AtomicU64::new(0),
+            }),
+        }
+    }
+}

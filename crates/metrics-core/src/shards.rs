@@ -1,0 +1,312 @@
+//! Distributions: each thread counts in a shard of its own, and readers add the shards up.
+//!
+//! A *home* is where the shards of one histogram are listed. Homes are used again when their
+//! histogram is gone or reset; the generation tells whose samples a shard holds.
+//!
+//! Invariants:
+//!
+//! 1. Only the thread that made a shard writes to it. It stores sum and extremes first and counts
+//!    the sample last, with a release store; readers load the counts first, with acquire. So the
+//!    sum and the extremes a reader sees cover every sample it counts; they may run ahead of the
+//!    count by the sample that is being recorded.
+//! 2. The samples of a home are what is retired plus the shards of its present generation. Samples
+//!    move from a shard to the retired ones in one step under the home's lock, which readers hold
+//!    too, so none is counted twice or missed.
+//! 3. The count of a distribution is the sum of its buckets, read once.
+//! 4. A cell never wraps: before it would, its shard is retired and starts again at zero.
+
+use std::array;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Arc, OnceLock};
+
+use crate::primitive::{AtomicU32, AtomicU64, Mutex, MutexGuard, lock};
+use crate::tree::Tree;
+
+/// Buckets that are allocated together.
+#[cfg(not(brolly_loom))]
+const BLOCK: usize = 64;
+#[cfg(brolly_loom)]
+const BLOCK: usize = 2;
+
+/// The samples of one thread for one home. Its length in blocks is that of its home.
+#[repr(align(128))]
+struct Shard {
+    /// The generation these samples belong to. Written by the owner, under the home's lock.
+    generation: AtomicU64,
+    sum: AtomicU64,
+    min: AtomicU64,
+    max: AtomicU64,
+    /// Most distributions touch few blocks, so a block is made when it is touched.
+    blocks: Box<[OnceLock<Box<[AtomicU32; BLOCK]>>]>,
+}
+
+/// Where the shards of one histogram are listed.
+pub(crate) struct Home {
+    /// Whose samples count. Changed under the lock; the owner of a shard compares before it records.
+    generation: AtomicU64,
+    blocks: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    live: Vec<Arc<Shard>>,
+    /// What is no longer in a shard: of threads that have ended, and of cells that were full.
+    retired: Totals,
+}
+
+/// Samples added up.
+#[derive(Clone, Default)]
+pub(crate) struct Totals {
+    /// Samples by bucket, in blocks.
+    blocks: BTreeMap<u32, Box<[u64; BLOCK]>>,
+    pub(crate) sum: u128,
+    /// The extremes, once there is a sample.
+    pub(crate) extremes: Option<(u64, u64)>,
+}
+
+impl Totals {
+    /// The buckets that are not empty, in order.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.blocks.iter().flat_map(|(block, cells)| {
+            let first = block * BLOCK as u32;
+            (first..).zip(cells.iter().copied()).filter(|(_, n)| *n > 0)
+        })
+    }
+
+    fn count(&mut self, bucket: usize, samples: u64) {
+        let block = self.blocks.entry((bucket / BLOCK) as u32);
+        let cells = block.or_insert_with(|| Box::new([0; BLOCK]));
+        cells[bucket % BLOCK] = cells[bucket % BLOCK].saturating_add(samples);
+    }
+
+    fn stretch(&mut self, min: u64, max: u64) {
+        self.extremes = match self.extremes {
+            Some((low, high)) => Some((low.min(min), high.max(max))),
+            None => Some((min, max)),
+        };
+    }
+
+    /// Adds a shard's samples: counts first, as invariant 1 asks.
+    fn add(&mut self, shard: &Shard) {
+        let mut is_empty = true;
+        for (block, cells) in shard.blocks.iter().enumerate() {
+            let Some(cells) = cells.get() else { continue };
+            let ours = self.blocks.entry(block as u32);
+            let ours = ours.or_insert_with(|| Box::new([0; BLOCK]));
+            for (ours, cell) in ours.iter_mut().zip(cells.iter()) {
+                let samples = u64::from(cell.load(Acquire));
+                is_empty &= samples == 0;
+                *ours = ours.saturating_add(samples);
+            }
+        }
+        if !is_empty {
+            self.sum = self.sum.saturating_add(u128::from(shard.sum.load(Relaxed)));
+            self.stretch(shard.min.load(Relaxed), shard.max.load(Relaxed));
+        }
+    }
+}
+
+impl Shard {
+    fn new(blocks: usize, generation: u64) -> Self {
+        Self {
+            generation: AtomicU64::new(generation),
+            sum: AtomicU64::new(0),
+            min: AtomicU64::new(u64::MAX),
+            max: AtomicU64::new(0),
+            blocks: (0..blocks).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// Counts a sample; false when a cell or the sum is full and nothing was recorded.
+    #[inline]
+    fn record(&self, bucket: usize, value: u64) -> bool {
+        let Some(block) = self.blocks.get(bucket / BLOCK) else {
+            return true;
+        };
+        let block = block.get_or_init(|| Box::new(array::from_fn(|_| AtomicU32::new(0))));
+        let cell = &block[bucket % BLOCK];
+        let (count, is_count_full) = cell.load(Relaxed).overflowing_add(1);
+        let (sum, is_sum_full) = self.sum.load(Relaxed).overflowing_add(value);
+        if is_count_full | is_sum_full {
+            return false;
+        }
+        self.sum.store(sum, Relaxed);
+        if value < self.min.load(Relaxed) {
+            self.min.store(value, Relaxed);
+        }
+        if value > self.max.load(Relaxed) {
+            self.max.store(value, Relaxed);
+        }
+        // Pairs with the acquire load in `Totals::add`.
+        cell.store(count, Release);
+        true
+    }
+
+    /// Sets everything back to zero. Only the owner may, and only under the home's lock.
+    fn empty(&self) {
+        for block in self.blocks.iter().filter_map(OnceLock::get) {
+            for cell in block.iter() {
+                cell.store(0, Relaxed);
+            }
+        }
+        self.sum.store(0, Relaxed);
+        self.min.store(u64::MAX, Relaxed);
+        self.max.store(0, Relaxed);
+    }
+}
+
+impl Home {
+    /// A home for distributions of this many buckets.
+    pub(crate) fn new(buckets: usize) -> Self {
+        Self {
+            generation: AtomicU64::new(0),
+            blocks: buckets.div_ceil(BLOCK),
+            state: Mutex::new(State {
+                live: Vec::new(),
+                retired: Totals::default(),
+            }),
+        }
+    }
+
+    /// All samples of the present generation.
+    pub(crate) fn totals(&self) -> Totals {
+        let state = lock(&self.state);
+        let mut totals = state.retired.clone();
+        for shard in self.present(&state) {
+            totals.add(shard);
+        }
+        totals
+    }
+
+    /// Forgets all samples: those that are being recorded at this moment belong to the past.
+    pub(crate) fn reset(&self) {
+        let mut state = lock(&self.state);
+        state.retired = Totals::default();
+        self.generation
+            .store(self.generation.load(Relaxed) + 1, Release);
+    }
+
+    /// Counts a sample of a thread that has no shard.
+    #[cold]
+    pub(crate) fn record_retired(&self, bucket: usize, value: u64) {
+        let retired = &mut lock(&self.state).retired;
+        retired.count(bucket, 1);
+        retired.sum = retired.sum.saturating_add(u128::from(value));
+        retired.stretch(value, value);
+    }
+
+    fn present<'a>(&self, state: &'a MutexGuard<'_, State>) -> impl Iterator<Item = &'a Arc<Shard>> {
+        let generation = self.generation.load(Relaxed);
+        let live = state.live.iter();
+        live.filter(move |shard| shard.generation.load(Relaxed) == generation)
+    }
+
+    /// A shard for the calling thread.
+    fn shard(&self) -> Arc<Shard> {
+        let mut state = lock(&self.state);
+        let shard = Arc::new(Shard::new(self.blocks, self.generation.load(Relaxed)));
+        state.live.push(Arc::clone(&shard));
+        shard
+    }
+
+    /// Brings a shard of an earlier generation up to date, empty.
+    #[cold]
+    fn renew(&self, shard: &Shard) {
+        let state = lock(&self.state);
+        shard.empty();
+        shard
+            .generation
+            .store(self.generation.load(Relaxed), Relaxed);
+        drop(state);
+    }
+
+    /// Makes room in a shard: its samples are kept with the retired ones.
+    #[cold]
+    fn drain(&self, shard: &Shard) {
+        let mut state = lock(&self.state);
+        if shard.generation.load(Relaxed) == self.generation.load(Relaxed) {
+            state.retired.add(shard);
+        }
+        shard.empty();
+    }
+
+    /// Takes over what a thread that ends has recorded.
+    fn retire(&self, shard: &Arc<Shard>) {
+        let mut state = lock(&self.state);
+        if let Some(at) = state.live.iter().position(|live| Arc::ptr_eq(live, shard)) {
+            state.live.swap_remove(at);
+            if shard.generation.load(Relaxed) == self.generation.load(Relaxed) {
+                state.retired.add(shard);
+            }
+        }
+    }
+}
+
+/// The shards of one thread.
+pub(crate) struct LocalShards {
+    pages: Tree<Page>,
+}
+
+/// Homes are numbered far beyond the entries of a tree, so its entries are pages.
+struct Page([std::cell::OnceCell<Leaf>; PAGE]);
+
+const PAGE: usize = 16;
+
+struct Leaf {
+    shard: Arc<Shard>,
+    home: Arc<Home>,
+}
+
+impl LocalShards {
+    pub(crate) const fn new() -> Self {
+        Self { pages: Tree::new() }
+    }
+
+    /// Records in the shard of the home with this number; false when the number is too high to
+    /// have one.
+    #[inline]
+    pub(crate) fn record(&self, number: usize, home: &Arc<Home>, bucket: usize, value: u64) -> bool {
+        let page = self.pages.get(number / PAGE);
+        let leaf = match page.and_then(|page| page.0[number % PAGE].get()) {
+            Some(leaf) => leaf,
+            None => match self.first_touch(number, home) {
+                Some(leaf) => leaf,
+                None => return false,
+            },
+        };
+        let shard = &*leaf.shard;
+        // A reset that is not seen here yet comes after this sample.
+        if shard.generation.load(Relaxed) != home.generation.load(Relaxed) {
+            home.renew(shard);
+        }
+        if !shard.record(bucket, value) {
+            home.drain(shard);
+            let is_recorded = shard.record(bucket, value);
+            debug_assert!(is_recorded, "an empty shard takes any sample");
+        }
+        true
+    }
+
+    #[cold]
+    fn first_touch(&self, number: usize, home: &Arc<Home>) -> Option<&Leaf> {
+        (number / PAGE < Tree::<Page>::LEN).then(|| {
+            let page = self.pages.get_or_init(number / PAGE, || {
+                Page([const { std::cell::OnceCell::new() }; PAGE])
+            });
+            page.0[number % PAGE].get_or_init(|| Leaf {
+                shard: home.shard(),
+                home: Arc::clone(home),
+            })
+        })
+    }
+}
+
+impl Drop for LocalShards {
+    fn drop(&mut self) {
+        let leaves = self.pages.iter().flat_map(|page| page.0.iter());
+        for leaf in leaves.filter_map(std::cell::OnceCell::get) {
+            leaf.home.retire(&leaf.shard);
+        }
+    }
+}
