@@ -4,6 +4,7 @@ mod dag;
 mod map;
 
 use crate::axis::Axis;
+pub use map::{fails, spin, steps_per_microsecond};
 
 const CRATE: &str = "batch";
 

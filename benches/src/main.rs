@@ -4,6 +4,7 @@ mod alloc;
 mod axis;
 mod batch;
 mod driver;
+mod metrics_core;
 mod plot;
 mod record;
 mod records;
@@ -59,7 +60,11 @@ struct BenchArgs {
 }
 
 /// The crates with comparisons, and where their axes are.
-const CRATES: &[(&str, Axes)] = &[("batch", batch::axes), ("repo-pool", repo_pool::axes)];
+const CRATES: &[(&str, Axes)] = &[
+    ("metrics-core", metrics_core::axes),
+    ("batch", batch::axes),
+    ("repo-pool", repo_pool::axes),
+];
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {

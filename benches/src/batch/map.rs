@@ -342,12 +342,12 @@ impl Case {
 }
 
 /// One item of a hundred.
-pub(super) fn fails(item: u64) -> bool {
+pub fn fails(item: u64) -> bool {
     item % 100 == 7
 }
 
 /// Work that no compiler folds away.
-pub(super) fn spin(steps: u64) {
+pub fn spin(steps: u64) {
     let mut x = black_box(steps | 1);
     for _ in 0..steps {
         x ^= x << 13;
@@ -358,7 +358,7 @@ pub(super) fn spin(steps: u64) {
 }
 
 /// Measured once, the same for everybody.
-pub(super) fn steps_per_microsecond() -> u64 {
+pub fn steps_per_microsecond() -> u64 {
     static STEPS: OnceLock<u64> = OnceLock::new();
     *STEPS.get_or_init(|| {
         const STEPS: u64 = 10_000_000;
