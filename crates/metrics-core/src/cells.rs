@@ -11,15 +11,16 @@
 //! 2. The total of a slot is what is retired plus the cells of the live pages. A page moves from
 //!    live to retired in one step under the group's lock, which readers hold too, so no reader
 //!    counts it twice or misses it.
-//! 3. A slot is handed out again only when no handle of its last counter is left. What it holds by
-//!    then is the next counter's baseline, so cells are never set back.
+//! 3. Cells are never set back. To start a slot again at zero, what it holds is taken from its
+//!    retired part, which may wrap below zero; all sums wrap. A slot is handed out again only when
+//!    no handle of its last counter is left.
 //!
 //! The idea is that of per-CPU counters in kernels and of `LongAdder` (Doug Lea), taken to its end:
 //! one stripe for each thread.
 
 use std::array;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::tree::Tree;
@@ -44,7 +45,7 @@ pub(crate) struct Group {
 
 struct State {
     live: Vec<Arc<Page>>,
-    /// What threads that have ended left behind.
+    /// What threads that have ended left behind, less what no longer counts.
     retired: [u64; GROUP],
 }
 
@@ -60,11 +61,7 @@ impl Group {
 
     /// What one slot of the group holds.
     pub(crate) fn total(&self, slot: usize) -> u64 {
-        let state = lock(&self.state);
-        let live = state.live.iter();
-        live.fold(state.retired[slot % GROUP], |total, page| {
-            total.wrapping_add(page.cells[slot % GROUP].load(Relaxed))
-        })
+        lock(&self.state).total(slot)
     }
 
     /// What all slots of the group hold.
@@ -77,6 +74,21 @@ impl Group {
             }
         }
         totals
+    }
+
+    /// Starts a slot again at zero.
+    pub(crate) fn reset(&self, slot: usize) {
+        let mut state = lock(&self.state);
+        let total = state.total(slot);
+        let retired = &mut state.retired[slot % GROUP];
+        *retired = retired.wrapping_sub(total);
+    }
+
+    /// Adds on behalf of a thread that has no page.
+    #[cold]
+    pub(crate) fn add_retired(&self, slot: usize, by: u64) {
+        let retired = &mut lock(&self.state).retired[slot % GROUP];
+        *retired = retired.wrapping_add(by);
     }
 
     /// A page for the calling thread.
@@ -94,9 +106,18 @@ impl Group {
         if let Some(at) = state.live.iter().position(|live| Arc::ptr_eq(live, page)) {
             state.live.swap_remove(at);
             for (retired, cell) in state.retired.iter_mut().zip(&page.cells) {
-                *retired = retired.wrapping_add(cell.load(Acquire));
+                *retired = retired.wrapping_add(cell.load(Relaxed));
             }
         }
+    }
+}
+
+impl State {
+    fn total(&self, slot: usize) -> u64 {
+        let live = self.live.iter();
+        live.fold(self.retired[slot % GROUP], |total, page| {
+            total.wrapping_add(page.cells[slot % GROUP].load(Relaxed))
+        })
     }
 }
 

@@ -1,13 +1,11 @@
 //! [`Counter`]: a total that only grows.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cells::{GROUP, Group};
 use crate::local;
 use crate::numbers::Numbers;
-use crate::primitive::AtomicU64;
 
 /// A total that only grows, such as requests served.
 ///
@@ -18,49 +16,21 @@ use crate::primitive::AtomicU64;
 #[derive(Clone)]
 pub struct Counter {
     slot: usize,
-    core: Arc<Core>,
+    lease: Arc<Lease>,
 }
 
-struct Core {
+/// A slot, for as long as somebody counts in it.
+struct Lease {
     slot: usize,
     group: Arc<Group>,
-    /// What was counted by threads past their end, or without a cell.
-    strays: AtomicU64,
-    /// What the cells and the strays held when this counter was new, or last reset.
-    baseline: AtomicU64,
 }
-
-/// The slots of the process and the groups they belong to.
-struct Slots {
-    numbers: Numbers,
-    groups: Vec<Arc<Group>>,
-}
-
-// Not the seam's mutex: models do not explore who gets which slot.
-static SLOTS: std::sync::Mutex<Slots> = std::sync::Mutex::new(Slots {
-    numbers: Numbers::new(),
-    groups: Vec::new(),
-});
 
 impl Counter {
     pub(crate) fn new() -> Self {
-        let (slot, group) = {
-            let mut slots = SLOTS.lock().unwrap_or_else(|poison| poison.into_inner());
-            let slot = slots.numbers.take();
-            if slots.groups.len() <= slot / GROUP {
-                slots.groups.push(Arc::new(Group::new()));
-            }
-            (slot, Arc::clone(&slots.groups[slot / GROUP]))
-        };
-        let baseline = AtomicU64::new(group.total(slot));
+        let lease = Lease::take();
         Self {
-            slot,
-            core: Arc::new(Core {
-                slot,
-                group,
-                strays: AtomicU64::new(0),
-                baseline,
-            }),
+            slot: lease.slot,
+            lease: Arc::new(lease),
         }
     }
 
@@ -73,29 +43,21 @@ impl Counter {
     /// Adds `n`.
     #[inline]
     pub fn add(&self, n: u64) {
-        if !local::add(self.slot, &self.core.group, n) {
-            self.core.strays.fetch_add(n, Relaxed);
+        let group = &self.lease.group;
+        if !local::add(self.slot, group, n) {
+            group.add_retired(self.slot, n);
         }
     }
 
-    /// The total: everything that was added before, on this thread or on one that has since
-    /// synchronised with it.
+    /// The total: at least everything that was added before, on this thread or on one that has
+    /// since synchronised with it.
     #[must_use]
     pub fn value(&self) -> u64 {
-        self.since_baseline(self.core.group.total(self.slot))
-    }
-}
-
-impl Counter {
-    /// The total, where the total of its group's slot is already known.
-    pub(crate) fn since_baseline(&self, total: u64) -> u64 {
-        let core = &*self.core;
-        let total = total.wrapping_add(core.strays.load(Relaxed));
-        total.wrapping_sub(core.baseline.load(Relaxed))
+        self.lease.group.total(self.slot)
     }
 
-    pub(crate) fn group(&self) -> &Arc<Group> {
-        &self.core.group
+    pub(crate) fn group(&self) -> &Group {
+        &self.lease.group
     }
 
     pub(crate) fn slot(&self) -> usize {
@@ -104,22 +66,49 @@ impl Counter {
 
     /// Starts again at zero. What is being added at this moment may count or not.
     pub(crate) fn reset(&self) {
-        let core = &*self.core;
-        let total = core.group.total(self.slot);
-        let total = total.wrapping_add(core.strays.load(Relaxed));
-        core.baseline.store(total, Relaxed);
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        let mut slots = SLOTS.lock().unwrap_or_else(|poison| poison.into_inner());
-        slots.numbers.give_back(self.slot);
+        self.lease.group.reset(self.slot);
     }
 }
 
 impl fmt::Debug for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Counter").field(&self.value()).finish()
+    }
+}
+
+/// The slots of the process and the groups they belong to.
+struct Slots {
+    numbers: Numbers,
+    groups: Vec<Arc<Group>>,
+}
+
+static SLOTS: Mutex<Slots> = Mutex::new(Slots {
+    numbers: Numbers::new(),
+    groups: Vec::new(),
+});
+
+impl Slots {
+    fn lock() -> MutexGuard<'static, Self> {
+        SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    fn take() -> Self {
+        let mut slots = Slots::lock();
+        let slot = slots.numbers.take();
+        if slots.groups.len() <= slot / GROUP {
+            slots.groups.push(Arc::new(Group::new()));
+        }
+        let group = Arc::clone(&slots.groups[slot / GROUP]);
+        drop(slots);
+        group.reset(slot);
+        Self { slot, group }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        Slots::lock().numbers.give_back(self.slot);
     }
 }

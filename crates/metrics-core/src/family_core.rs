@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use crate::counter::Counter;
-use crate::encode::render_labels;
+use crate::encode::{push_sample_name, render_labels};
 use crate::error::RegisterError;
 use crate::gauge::{Gauge, IntGauge};
 use crate::histogram::Histogram;
 use crate::index::{Index, MakeSeries, Series};
+use crate::kind::Kind;
 use crate::metric::Metric;
 use crate::recipe::{Recipe, Settings};
+use crate::rows::Rows;
 use crate::summary::{Summary, Window};
 use crate::ticks::Ticks;
 use crate::timer::{Outcome, Timer};
@@ -57,7 +59,11 @@ impl FamilyCore {
             order,
             ticks,
             // The overflow timer has outcomes too.
-            series: Index::new(max_series.saturating_add(usize::from(is_timer)).saturating_mul(outcomes)),
+            series: Index::new(
+                max_series
+                    .saturating_add(usize::from(is_timer))
+                    .saturating_mul(outcomes),
+            ),
             timers: is_timer.then(|| Index::new(max_series)),
         }
     }
@@ -127,9 +133,24 @@ impl FamilyCore {
         self.timers.as_ref().unwrap_or(&self.series).dropped()
     }
 
-    /// The series, in the order of exposition.
-    pub(crate) fn series(&self) -> Arc<[Arc<Series>]> {
-        self.series.sorted(&self.order)
+    /// The series, in the order of exposition. Their text is what comes before the value of a
+    /// counter or a gauge, and the labels of anything else.
+    pub(crate) fn rows(&self) -> Arc<Rows> {
+        self.series.rows(|mut series| {
+            series.sort_unstable_by(|a, b| self.sorted_values(a).cmp(self.sorted_values(b)));
+            let names: Vec<_> = self.sorted_labels().collect();
+            Rows::new(&series, |series, text| {
+                let values: Vec<_> = self.sorted_values(series).collect();
+                match self.recipe.kind() {
+                    Kind::Counter | Kind::Gauge => {
+                        push_sample_name(text, &self.name, self.recipe.kind());
+                        render_labels(text, &names, &values);
+                        text.push(' ');
+                    }
+                    Kind::Histogram | Kind::Summary => render_labels(text, &names, &values),
+                }
+            })
+        })
     }
 
     /// The label names in the order of exposition.
@@ -155,22 +176,18 @@ impl FamilyCore {
 
     /// Starts all series again that `selects` chooses; how many there were.
     pub(crate) fn reset(&self, selects: impl Fn(&Series) -> bool) -> usize {
-        let series = self.series();
-        let chosen = series.iter().filter(|series| selects(series));
-        chosen.filter(|series| series.metric.reset()).count()
+        let rows = self.rows();
+        let chosen = rows.iter().filter(|(_, row)| selects(&row.series));
+        chosen.filter(|(_, row)| row.metric.reset()).count()
     }
 }
 
 impl MakeSeries for FamilyCore {
     type Error = Infallible;
 
-    fn make(&self, values: &[&str]) -> Result<(Box<str>, Metric), Infallible> {
-        let names: Vec<_> = self.sorted_labels().collect();
-        let sorted: Vec<_> = self.order.iter().map(|at| values[*at]).collect();
-        let mut rendered = String::new();
-        render_labels(&mut rendered, &names, &sorted);
+    fn make(&self, _values: &[&str]) -> Result<Metric, Infallible> {
         let settings = &self.settings;
-        let metric = match self.recipe {
+        Ok(match self.recipe {
             Recipe::Counter => Metric::Counter(Counter::new()),
             Recipe::Gauge => Metric::Gauge(Gauge::new()),
             Recipe::IntGauge => Metric::IntGauge(IntGauge::new()),
@@ -181,8 +198,7 @@ impl MakeSeries for FamilyCore {
                 len: settings.window,
                 max_age: settings.max_age.map(|age| (age, self.ticks.clone())),
             })),
-        };
-        Ok((rendered.into(), metric))
+        })
     }
 }
 
@@ -192,9 +208,9 @@ struct OfTimers<'a>(&'a Arc<FamilyCore>);
 impl MakeSeries for OfTimers<'_> {
     type Error = Infallible;
 
-    fn make(&self, values: &[&str]) -> Result<(Box<str>, Metric), Infallible> {
+    fn make(&self, values: &[&str]) -> Result<Metric, Infallible> {
         let family = Arc::downgrade(self.0);
         let timer = Timer::new(family, values, self.0.ticks.clone());
-        Ok((Box::default(), Metric::Timer(timer)))
+        Ok(Metric::Timer(timer))
     }
 }

@@ -24,6 +24,7 @@ use foldhash::fast::RandomState;
 use crate::local;
 use crate::metric::Metric;
 use crate::numbers::Numbers;
+use crate::rows::Rows;
 use crate::tree::Tree;
 
 /// What all labels of the series for everything beyond the cap read.
@@ -36,16 +37,14 @@ const FIRST_LEN: usize = 8;
 pub(crate) struct Series {
     hash: u64,
     pub(crate) values: Box<[Box<str>]>,
-    /// The labels as they are exposed, braces included; empty where there are none.
-    pub(crate) rendered: Box<str>,
     pub(crate) metric: Metric,
 }
 
-/// Makes what is recorded for label values, and renders them.
+/// Makes what is recorded for label values.
 pub(crate) trait MakeSeries {
     type Error;
 
-    fn make(&self, values: &[&str]) -> Result<(Box<str>, Metric), Self::Error>;
+    fn make(&self, values: &[&str]) -> Result<Metric, Self::Error>;
 }
 
 /// Series by label values, at most so many and one for all the rest.
@@ -62,8 +61,8 @@ pub(crate) struct Index {
 struct State {
     table: Arc<Table>,
     series: Vec<Arc<Series>>,
-    /// The series sorted by their values, once somebody has asked for it.
-    sorted: Option<Arc<[Arc<Series>]>>,
+    /// The series as they are read, once somebody has asked for it.
+    rows: Option<Arc<Rows>>,
 }
 
 struct Table {
@@ -98,7 +97,7 @@ impl Index {
             state: Mutex::new(State {
                 table,
                 series: Vec::new(),
-                sorted: None,
+                rows: None,
             }),
         }
     }
@@ -148,20 +147,15 @@ impl Index {
         true
     }
 
-    /// All series, sorted by their values, the one at the first of these positions first.
-    pub(crate) fn sorted(&self, positions: &[usize]) -> Arc<[Arc<Series>]> {
+    /// All series in rows, made by `arrange` when they are not the ones of the last call.
+    pub(crate) fn rows(&self, arrange: impl FnOnce(Vec<Arc<Series>>) -> Rows) -> Arc<Rows> {
         let mut state = self.lock();
-        if let Some(sorted) = &state.sorted {
-            return Arc::clone(sorted);
+        if let Some(rows) = &state.rows {
+            return Arc::clone(rows);
         }
-        let mut series = state.series.clone();
-        series.sort_unstable_by(|a, b| {
-            let [a, b] = [a, b].map(|it| positions.iter().map(|at| &it.values[*at]));
-            a.cmp(b)
-        });
-        let sorted: Arc<[_]> = series.into();
-        state.sorted = Some(Arc::clone(&sorted));
-        sorted
+        let rows = Arc::new(arrange(state.series.clone()));
+        state.rows = Some(Arc::clone(&rows));
+        rows
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -225,15 +219,14 @@ impl Index {
         values: &[&str],
         maker: &M,
     ) -> Result<Arc<Series>, M::Error> {
-        let (rendered, metric) = maker.make(values)?;
+        let metric = maker.make(values)?;
         let series = Arc::new(Series {
             hash,
             values: values.iter().map(|value| Box::from(*value)).collect(),
-            rendered,
             metric,
         });
         state.series.push(Arc::clone(&series));
-        state.sorted = None;
+        state.rows = None;
         let len = state.table.entries.len();
         if state.series.len() * 2 > len {
             let table = Table::holding(&state.series, len * 2);
@@ -247,7 +240,7 @@ impl Index {
     fn publish(&self, state: &mut State, table: Table) {
         let stamp = table.stamp;
         state.table = Arc::new(table);
-        state.sorted = None;
+        state.rows = None;
         // Threads that see the stamp fetch the table under the lock.
         self.stamp.store(stamp, Release);
     }
@@ -333,14 +326,19 @@ impl Table {
 
     fn probe(&self, hash: u64) -> impl Iterator<Item = &Entry> {
         let mask = self.entries.len() - 1;
-        (0..self.entries.len()).map(move |step| &self.entries[(hash as usize).wrapping_add(step) & mask])
+        (0..self.entries.len())
+            .map(move |step| &self.entries[(hash as usize).wrapping_add(step) & mask])
     }
 }
 
 impl Series {
     fn has(&self, values: &[&str]) -> bool {
         self.values.len() == values.len()
-            && self.values.iter().zip(values).all(|(own, other)| **own == **other)
+            && self
+                .values
+                .iter()
+                .zip(values)
+                .all(|(own, other)| **own == **other)
     }
 }
 

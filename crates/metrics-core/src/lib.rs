@@ -21,30 +21,43 @@ mod name;
 mod numbers;
 mod page;
 mod primitive;
+#[cfg(feature = "process")]
+mod process;
+#[cfg(feature = "process")]
+mod profiler;
 mod recipe;
 mod registry;
+mod rows;
 mod shards;
 mod snapshot;
 mod summary;
 mod ticks;
+#[cfg(feature = "macros")]
+mod timed_site;
 mod timer;
 mod tree;
 mod unit;
 
+#[cfg(feature = "macros")]
+pub use brolly_macros::timed;
 pub use buckets::{Bounds, Buckets};
 pub use counter::Counter;
 pub use definition::{Definition, FamilyDefinition};
 pub use encode::Format;
+pub use error::{BucketsError, MergeError, QuantileError, RegisterError, SnapshotMergeError};
 pub use family::Family;
 pub use gauge::{Gauge, IntGauge, Tracked};
 pub use histogram::Histogram;
-pub use error::{
-    BucketsError, MergeError, QuantileError, RegisterError, SnapshotMergeError,
-};
 pub use histogram_snapshot::HistogramSnapshot;
 pub use kind::Kind;
 pub use log_linear::Precision;
 pub use metric::Instrument;
+#[cfg(feature = "process")]
+pub use process::{
+    DiskReading, MemoryPressure, ProcessMonitor, ProcessReader, ProcessReading, ReadError,
+};
+#[cfg(feature = "process")]
+pub use profiler::{Profile, Profiler, Profiling, RunningOperation};
 pub use registry::{Registry, RegistryBuilder, default_registry};
 pub use snapshot::{
     FamilySnapshot, GaugeMerge, GaugeSnapshot, SeriesSnapshot, Snapshot, SummarySnapshot,
@@ -52,3 +65,10 @@ pub use snapshot::{
 pub use summary::Summary;
 pub use timer::{Outcome, Timer, TimerGuard};
 pub use unit::Unit;
+
+/// What expansions of `#[timed]` name.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::timed_site::*;
+}

@@ -1,20 +1,17 @@
 //! What a family looks like at this moment: as plain data, and on a page.
 
-use std::sync::Arc;
-
-use crate::cells::{GROUP, Group};
+use crate::cells::GROUP;
 use crate::counter::Counter;
 use crate::encode::Encoder;
 use crate::family_core::FamilyCore;
-use crate::index::Series;
 use crate::kind::Kind;
 use crate::metric::Metric;
+use crate::rows::{Row, Rows};
 use crate::snapshot::{FamilySnapshot, GaugeSnapshot, SeriesSnapshot, Snapshot};
 
 /// Adds a family to a snapshot.
-pub(crate) fn snapshot_family(family: &FamilyCore, snapshot: &mut Snapshot) {
-    let series = family.series();
-    let mut totals = LastGroup::default();
+pub(crate) fn snapshot_family(family: &FamilyCore, totals: &mut Totals, snapshot: &mut Snapshot) {
+    let rows = family.rows();
     let merge = family.settings.merge;
     match family.recipe.kind() {
         Kind::Counter => {
@@ -22,45 +19,43 @@ pub(crate) fn snapshot_family(family: &FamilyCore, snapshot: &mut Snapshot) {
                 Metric::Counter(counter) => Some(totals.value(counter)),
                 _ => None,
             };
-            snapshot.counters.push(describe(family, &series, value));
+            snapshot.counters.push(describe(family, &rows, value));
         }
         Kind::Gauge => {
             let value = |metric: &Metric| match metric {
                 Metric::Gauge(gauge) => Some(GaugeSnapshot::new(gauge.value(), merge)),
-                Metric::IntGauge(gauge) => {
-                    Some(GaugeSnapshot::new(gauge.value() as f64, merge))
-                },
+                Metric::IntGauge(gauge) => Some(GaugeSnapshot::new(gauge.value() as f64, merge)),
                 _ => None,
             };
-            snapshot.gauges.push(describe(family, &series, value));
+            snapshot.gauges.push(describe(family, &rows, value));
         }
         Kind::Histogram => {
             let value = |metric: &Metric| match metric {
                 Metric::Histogram(histogram) => Some(histogram.snapshot()),
                 _ => None,
             };
-            snapshot.histograms.push(describe(family, &series, value));
+            snapshot.histograms.push(describe(family, &rows, value));
         }
         Kind::Summary => {
             let value = |metric: &Metric| match metric {
                 Metric::Summary(summary) => Some(summary.snapshot()),
                 _ => None,
             };
-            snapshot.summaries.push(describe(family, &series, value));
+            snapshot.summaries.push(describe(family, &rows, value));
         }
     }
 }
 
 fn describe<T>(
     family: &FamilyCore,
-    series: &[Arc<Series>],
+    rows: &Rows,
     mut value: impl FnMut(&Metric) -> Option<T>,
 ) -> FamilySnapshot<T> {
-    let one = |series: &Arc<Series>| {
-        let label_values = family.sorted_values(series).map(str::to_owned).collect();
+    let one = |(_, row): (_, &Row)| {
+        let label_values = family.sorted_values(&row.series);
         Some(SeriesSnapshot {
-            label_values,
-            value: value(&series.metric)?,
+            label_values: label_values.map(str::to_owned).collect(),
+            value: value(&row.metric)?,
         })
     };
     FamilySnapshot {
@@ -68,46 +63,48 @@ fn describe<T>(
         help: family.help.clone(),
         unit: family.settings.unit,
         label_names: family.sorted_labels().map(str::to_owned).collect(),
-        series: series.iter().filter_map(one).collect(),
+        series: rows.iter().filter_map(one).collect(),
     }
 }
 
 /// Writes a family to a page.
-pub(crate) fn encode_family(family: &FamilyCore, encoder: &mut Encoder<'_>) {
+pub(crate) fn encode_family(family: &FamilyCore, totals: &mut Totals, encoder: &mut Encoder<'_>) {
     let kind = family.recipe.kind();
     encoder.family(&family.name, &family.help, family.settings.unit, kind);
-    let mut totals = LastGroup::default();
-    for series in family.series().iter() {
-        let labels = &*series.rendered;
-        match &series.metric {
-            Metric::Counter(counter) => encoder.counter(labels, totals.value(counter), None),
-            Metric::Gauge(gauge) => encoder.gauge(labels, gauge.value()),
-            Metric::IntGauge(gauge) => encoder.int_gauge(labels, gauge.value()),
-            Metric::Histogram(histogram) => {
-                encoder.histogram(labels, &histogram.snapshot(), None);
-            }
-            Metric::Summary(summary) => encoder.summary(labels, &summary.snapshot()),
+    for (text, row) in family.rows().iter() {
+        match &row.metric {
+            Metric::Counter(counter) => encoder.whole_line(text, totals.value(counter)),
+            Metric::Gauge(gauge) => encoder.float_line(text, gauge.value()),
+            Metric::IntGauge(gauge) => encoder.signed_line(text, gauge.value()),
+            Metric::Histogram(histogram) => encoder.histogram(text, &histogram.snapshot(), None),
+            Metric::Summary(summary) => encoder.summary(text, &summary.snapshot()),
             // Its histograms are series of their own.
             Metric::Timer(_) => {}
         }
     }
 }
 
-/// The totals of the group of counters that was read last: neighbours are read together.
+/// The totals of the groups of counters read so far: each is added up once a page.
 #[derive(Default)]
-struct LastGroup {
-    read: Option<(Arc<Group>, [u64; GROUP])>,
+pub(crate) struct Totals {
+    /// Where a group is among the totals, by its number; `NOWHERE` until it is read.
+    positions: Vec<u32>,
+    totals: Vec<[u64; GROUP]>,
 }
 
-impl LastGroup {
+const NOWHERE: u32 = u32::MAX;
+
+impl Totals {
     fn value(&mut self, counter: &Counter) -> u64 {
-        let group = counter.group();
-        let is_same = |(read, _): &(Arc<Group>, _)| Arc::ptr_eq(read, group);
-        if !self.read.as_ref().is_some_and(is_same) {
-            self.read = Some((Arc::clone(group), group.totals()));
+        let group = counter.slot() / GROUP;
+        if group >= self.positions.len() {
+            self.positions.resize(group + 1, NOWHERE);
         }
-        let slot = counter.slot() % GROUP;
-        let total = self.read.as_ref().map_or(0, |(_, totals)| totals[slot]);
-        counter.since_baseline(total)
+        if self.positions[group] == NOWHERE {
+            self.positions[group] = self.totals.len() as u32;
+            self.totals.push(counter.group().totals());
+        }
+        let totals = &self.totals[self.positions[group] as usize];
+        totals[counter.slot() % GROUP]
     }
 }

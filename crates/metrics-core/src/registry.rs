@@ -21,7 +21,7 @@ use crate::histogram::Histogram;
 use crate::index::{Index, MakeSeries, OVERFLOW};
 use crate::metric::{Instrument, Metric};
 use crate::name::claims;
-use crate::page::{encode_family, snapshot_family};
+use crate::page::{Totals, encode_family, snapshot_family};
 use crate::snapshot::Snapshot;
 use crate::summary::Summary;
 use crate::ticks::Ticks;
@@ -137,11 +137,13 @@ impl Registry {
     ///
     /// When the name is not valid, or is that of something else than a summary.
     pub fn record(&self, name: &str, sample: f64) -> Result<(), RegisterError> {
-        self.inner.samples.with(&[name], &OfSamples(self), |metric| {
-            if let Metric::Summary(summary) = metric {
-                summary.observe(sample);
-            }
-        })
+        self.inner
+            .samples
+            .with(&[name], &OfSamples(self), |metric| {
+                if let Metric::Summary(summary) = metric {
+                    summary.observe(sample);
+                }
+            })
     }
 
     /// Calls `collect` before every snapshot and every page, for what is cheaper to look up then
@@ -165,8 +167,9 @@ impl Registry {
     pub fn snapshot(&self) -> Snapshot {
         self.collect();
         let mut snapshot = Snapshot::empty(SystemTime::now());
+        let mut totals = Totals::default();
         for family in self.families() {
-            snapshot_family(&family, &mut snapshot);
+            snapshot_family(&family, &mut totals, &mut snapshot);
         }
         snapshot
     }
@@ -183,8 +186,9 @@ impl Registry {
     pub fn encode_into(&self, format: Format, out: &mut Vec<u8>) {
         self.collect();
         let mut encoder = Encoder::new(out, format);
+        let mut totals = Totals::default();
         for family in self.families() {
-            encode_family(&family, &mut encoder);
+            encode_family(&family, &mut totals, &mut encoder);
         }
         encoder.finish();
     }
@@ -312,11 +316,11 @@ struct OfSamples<'a>(&'a Registry);
 impl MakeSeries for OfSamples<'_> {
     type Error = RegisterError;
 
-    fn make(&self, values: &[&str]) -> Result<(Box<str>, Metric), RegisterError> {
+    fn make(&self, values: &[&str]) -> Result<Metric, RegisterError> {
         // The names have a limit of their own, the index's, and so has the one beyond it.
         let definition = self.0.summary(values.first().copied().unwrap_or(OVERFLOW));
         let summary = definition.unlimited().get_or_register()?;
-        Ok((Box::default(), Metric::Summary(summary)))
+        Ok(Metric::Summary(summary))
     }
 }
 

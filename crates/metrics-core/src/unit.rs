@@ -54,11 +54,18 @@ impl Unit {
     #[inline]
     pub(crate) fn to_steps(self, value: f64) -> Option<u64> {
         let is_valid = value >= 0.0 && value < f64::INFINITY;
-        // The cast saturates.
-        is_valid.then(|| (value * self.steps() as f64).round() as u64)
+        is_valid.then(|| rounded(value * self.steps() as f64))
     }
 
     pub(crate) fn from_steps(self, steps: u64) -> f64 {
         steps as f64 / self.steps() as f64
     }
+}
+
+/// The nearest whole number, saturated. `f64::round` is a call on processors without an
+/// instruction for it.
+#[inline]
+fn rounded(value: f64) -> u64 {
+    let whole = value as u64;
+    whole.saturating_add(u64::from(value - whole as f64 >= 0.5))
 }

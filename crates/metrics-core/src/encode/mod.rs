@@ -23,6 +23,17 @@ use crate::kind::Kind;
 use crate::snapshot::SummarySnapshot;
 use crate::unit::Unit;
 
+/// What the name of a counter's samples ends with.
+const TOTAL: &str = "_total";
+
+/// Appends the name of a family's plain samples: the family's, and `_total` once for a counter.
+pub(crate) fn push_sample_name(out: &mut String, name: &str, kind: Kind) {
+    escape::push_name(out, name);
+    if kind == Kind::Counter && !out.ends_with(TOTAL) {
+        out.push_str(TOTAL);
+    }
+}
+
 /// Writes one page.
 ///
 /// [`family`](Self::family) comes before the series of a family, and all of them before the next
@@ -77,13 +88,10 @@ impl<'a> Encoder<'a> {
         } = &mut self.scratch;
         exposed.clear();
         header.clear();
-        escape::push_name(exposed, name);
+        push_sample_name(exposed, name, kind);
         *base = exposed.len();
         if kind == Kind::Counter {
-            match exposed.strip_suffix("_total") {
-                Some(rest) if !rest.is_empty() => *base = rest.len(),
-                _ => exposed.push_str("_total"),
-            }
+            *base -= TOTAL.len();
         }
 
         let is_open = self.format == Format::OpenMetrics;
@@ -115,6 +123,30 @@ impl<'a> Encoder<'a> {
         number::push_u64(self.out, total);
         self.out.push(b'\n');
         self.created(labels, created);
+    }
+
+    /// A line whose text before the value is rendered already: [`push_sample_name`], labels, space.
+    #[inline]
+    pub(crate) fn whole_line(&mut self, start: &str, value: u64) {
+        self.out.extend_from_slice(start.as_bytes());
+        number::push_u64(self.out, value);
+        self.out.push(b'\n');
+    }
+
+    /// As [`whole_line`](Self::whole_line), of a number with a sign.
+    #[inline]
+    pub(crate) fn signed_line(&mut self, start: &str, value: i64) {
+        self.out.extend_from_slice(start.as_bytes());
+        number::push_i64(self.out, value);
+        self.out.push(b'\n');
+    }
+
+    /// As [`whole_line`](Self::whole_line), of any number.
+    #[inline]
+    pub(crate) fn float_line(&mut self, start: &str, value: f64) {
+        self.out.extend_from_slice(start.as_bytes());
+        number::push_value(self.out, value);
+        self.out.push(b'\n');
     }
 
     /// One series of a gauge.
