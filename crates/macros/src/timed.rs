@@ -7,7 +7,7 @@ mod returned;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, Ident, parse_quote};
+use syn::{Error, Ident, parse_quote, parse_quote_spanned};
 
 use self::arguments::Arguments;
 use self::function::Function;
@@ -40,7 +40,7 @@ fn timed(arguments: &Arguments, function: &Function) -> TokenStream {
     // Locals of this span cannot be seen by the body, nor shadow what it sees.
     let here = Span::mixed_site();
     let private = arguments.private();
-    let name = name(arguments, function);
+    let site = site(arguments, function);
     let registry = registry(arguments);
     let body = function.timed_body();
     let returned = Returned::of(&function.signature.output);
@@ -102,19 +102,24 @@ fn timed(arguments: &Arguments, function: &Function) -> TokenStream {
         #(#attributes)*
         #(#body_attributes)*
         #visibility #signature {
-            static __BROLLY_TIMED_SITE: #private::TimedSite = #private::TimedSite::new(#name);
+            static __BROLLY_TIMED_SITE: #private::TimedSite = #site;
             let #call = __BROLLY_TIMED_SITE.call(#registry);
             #steps
         }
     }
 }
 
-fn name(arguments: &Arguments, function: &Function) -> TokenStream {
+fn site(arguments: &Arguments, function: &Function) -> TokenStream {
+    let private = arguments.private();
     match &arguments.name {
-        Some(name) => quote! { #name },
+        Some(name) => quote! { #private::TimedSite::named(#name) },
         None => {
             let function = function.signature.ident.to_string();
-            quote! { ::core::concat!(::core::module_path!(), "::", #function) }
+            quote! {
+                #private::TimedSite::at(
+                    ::core::concat!(::core::module_path!(), "::", #function)
+                )
+            }
         }
     }
 }
@@ -136,6 +141,6 @@ impl Arguments {
             .base
             .clone()
             .unwrap_or_else(|| parse_quote! { ::brolly_metrics_core });
-        parse_quote! { #base::__private }
+        parse_quote_spanned! {base.span()=> #base::__private }
     }
 }

@@ -29,22 +29,22 @@ impl Arguments {
     fn parse_one(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
         if input.peek(Token![crate]) {
             let key = input.parse::<Token![crate]>()?;
-            input.parse::<Token![=]>()?;
+            equals(input, "crate", key.span)?;
             let base = input.call(Path::parse_mod_style)?;
             return once(&mut self.base, base, "crate", key.span);
         }
-        let key: Ident = input.parse().map_err(|error| {
-            Error::new(error.span(), "expected `name`, `registry` or `crate`")
-        })?;
+        let key: Ident = input
+            .parse()
+            .map_err(|error| Error::new(error.span(), "expected `name`, `registry` or `crate`"))?;
         match key.to_string().as_str() {
             "name" => {
-                input.parse::<Token![=]>()?;
+                equals(input, "name", key.span())?;
                 let name: LitStr = input.parse()?;
                 check_name(&name)?;
                 once(&mut self.name, name, "name", key.span())
             }
             "registry" => {
-                input.parse::<Token![=]>()?;
+                equals(input, "registry", key.span())?;
                 let registry: Expr = input.parse()?;
                 once(&mut self.registry, registry, "registry", key.span())
             }
@@ -54,6 +54,12 @@ impl Arguments {
             )),
         }
     }
+}
+
+fn equals(input: ParseStream<'_>, key: &str, span: Span) -> syn::Result<()> {
+    let equals = input.parse::<Token![=]>();
+    equals.map_err(|_| Error::new(span, format!("`{key}` needs a value: `{key} = …`")))?;
+    Ok(())
 }
 
 fn once<T>(slot: &mut Option<T>, value: T, key: &str, span: Span) -> syn::Result<()> {
@@ -68,14 +74,16 @@ fn check_name(name: &LitStr) -> syn::Result<()> {
     let value = name.value();
     let mut bytes = value.bytes();
     let starts = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':';
-    let is_valid = bytes.next().is_some_and(starts)
+    let is_valid = value.len() <= 255
+        && bytes.next().is_some_and(starts)
         && bytes.all(|byte| starts(byte) || byte.is_ascii_digit() || byte == b'.');
     if is_valid {
         Ok(())
     } else {
         Err(Error::new(
             name.span(),
-            "the name of a metric is a letter, `_` or `:`, then letters, digits, `_`, `:` and `.`",
+            "the name of a metric is a letter, `_` or `:`, then letters, digits, `_`, `:` and `.`, at \
+             most 255 in all",
         ))
     }
 }

@@ -54,9 +54,12 @@ impl Returned {
         if matches!(output, Type::Infer(_)) {
             return TokenStream::new();
         }
-        quote_spanned! {output.span()=>
+        // Mistakes are shown at the type, and the local is out of the body's sight.
+        let span = output.span().resolved_at(Span::mixed_site());
+        quote_spanned! {span=>
             #[allow(
                 unreachable_code,
+                unused_variables,
                 clippy::diverging_sub_expression,
                 clippy::empty_loop,
                 clippy::let_unit_value,
@@ -80,11 +83,15 @@ fn has_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> bool 
 }
 
 fn is_boxed_future(path: &syn::TypePath) -> bool {
-    let boxed = last(&path.path).filter(|it| it.ident == "Pin").and_then(argument);
+    let boxed = last(&path.path)
+        .filter(|it| it.ident == "Pin")
+        .and_then(argument);
     let Some(Type::Path(boxed)) = boxed else {
         return false;
     };
-    let object = last(&boxed.path).filter(|it| it.ident == "Box").and_then(argument);
+    let object = last(&boxed.path)
+        .filter(|it| it.ident == "Box")
+        .and_then(argument);
     matches!(object, Some(Type::TraitObject(object)) if has_future(&object.bounds))
 }
 

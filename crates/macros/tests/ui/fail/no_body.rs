@@ -1,0 +1,8 @@
+use brolly_metrics_core::timed;
+
+trait Shop {
+    #[timed]
+    fn sell(&self);
+}
+
+fn main() {}

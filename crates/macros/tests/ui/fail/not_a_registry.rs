@@ -1,0 +1,6 @@
+use brolly_metrics_core::timed;
+
+#[timed(registry = 7)]
+fn sell() {}
+
+fn main() {}

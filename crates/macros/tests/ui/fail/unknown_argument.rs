@@ -1,0 +1,6 @@
+use brolly_metrics_core::timed;
+
+#[timed(label = "x")]
+fn sell() {}
+
+fn main() {}
