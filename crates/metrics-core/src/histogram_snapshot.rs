@@ -262,6 +262,31 @@ impl HistogramSnapshot {
         below.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
+    /// What it holds, as whole steps.
+    #[cfg(feature = "serde")]
+    pub(crate) fn steps(&self) -> Steps {
+        Steps {
+            counts: self.counts.clone(),
+            sum: self.sum,
+            min: self.min,
+            max: self.max,
+        }
+    }
+
+    /// A distribution that holds this. The buckets are sorted, exist and are not empty.
+    #[cfg(feature = "serde")]
+    pub(crate) fn from_steps(unit: Unit, buckets: Buckets, steps: Steps, rejected: u64) -> Self {
+        Self {
+            unit,
+            buckets,
+            counts: steps.counts,
+            sum: steps.sum,
+            min: steps.min,
+            max: steps.max,
+            rejected,
+        }
+    }
+
     /// Whether the two group and measure their values alike.
     pub(crate) fn check_mergeable(&self, other: &Self) -> Result<(), MergeError> {
         if self.unit != other.unit {
@@ -313,6 +338,15 @@ impl HistogramSnapshot {
             }
         }
     }
+}
+
+/// What a distribution holds, as whole steps of its unit's resolution.
+#[cfg(feature = "serde")]
+pub(crate) struct Steps {
+    pub(crate) counts: Vec<(u32, u64)>,
+    pub(crate) sum: u128,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
 }
 
 /// The sum of two sorted lists of counts.

@@ -13,6 +13,8 @@ mod gauge;
 mod histogram;
 mod histogram_snapshot;
 mod index;
+#[cfg(feature = "serde")]
+mod json;
 mod kind;
 mod local;
 mod log_linear;
@@ -49,6 +51,8 @@ pub use family::Family;
 pub use gauge::{Gauge, IntGauge, Tracked};
 pub use histogram::Histogram;
 pub use histogram_snapshot::HistogramSnapshot;
+#[cfg(feature = "serde")]
+pub use json::{JsonError, WriteError};
 pub use kind::Kind;
 pub use log_linear::Precision;
 pub use metric::Instrument;

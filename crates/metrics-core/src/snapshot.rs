@@ -128,6 +128,8 @@ impl GaugeSnapshot {
 
 /// What the gauge of several processes together is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum GaugeMerge {
     /// The sum of all: queue lengths, connections, bytes in use.
     #[default]

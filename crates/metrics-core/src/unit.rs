@@ -5,6 +5,8 @@
 /// A histogram counts whole multiples of its unit's [`resolution`](Self::resolution), so that sums
 /// are exact and merging gives the same answer in any order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Unit {
     /// A plain number, kept to a millionth.
     #[default]

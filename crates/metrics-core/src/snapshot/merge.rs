@@ -238,7 +238,7 @@ fn check_all<T: Value>(
 ) -> Result<(), SnapshotMergeError> {
     for theirs in theirs {
         if let Some(ours) = find(ours, &theirs.name) {
-            ours.check(theirs).map_err(|source| SnapshotMergeError {
+            check_family(ours, theirs).map_err(|source| SnapshotMergeError {
                 metric: theirs.name.clone(),
                 source,
             })?;
@@ -247,37 +247,38 @@ fn check_all<T: Value>(
     Ok(())
 }
 
-impl<T: Value> FamilySnapshot<T> {
-    fn check(&self, other: &Self) -> Result<(), MergeError> {
-        if self.unit != other.unit {
-            return Err(MergeError::Units {
-                ours: self.unit,
-                theirs: other.unit,
-            });
-        }
-        if self.label_names != other.label_names {
-            return Err(MergeError::Labels {
-                ours: self.label_names.clone(),
-                theirs: other.label_names.clone(),
-            });
-        }
-        // Series that only one side has must fit those of the other side too.
-        if let (Some(ours), Some(theirs)) = (self.series.first(), other.series.first()) {
-            ours.value.check(&theirs.value)?;
-        }
-        for theirs in &other.series {
-            let key = |series: &SeriesSnapshot<T>| series.label_values.cmp(&theirs.label_values);
-            if let Ok(at) = self.series.binary_search_by(key) {
-                self.series[at].value.check(&theirs.value)?;
-            }
-        }
-        Ok(())
+fn check_family<T: Value>(
+    ours: &FamilySnapshot<T>,
+    theirs: &FamilySnapshot<T>,
+) -> Result<(), MergeError> {
+    if ours.unit != theirs.unit {
+        return Err(MergeError::Units {
+            ours: ours.unit,
+            theirs: theirs.unit,
+        });
     }
-
-    fn keep_time(&mut self, read_at: SystemTime, times: Times) {
-        for series in &mut self.series {
-            series.value.keep_time(read_at, times);
+    if ours.label_names != theirs.label_names {
+        return Err(MergeError::Labels {
+            ours: ours.label_names.clone(),
+            theirs: theirs.label_names.clone(),
+        });
+    }
+    // Series that only one side has must fit those of the other side too.
+    if let (Some(one), Some(other)) = (ours.series.first(), theirs.series.first()) {
+        one.value.check(&other.value)?;
+    }
+    for other in &theirs.series {
+        let key = |series: &SeriesSnapshot<T>| series.label_values.cmp(&other.label_values);
+        if let Ok(at) = ours.series.binary_search_by(key) {
+            ours.series[at].value.check(&other.value)?;
         }
+    }
+    Ok(())
+}
+
+fn keep_time<T: Value>(family: &mut FamilySnapshot<T>, read_at: SystemTime, times: Times) {
+    for series in &mut family.series {
+        series.value.keep_time(read_at, times);
     }
 }
 
@@ -291,8 +292,8 @@ fn merge_all<T: Value>(
         theirs,
         |a, b| a.name.cmp(&b.name),
         |side| match side {
-            Side::Ours(family) => family.keep_time(times.ours, times),
-            Side::Theirs(family) => family.keep_time(times.theirs, times),
+            Side::Ours(family) => keep_time(family, times.ours, times),
+            Side::Theirs(family) => keep_time(family, times.theirs, times),
             Side::Both(ours, theirs) => {
                 if ours.help.is_empty() || (!theirs.help.is_empty() && theirs.help < ours.help) {
                     ours.help.clone_from(&theirs.help);

@@ -2,5 +2,8 @@
 
 mod encode;
 mod fixture;
+mod generate;
+#[cfg(feature = "serde")]
+mod json;
 mod merge;
 mod quantile;
