@@ -1,0 +1,4 @@
+//! What `brolly-advisor` promises.
+
+mod score;
+mod size;
