@@ -68,15 +68,15 @@ impl Backoff {
     /// The delay before the next attempt. Never more than the limit.
     pub fn next_delay(&mut self) -> Duration {
         let base = self.base;
-        self.base = grow(base, self.settings.factor, self.settings.max);
+        self.base = times(base, self.settings.factor).clamp(base, self.settings.max);
         self.attempts = self.attempts.saturating_add(1);
         match self.settings.jitter {
             Jitter::None => base,
             Jitter::Full => self.random.between(Duration::ZERO, base),
             Jitter::Equal => self.random.between(base / 2, base),
             Jitter::Proportional(fraction) => {
-                let shortest = grow(base, 1.0 - fraction, base);
-                let longest = grow(base, 1.0 + fraction, self.settings.max);
+                let shortest = times(base, 1.0 - fraction).min(base);
+                let longest = times(base, 1.0 + fraction).clamp(base, self.settings.max);
                 self.random.between(shortest, longest)
             }
         }
@@ -231,7 +231,7 @@ impl fmt::Display for BackoffError {
 
 impl Error for BackoffError {}
 
-/// `base * factor`, at most `limit`. More than a `Duration` holds is the limit too.
-fn grow(base: Duration, factor: f64, limit: Duration) -> Duration {
-    Duration::try_from_secs_f64(base.as_secs_f64() * factor).map_or(limit, |grown| grown.min(limit))
+/// `base * factor`, rounded as floating point does, `Duration::MAX` where it is more than that.
+fn times(base: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(base.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }

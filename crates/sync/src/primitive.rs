@@ -70,7 +70,35 @@ pub(crate) fn start_thread(
     }
     #[cfg(not(brolly_loom))]
     {
+        #[cfg(test)]
+        refusal::check()?;
         let builder = std::thread::Builder::new().name(name.to_owned());
         builder.spawn(body).map(drop)
+    }
+}
+
+/// Lets a unit test play an operating system that is out of threads.
+#[cfg(all(test, not(brolly_loom)))]
+pub(crate) mod refusal {
+    use std::cell::Cell;
+    use std::io;
+
+    std::thread_local! {
+        static LEFT: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Refuses this many threads to the calling thread.
+    pub(crate) fn refuse(times: u32) {
+        LEFT.set(times);
+    }
+
+    pub(super) fn check() -> io::Result<()> {
+        match LEFT.get() {
+            0 => Ok(()),
+            left => {
+                LEFT.set(left - 1);
+                Err(io::Error::from(io::ErrorKind::WouldBlock))
+            }
+        }
     }
 }

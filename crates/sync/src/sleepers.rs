@@ -190,3 +190,51 @@ impl Sleepers {
             .expect("the heap names taken slots only")
     }
 }
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::{Key, Sleepers};
+
+    fn insert(sleepers: &mut Sleepers, nanos: u64) -> Key {
+        let mut key = None;
+        let mut fresh = Some(Waker::noop().clone());
+        sleepers.arm(
+            &mut key,
+            Duration::from_nanos(nanos),
+            Waker::noop(),
+            &mut fresh,
+        );
+        key.expect("a fresh waker was given")
+    }
+
+    #[test]
+    fn a_million_cancelled_sleepers_need_the_room_of_those_who_sleep_together() {
+        let mut sleepers = Sleepers::default();
+        let mut held = Vec::new();
+        for number in 0..1_000_000 {
+            held.push(insert(&mut sleepers, number * 7_919 % 1_000));
+            if held.len() == 100 {
+                for key in held.drain(..) {
+                    assert!(sleepers.cancel(key).is_some());
+                    assert!(sleepers.cancel(key).is_none(), "a key is good for once");
+                }
+            }
+        }
+        assert_eq!((sleepers.len(), sleepers.slots.len()), (0, 100));
+        assert!(sleepers.heap.capacity() < 1_000 && sleepers.free.capacity() < 1_000);
+    }
+
+    #[test]
+    fn a_key_never_means_a_later_sleeper_in_the_same_slot() {
+        let mut sleepers = Sleepers::default();
+        let first = insert(&mut sleepers, 1);
+        assert!(sleepers.pop_due(Duration::from_nanos(1)).is_some());
+        let second = insert(&mut sleepers, 2);
+        assert_eq!(first.slot, second.slot);
+        assert!(sleepers.cancel(first).is_none());
+        assert_eq!(sleepers.len(), 1);
+    }
+}

@@ -28,8 +28,8 @@ const BATCH: usize = 32;
 /// by the greatest number of sleeps at one time.
 ///
 /// Wakers are called on the timer's thread: one that blocks delays the sleepers behind it. Where
-/// the operating system refuses a thread, a sleep stays correct by asking to be polled again at
-/// once, and tries again to start one.
+/// the operating system refuses a thread, sleeps stay correct by asking to be polled again at once,
+/// which tries again to start one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -187,8 +187,8 @@ impl<C: Clock + 'static> Listing for Core<C> {
                 Armed::Yes => {
                     let starts = self.attend(&mut state, deadline);
                     drop(state);
-                    if starts && !self.start() {
-                        cx.waker().wake_by_ref();
+                    if starts {
+                        self.start();
                     }
                     return Poll::Pending;
                 }
@@ -227,13 +227,21 @@ impl<C: Clock + 'static> Core<C> {
         }
     }
 
-    fn start(&self) -> bool {
+    /// Starts the thread. If that is refused, everybody on the list is woken, and whoever looks
+    /// again tries again.
+    fn start(&self) {
         let core = self.itself.upgrade().expect("a sleep or a handle holds it");
-        let started = start_thread("brolly-timer", move || core.serve()).is_ok();
-        if !started {
-            lock(&self.state).running = false;
+        if start_thread("brolly-timer", move || core.serve()).is_ok() {
+            return;
         }
-        started
+        let mut state = lock(&self.state);
+        state.running = false;
+        let mut listed = Vec::with_capacity(state.sleepers.len());
+        while let Some(waker) = state.sleepers.pop_due(Duration::MAX) {
+            listed.push(waker);
+        }
+        drop(state);
+        listed.into_iter().for_each(wake);
     }
 
     /// The thread's life.
@@ -277,5 +285,26 @@ impl<C: Clock + 'static> fmt::Debug for ThreadTimer<C> {
             .field("clock", &self.core().clock)
             .field("sleeping", &self.sleeping())
             .finish()
+    }
+}
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::ThreadTimer;
+    use crate::primitive::refusal::refuse;
+    use crate::{Clock, TimerExt};
+
+    #[test]
+    fn a_sleep_ends_on_time_even_while_threads_are_refused() {
+        let timer = ThreadTimer::new();
+        refuse(20);
+        let start = timer.now();
+        timer.sleep_blocking(Duration::from_millis(2));
+        assert!(timer.now() - start >= Duration::from_millis(2));
+        refuse(0);
+        timer.sleep_blocking(Duration::from_millis(1));
+        assert_eq!(timer.sleeping(), 0);
     }
 }

@@ -77,3 +77,46 @@ impl Waiters {
         })
     }
 }
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests {
+    use std::task::Waker;
+
+    use super::Waiters;
+
+    fn sit(waiters: &mut Waiters) -> usize {
+        let mut seat = None;
+        waiters.arm(&mut seat, Waker::noop(), &mut Some(Waker::noop().clone()));
+        seat.expect("a fresh waker was given")
+    }
+
+    #[test]
+    fn seats_are_as_many_as_waited_together() {
+        let mut waiters = Waiters::default();
+        let stays = sit(&mut waiters);
+        for _ in 0..1_000_000 {
+            let seat = sit(&mut waiters);
+            assert!(waiters.leave(seat).is_some());
+        }
+        assert_eq!((stays, waiters.seats.len()), (0, 2));
+    }
+
+    #[test]
+    fn wakers_are_taken_in_batches_and_each_once() {
+        for sitting in 0..12 {
+            let mut waiters = Waiters::default();
+            let seats: Vec<_> = (0..sitting + 2).map(|_| sit(&mut waiters)).collect();
+            // Holes at both ends.
+            let _ = (waiters.leave(seats[0]), waiters.leave(seats[sitting + 1]));
+            let (mut from, mut taken, mut more) = (0, 0, true);
+            while more {
+                let mut room = [const { None }; 4];
+                more = waiters.take(&mut from, &mut room);
+                let batch = room.into_iter().flatten().count();
+                assert!(!more || batch == 4, "a batch is full unless it is the last");
+                taken += batch;
+            }
+            assert_eq!(taken, sitting);
+        }
+    }
+}

@@ -1,11 +1,14 @@
-//! A taker may be dropped at any moment; nothing is lost and nobody waits in vain.
+//! Whoever waits may be dropped at any moment; nothing is lost and nobody waits in vain.
 
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
-use brolly_sync::WaitList;
+use brolly_sync::{Flight, ManualClock, SystemClock, ThreadTimer, Timer, WaitList};
 
-use crate::support::{Wakes, poll};
+use crate::support::{Control, Wakes, poll};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn a_taker_dropped_before_its_first_poll_was_never_in_line() {
@@ -81,4 +84,64 @@ fn values_are_dropped_with_the_list_and_never_twice() {
     assert_eq!(Rc::strong_count(&value), 2);
     drop(list);
     assert_eq!(Rc::strong_count(&value), 1);
+}
+
+#[test]
+fn a_participant_may_leave_a_flight_at_every_poll() {
+    const STEPS: usize = 4;
+    for polls in 0..=STEPS {
+        let (control, load) = Control::new();
+        let flight = Flight::new(load);
+        let (mut quits, mut stays) = (flight.join().unwrap(), flight.join().unwrap());
+        let (wakes, waker) = Wakes::new();
+        if polls % 2 == 0 {
+            assert!(poll(&mut stays, &waker).is_pending());
+        }
+        for _ in 0..polls {
+            assert!(poll(&mut quits, Waker::noop()).is_pending());
+            control.stir();
+        }
+        drop(quits);
+        let before = wakes.count();
+        assert!(poll(&mut stays, &waker).is_pending());
+        control.finish(polls);
+        assert_eq!(wakes.count(), before + 1);
+        assert_eq!(poll(&mut stays, &waker), Poll::Ready(Ok(polls)));
+        assert_eq!(control.drops(), 1);
+    }
+}
+
+#[test]
+fn the_last_participant_may_leave_a_flight_at_every_poll() {
+    for polls in 0..4 {
+        let (control, load) = Control::<u8>::new();
+        let flight = Flight::new(load);
+        let mut join = flight.join().unwrap();
+        for _ in 0..polls {
+            assert!(poll(&mut join, Waker::noop()).is_pending());
+            control.stir();
+        }
+        drop(join);
+        assert_eq!(control.drops(), 1);
+        assert!(flight.join().is_none());
+    }
+}
+
+#[test]
+fn a_sleep_may_be_dropped_at_every_poll() {
+    let clock = ManualClock::new();
+    let thread = ThreadTimer::with_clock(SystemClock::new());
+    for polls in 0..4 {
+        let mut sleeps = [clock.sleep(HOUR), thread.sleep(HOUR)];
+        for _ in 0..polls {
+            for sleep in &mut sleeps {
+                // A waker of its own each time, as in a task that moves.
+                assert!(poll(sleep, &Wakes::new().1).is_pending());
+            }
+        }
+        let listed = usize::from(polls > 0);
+        assert_eq!((clock.sleeping(), thread.sleeping()), (listed, listed));
+        drop(sleeps);
+        assert_eq!((clock.sleeping(), thread.sleeping()), (0, 0));
+    }
 }

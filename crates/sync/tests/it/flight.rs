@@ -359,9 +359,12 @@ fn a_spawner_that_drops_the_last_participant_s_load_abandons_the_flight() {
     assert!(flight.join().is_none());
 }
 
+/// Where a load finds its own flight.
+type Own<T> = Arc<Mutex<Option<Flight<T>>>>;
+
 #[test]
 fn a_load_that_awaits_its_own_flight_is_told_so() {
-    let own: Arc<Mutex<Option<Flight<Result<u8, FlightError>>>>> = Arc::default();
+    let own: Own<Result<u8, FlightError>> = Arc::default();
     let inside = Arc::clone(&own);
     let flight = Flight::new(async move {
         let flight = inside.lock().unwrap().clone().unwrap();
@@ -381,7 +384,7 @@ fn a_load_that_awaits_its_own_flight_is_told_so() {
 
 #[test]
 fn a_blocking_wait_for_the_own_flight_is_told_so() {
-    let own: Arc<Mutex<Option<Flight<bool>>>> = Arc::default();
+    let own: Own<bool> = Arc::default();
     let inside = Arc::clone(&own);
     let flight = Flight::new(async move {
         let flight = inside.lock().unwrap().take().unwrap();
@@ -393,7 +396,7 @@ fn a_blocking_wait_for_the_own_flight_is_told_so() {
 
 #[test]
 fn two_flights_that_await_each_other_are_told_so() {
-    let first: Arc<Mutex<Option<Flight<u8>>>> = Arc::default();
+    let first: Own<u8> = Arc::default();
     let to_first = Arc::clone(&first);
     let second = Flight::new(async move {
         let first = to_first.lock().unwrap().clone().unwrap();
@@ -420,7 +423,7 @@ fn two_flights_that_await_each_other_are_told_so() {
 #[test]
 fn a_participant_kept_inside_the_load_does_not_keep_the_load_alive() {
     let (control, load) = Control::<u8>::new();
-    let own: Arc<Mutex<Option<Flight<u8>>>> = Arc::default();
+    let own: Own<u8> = Arc::default();
     let inside = Arc::clone(&own);
     let flight = Flight::new(async move {
         let flight = inside.lock().unwrap().take().unwrap();
@@ -440,7 +443,7 @@ fn a_participant_kept_inside_the_load_does_not_keep_the_load_alive() {
 
 #[test]
 fn the_load_may_use_its_flight_while_it_is_polled_and_dropped() {
-    struct Nosy(Arc<Mutex<Option<Flight<()>>>>);
+    struct Nosy(Own<()>);
     impl Future for Nosy {
         type Output = ();
         fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {

@@ -5,12 +5,18 @@
     reason = "clippy knows tests by their attribute and not the helpers they call"
 )]
 
+mod backoff;
 mod cancel;
 mod clock;
 mod flight;
+mod flight_model;
 mod model;
+mod panic;
 mod send_sync;
 mod support;
 mod thread_timer;
 mod timer;
+mod timer_model;
+#[cfg(feature = "tokio")]
+mod tokio_timer;
 mod wait_list;

@@ -1,9 +1,5 @@
 //! The interleavings of the hand-off: explored in full, but for the model of three busy threads,
 //! which is bounded to three preemptions to stay within seconds.
-//!
-//! Run with `RUSTFLAGS="--cfg brolly_loom" cargo test -p brolly-sync --test loom --release`.
-
-#![cfg(brolly_loom)]
 
 use std::future::Future;
 use std::pin::pin;
