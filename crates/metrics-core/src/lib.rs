@@ -19,6 +19,8 @@ mod kind;
 mod local;
 mod log_linear;
 mod metric;
+#[cfg(feature = "metrics")]
+mod metrics_bridge;
 mod name;
 mod numbers;
 mod page;
@@ -62,6 +64,8 @@ pub use process::{
 };
 #[cfg(feature = "process")]
 pub use profiler::{Profile, Profiler, Profiling, RunningOperation};
+#[cfg(feature = "metrics")]
+pub use metrics_bridge::{BridgeStats, MetricsBridge};
 pub use registry::{Registry, RegistryBuilder, default_registry};
 pub use snapshot::{
     FamilySnapshot, GaugeMerge, GaugeSnapshot, SeriesSnapshot, Snapshot, SummarySnapshot,

@@ -18,7 +18,7 @@ use crate::process::ProcessReader;
 /// ```
 /// let profiler = brolly_metrics_core::Profiler::new();
 /// let import = profiler.start("import");
-/// assert_eq!(profiler.running()[0].name, "import");
+/// assert_eq!(&*profiler.running()[0].name, "import");
 /// let profile = import.end();
 /// println!("{:?}, {:?} bytes", profile.duration, profile.memory_delta);
 /// ```

@@ -7,3 +7,5 @@ mod generate;
 mod json;
 mod merge;
 mod quantile;
+#[cfg(feature = "metrics")]
+mod metrics_bridge;
