@@ -28,8 +28,10 @@ const TOTAL: &str = "_total";
 
 /// Appends the name of a family's plain samples: the family's, and `_total` once for a counter.
 pub(crate) fn push_sample_name(out: &mut String, name: &str, kind: Kind) {
+    let start = out.len();
     escape::push_name(out, name);
-    if kind == Kind::Counter && !out.ends_with(TOTAL) {
+    let base = out[start..].strip_suffix(TOTAL);
+    if kind == Kind::Counter && base.is_none_or(str::is_empty) {
         out.push_str(TOTAL);
     }
 }
@@ -157,14 +159,6 @@ impl<'a> Encoder<'a> {
         self.out.push(b'\n');
     }
 
-    /// One series of a gauge of whole numbers.
-    #[inline]
-    pub(crate) fn int_gauge(&mut self, labels: &str, value: i64) {
-        self.start(labels);
-        number::push_i64(self.out, value);
-        self.out.push(b'\n');
-    }
-
     /// One series of a histogram: a line for each bound shown, `+Inf`, the sum and the count.
     ///
     /// Explicit buckets show their bounds, log-linear ones the [ladder](ladder) of their unit.
@@ -283,5 +277,48 @@ impl<'a> Encoder<'a> {
             number::push_time(self.out, created);
             self.out.push(b'\n');
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::buckets::Buckets;
+
+    #[test]
+    fn only_open_metrics_says_when_a_series_was_made() {
+        let made = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_000_000_050));
+        let before = Some(SystemTime::UNIX_EPOCH - Duration::from_secs(9));
+        let page = |format| {
+            let mut out = Vec::new();
+            let mut encoder = Encoder::new(&mut out, format);
+            encoder.family("a.b_total", "", Unit::None, Kind::Counter);
+            encoder.counter("{x=\"1\"}", 7, made);
+            encoder.counter("", 8, before);
+            encoder.family("h", "", Unit::Bytes, Kind::Histogram);
+            let none = HistogramSnapshot::empty(Unit::Bytes, Buckets::default());
+            encoder.histogram("", &none, made);
+            encoder.finish();
+            String::from_utf8(out).expect("text")
+        };
+        let open = page(Format::OpenMetrics);
+        assert!(open.contains(
+            "a_b_total{x=\"1\"} 7\na_b_created{x=\"1\"} 1795000000.050\n\
+             a_b_total 8\na_b_created 0.000\n"
+        ));
+        assert!(open.ends_with("h_count 0\nh_created 1795000000.050\n# EOF\n"));
+        assert!(!page(Format::Text).contains("created"));
+    }
+
+    #[test]
+    fn a_page_follows_what_is_there() {
+        let mut out = b"before\n".to_vec();
+        let mut encoder = Encoder::new(&mut out, Format::Text);
+        encoder.family("g", "", Unit::None, Kind::Gauge);
+        encoder.gauge("", 1.5);
+        encoder.finish();
+        assert_eq!(out, b"before\n# HELP g g\n# TYPE g gauge\ng 1.5\n");
     }
 }

@@ -137,6 +137,29 @@ fn a_family_without_help_has_its_own_name_for_it() {
 }
 
 #[test]
+fn a_counter_ends_with_total_once() {
+    for (name, family, sample) in [
+        ("a", "a", "a_total"),
+        ("a_total", "a", "a_total"),
+        ("a.total", "a", "a_total"),
+        ("a_total_total", "a_total", "a_total_total"),
+        ("_total", "_total", "_total_total"),
+        ("subtotal", "subtotal", "subtotal_total"),
+    ] {
+        let snapshot = Snapshot {
+            counters: vec![plain(name, Unit::None, 1)],
+            ..empty()
+        };
+        let text = snapshot.encode(Format::Text);
+        let expected = format!("# TYPE {sample} counter\n{sample} 1\n");
+        assert!(text.ends_with(&expected), "{text}");
+        let open = snapshot.encode(Format::OpenMetrics);
+        let expected = format!("# TYPE {family} counter\n{sample} 1\n# EOF\n");
+        assert!(open.ends_with(&expected), "{open}");
+    }
+}
+
+#[test]
 fn numbers_read_back_as_they_were() {
     let mut snapshot = empty();
     for (value, text) in [

@@ -6,6 +6,9 @@ mod generate;
 #[cfg(feature = "serde")]
 mod json;
 mod merge;
+mod parse_back;
+mod parser;
+mod prometheus;
 mod quantile;
 #[cfg(feature = "metrics")]
 mod metrics_bridge;
