@@ -84,7 +84,7 @@ impl Bounds {
                 return Err(BucketsError::OutOfRange {
                     position,
                     value,
-                    max: unit.from_steps(u64::MAX),
+                    max: unit.in_units(u64::MAX),
                 });
             };
             if let Some(before) = position.checked_sub(1)

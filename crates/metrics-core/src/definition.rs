@@ -19,6 +19,7 @@ use crate::registry::{IfThere, Registry};
 use crate::snapshot::GaugeMerge;
 use crate::summary::Summary;
 use crate::timer::{Outcome, Timer};
+use crate::typed::{StaticLabels, TypedFamily, combinations};
 use crate::unit::Unit;
 
 /// A metric that is being described.
@@ -33,6 +34,13 @@ pub struct Definition<'r, M> {
 pub struct FamilyDefinition<'r, M, const N: usize> {
     plan: Plan<'r>,
     instrument: PhantomData<M>,
+}
+
+/// A family with labels known at compile time that is being described.
+#[must_use = "nothing is registered until `register` or `get_or_register`"]
+pub struct TypedDefinition<'r, M, L> {
+    plan: Plan<'r>,
+    instrument: PhantomData<(M, fn(L))>,
 }
 
 struct Plan<'r> {
@@ -76,6 +84,17 @@ impl<'r, M: Instrument> Definition<'r, M> {
     pub fn labels<const N: usize>(mut self, names: [&str; N]) -> FamilyDefinition<'r, M, N> {
         self.plan.labels = names.map(str::to_owned).into();
         FamilyDefinition {
+            plan: self.plan,
+            instrument: PhantomData,
+        }
+    }
+
+    /// Tells series apart by labels whose values are known at compile time. Said last, before
+    /// registering.
+    pub fn typed_labels<L: StaticLabels>(mut self, names: L::Names) -> TypedDefinition<'r, M, L> {
+        let names = names.as_ref().iter();
+        self.plan.labels = names.map(|name| (*name).to_owned()).collect();
+        TypedDefinition {
             plan: self.plan,
             instrument: PhantomData,
         }
@@ -137,6 +156,41 @@ impl<M: Instrument, const N: usize> FamilyDefinition<'_, M, N> {
     /// The help and the limit are not compared.
     pub fn get_or_register(self) -> Result<Family<M, N>, RegisterError> {
         Ok(Family::new(self.plan.register(IfThere::Share)?))
+    }
+}
+
+/// The most series that a typed family makes at once.
+const MAX_TYPED: usize = 10_000;
+
+impl<M: Instrument, L: StaticLabels> TypedDefinition<'_, M, L> {
+    /// Registers the family with all its series.
+    ///
+    /// # Errors
+    ///
+    /// When the name is registered already, when anything about the definition is not valid, or
+    /// when there are no combinations of values or more than 10,000.
+    pub fn register(self) -> Result<TypedFamily<M, L>, RegisterError> {
+        self.complete(IfThere::Refuse)
+    }
+
+    /// Registers the family, or gives the one that was registered with the same definition.
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register), but for a name that is registered with the same
+    /// definition. The help is not compared.
+    pub fn get_or_register(self) -> Result<TypedFamily<M, L>, RegisterError> {
+        self.complete(IfThere::Share)
+    }
+
+    fn complete(mut self, if_there: IfThere) -> Result<TypedFamily<M, L>, RegisterError> {
+        let series = combinations(L::VALUES);
+        if series == 0 || series > MAX_TYPED {
+            let allowed = "1 to 10,000 combinations of values";
+            return Err(self.plan.out_of_range("typed_labels", series, allowed));
+        }
+        self.plan.max_series = Some(series);
+        Ok(TypedFamily::new(self.plan.register(if_there)?))
     }
 }
 
@@ -245,7 +299,12 @@ impl Plan<'_> {
         registry.take_in(family, if_there, self.is_limited)
     }
 
-    fn out_of_range(&self, field: &'static str, value: usize, allowed: &'static str) -> RegisterError {
+    fn out_of_range(
+        &self,
+        field: &'static str,
+        value: usize,
+        allowed: &'static str,
+    ) -> RegisterError {
         RegisterError::OutOfRange {
             name: self.name.clone(),
             field,
@@ -266,6 +325,12 @@ impl fmt::Debug for Plan<'_> {
 }
 
 impl<M> fmt::Debug for Definition<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.plan.fmt(f)
+    }
+}
+
+impl<M, L> fmt::Debug for TypedDefinition<'_, M, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.plan.fmt(f)
     }

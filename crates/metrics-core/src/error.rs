@@ -107,7 +107,9 @@ pub enum MergeError {
 #[non_exhaustive]
 pub enum RegisterError {
     /// The name is not one that can be exposed.
-    #[error("`{name}` is not a metric name: it must match [a-zA-Z_:][a-zA-Z0-9_:.]* and have at most {max} bytes")]
+    #[error(
+        "`{name}` is not a metric name: it must match [a-zA-Z_:][a-zA-Z0-9_:.]* and have at most {max} bytes"
+    )]
     InvalidName {
         /// The name.
         name: String,
@@ -160,7 +162,9 @@ pub enum RegisterError {
         what: &'static str,
     },
     /// A label's name is not one that can be exposed.
-    #[error("`{label}` of the metric `{name}` is not a label name: it must match [a-zA-Z_][a-zA-Z0-9_]* and have at most {max} bytes")]
+    #[error(
+        "`{label}` of the metric `{name}` is not a label name: it must match [a-zA-Z_][a-zA-Z0-9_]* and have at most {max} bytes"
+    )]
     InvalidLabel {
         /// The metric.
         name: String,

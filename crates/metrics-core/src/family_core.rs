@@ -137,10 +137,13 @@ impl FamilyCore {
     /// counter or a gauge, and the labels of anything else.
     pub(crate) fn rows(&self) -> Arc<Rows> {
         self.series.rows(|mut series| {
-            series.sort_unstable_by(|a, b| self.sorted_values(a).cmp(self.sorted_values(b)));
+            series.sort_by_cached_key(|series| {
+                let values = self.sorted_values(series).into_iter();
+                values.map(str::to_owned).collect::<Vec<_>>()
+            });
             let names: Vec<_> = self.sorted_labels().collect();
             Rows::new(&series, |series, text| {
-                let values: Vec<_> = self.sorted_values(series).collect();
+                let values = self.sorted_values(series);
                 match self.recipe.kind() {
                     Kind::Counter | Kind::Gauge => {
                         push_sample_name(text, &self.name, self.recipe.kind());
@@ -159,8 +162,12 @@ impl FamilyCore {
     }
 
     /// The values of a series in the order of exposition.
-    pub(crate) fn sorted_values<'a>(&self, series: &'a Series) -> impl Iterator<Item = &'a str> {
-        self.order.iter().map(|position| &*series.values[*position])
+    pub(crate) fn sorted_values<'a>(&self, series: &'a Series) -> Vec<&'a str> {
+        let values: Vec<_> = series.key.values().collect();
+        self.order
+            .iter()
+            .map(|position| values[*position])
+            .collect()
     }
 
     /// The histogram of a timer.

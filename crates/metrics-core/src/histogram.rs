@@ -99,7 +99,12 @@ impl Histogram {
     pub fn snapshot(&self) -> HistogramSnapshot {
         let core = &*self.core;
         let rejected = core.rejected.load(Relaxed);
-        HistogramSnapshot::from_totals(core.unit, core.buckets.clone(), rejected, &core.home.totals())
+        HistogramSnapshot::from_totals(
+            core.unit,
+            core.buckets.clone(),
+            rejected,
+            &core.home.totals(),
+        )
     }
 
     #[cold]

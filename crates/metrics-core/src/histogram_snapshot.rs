@@ -106,13 +106,13 @@ impl HistogramSnapshot {
     /// The smallest sample, exactly; none when there are none.
     #[must_use]
     pub fn min(&self) -> Option<f64> {
-        (!self.counts.is_empty()).then(|| self.unit.from_steps(self.min))
+        (!self.counts.is_empty()).then(|| self.unit.in_units(self.min))
     }
 
     /// The largest sample, exactly; none when there are none.
     #[must_use]
     pub fn max(&self) -> Option<f64> {
-        (!self.counts.is_empty()).then(|| self.unit.from_steps(self.max))
+        (!self.counts.is_empty()).then(|| self.unit.in_units(self.max))
     }
 
     /// Samples refused because they were negative or not finite.
@@ -155,7 +155,7 @@ impl HistogramSnapshot {
             if through >= rank {
                 let steps = self.stands_for(index as usize, rank - below, samples);
                 let steps = steps.min(self.max).max(self.min);
-                return Ok(Some(self.unit.from_steps(steps)));
+                return Ok(Some(self.unit.in_units(steps)));
             }
             below = through;
         }
@@ -275,7 +275,7 @@ impl HistogramSnapshot {
 
     /// A distribution that holds this. The buckets are sorted, exist and are not empty.
     #[cfg(feature = "serde")]
-    pub(crate) fn from_steps(unit: Unit, buckets: Buckets, steps: Steps, rejected: u64) -> Self {
+    pub(crate) fn in_units(unit: Unit, buckets: Buckets, steps: Steps, rejected: u64) -> Self {
         Self {
             unit,
             buckets,

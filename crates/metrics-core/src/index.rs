@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
 
+use crate::key::Key;
 use crate::local;
 use crate::metric::Metric;
 use crate::numbers::Numbers;
@@ -36,7 +37,7 @@ const FIRST_LEN: usize = 8;
 /// One combination of label values and what is recorded for it.
 pub(crate) struct Series {
     hash: u64,
-    pub(crate) values: Box<[Box<str>]>,
+    pub(crate) key: Key,
     pub(crate) metric: Metric,
 }
 
@@ -61,6 +62,8 @@ pub(crate) struct Index {
 struct State {
     table: Arc<Table>,
     series: Vec<Arc<Series>>,
+    /// The one among them for what is beyond the cap. It does not count against the cap.
+    overflow: Option<Arc<Series>>,
     /// The series as they are read, once somebody has asked for it.
     rows: Option<Arc<Rows>>,
 }
@@ -97,6 +100,7 @@ impl Index {
             state: Mutex::new(State {
                 table,
                 series: Vec::new(),
+                overflow: None,
                 rows: None,
             }),
         }
@@ -142,6 +146,7 @@ impl Index {
             return false;
         };
         state.series.retain(|series| !Arc::ptr_eq(series, &found));
+        state.overflow.take_if(|it| Arc::ptr_eq(it, &found));
         let table = Table::holding(&state.series, state.table.entries.len());
         self.publish(&mut state, table);
         true
@@ -198,15 +203,16 @@ impl Index {
             self.dropped.fetch_add(1, Relaxed);
             return Ok(Arc::clone(overflow));
         }
-        if state.series.len() < self.max {
+        let own = state.series.len() - usize::from(state.overflow.is_some());
+        if own < self.max || is_overflow(values) {
             return self.insert(state, hash, values, maker);
         }
-        // The one series beyond the cap, unless somebody has used these very values.
-        let overflow = vec![OVERFLOW; values.len()];
-        let hash = self.hash(&overflow);
-        let series = match state.table.find(hash, &overflow) {
-            Some(found) => Arc::clone(found),
-            None => self.insert(state, hash, &overflow, maker)?,
+        let series = match &state.overflow {
+            Some(series) => Arc::clone(series),
+            None => {
+                let values = vec![OVERFLOW; values.len()];
+                self.insert(state, self.hash(&values), &values, maker)?
+            }
         };
         self.dropped.fetch_add(1, Relaxed);
         Ok(Arc::clone(state.table.overflow.get_or_init(|| series)))
@@ -222,10 +228,13 @@ impl Index {
         let metric = maker.make(values)?;
         let series = Arc::new(Series {
             hash,
-            values: values.iter().map(|value| Box::from(*value)).collect(),
+            key: Key::new(values),
             metric,
         });
         state.series.push(Arc::clone(&series));
+        if is_overflow(values) {
+            state.overflow = Some(Arc::clone(&series));
+        }
         state.rows = None;
         let len = state.table.entries.len();
         if state.series.len() * 2 > len {
@@ -316,7 +325,7 @@ impl Table {
             if seen == tag(hash)
                 && let Some(series) = entry.series.get()
                 && series.hash == hash
-                && series.has(values)
+                && series.key.is(values)
             {
                 return Some(series);
             }
@@ -331,15 +340,8 @@ impl Table {
     }
 }
 
-impl Series {
-    fn has(&self, values: &[&str]) -> bool {
-        self.values.len() == values.len()
-            && self
-                .values
-                .iter()
-                .zip(values)
-                .all(|(own, other)| **own == **other)
-    }
+fn is_overflow(values: &[&str]) -> bool {
+    !values.is_empty() && values.iter().all(|value| *value == OVERFLOW)
 }
 
 fn tag(hash: u64) -> u32 {

@@ -15,12 +15,16 @@ mod histogram_snapshot;
 mod index;
 #[cfg(feature = "serde")]
 mod json;
+mod key;
 mod kind;
 mod local;
 mod log_linear;
 mod metric;
 #[cfg(feature = "metrics")]
 mod metrics_bridge;
+#[cfg(brolly_loom)]
+#[doc(hidden)]
+pub mod model;
 mod name;
 mod numbers;
 mod page;
@@ -40,13 +44,14 @@ mod ticks;
 mod timed_site;
 mod timer;
 mod tree;
+mod typed;
 mod unit;
 
 #[cfg(feature = "macros")]
 pub use brolly_macros::timed;
 pub use buckets::{Bounds, Buckets};
 pub use counter::Counter;
-pub use definition::{Definition, FamilyDefinition};
+pub use definition::{Definition, FamilyDefinition, TypedDefinition};
 pub use encode::Format;
 pub use error::{BucketsError, MergeError, QuantileError, RegisterError, SnapshotMergeError};
 pub use family::Family;
@@ -58,20 +63,21 @@ pub use json::{JsonError, WriteError};
 pub use kind::Kind;
 pub use log_linear::Precision;
 pub use metric::Instrument;
+#[cfg(feature = "metrics")]
+pub use metrics_bridge::{BridgeStats, MetricsBridge};
 #[cfg(feature = "process")]
 pub use process::{
     DiskReading, MemoryPressure, ProcessMonitor, ProcessReader, ProcessReading, ReadError,
 };
 #[cfg(feature = "process")]
 pub use profiler::{Profile, Profiler, Profiling, RunningOperation};
-#[cfg(feature = "metrics")]
-pub use metrics_bridge::{BridgeStats, MetricsBridge};
 pub use registry::{Registry, RegistryBuilder, default_registry};
 pub use snapshot::{
     FamilySnapshot, GaugeMerge, GaugeSnapshot, SeriesSnapshot, Snapshot, SummarySnapshot,
 };
 pub use summary::Summary;
 pub use timer::{Outcome, Timer, TimerGuard};
+pub use typed::{StaticLabel, StaticLabels, TypedFamily};
 pub use unit::Unit;
 
 /// What expansions of `#[timed]` name.

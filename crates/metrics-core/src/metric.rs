@@ -72,6 +72,4 @@ macro_rules! instrument {
     )+};
 }
 
-
-
 instrument!(Counter, Gauge, IntGauge, Histogram, Summary, Timer);

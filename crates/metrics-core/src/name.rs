@@ -28,7 +28,11 @@ pub(crate) fn check_name(name: &str, kind: Kind) -> Result<(), RegisterError> {
 }
 
 /// Checks the labels of a metric. `own` are those that the kind of metric adds by itself.
-pub(crate) fn check_labels(name: &str, labels: &[String], own: &[&str]) -> Result<(), RegisterError> {
+pub(crate) fn check_labels(
+    name: &str,
+    labels: &[String],
+    own: &[&str],
+) -> Result<(), RegisterError> {
     if labels.len() > MAX_LABELS {
         return Err(RegisterError::TooManyLabels {
             name: name.to_owned(),
@@ -41,7 +45,9 @@ pub(crate) fn check_labels(name: &str, labels: &[String], own: &[&str]) -> Resul
         let is_first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
         let is_valid = bytes.len() <= MAX_NAME
             && bytes.first().is_some_and(|byte| is_first(*byte))
-            && bytes.iter().all(|byte| is_first(*byte) || byte.is_ascii_digit());
+            && bytes
+                .iter()
+                .all(|byte| is_first(*byte) || byte.is_ascii_digit());
         if !is_valid {
             return Err(RegisterError::InvalidLabel {
                 name,

@@ -54,7 +54,7 @@ fn describe<T>(
     let one = |(_, row): (_, &Row)| {
         let label_values = family.sorted_values(&row.series);
         Some(SeriesSnapshot {
-            label_values: label_values.map(str::to_owned).collect(),
+            label_values: label_values.into_iter().map(str::to_owned).collect(),
             value: value(&row.metric)?,
         })
     };

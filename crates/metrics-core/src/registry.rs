@@ -78,7 +78,6 @@ impl Registry {
     }
 
     /// Sets limits and clock first.
-    #[must_use]
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder {
             limits: Limits {
@@ -212,7 +211,7 @@ impl Registry {
     pub fn clear_label(&self, label: &str, value: &str) -> usize {
         let clear = |family: Arc<FamilyCore>| {
             let at = family.labels.iter().position(|it| it == label)?;
-            Some(family.reset(|series| &*series.values[at] == value))
+            Some(family.reset(|series| series.key.values().nth(at) == Some(value)))
         };
         self.families().into_iter().filter_map(clear).sum()
     }

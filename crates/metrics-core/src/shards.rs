@@ -108,14 +108,25 @@ impl Totals {
 }
 
 impl Shard {
+    #[cfg_attr(
+        not(brolly_loom),
+        expect(clippy::let_and_return, reason = "models do more")
+    )]
     fn new(blocks: usize, generation: u64) -> Self {
-        Self {
+        let shard = Self {
             generation: AtomicU64::new(generation),
             sum: AtomicU64::new(0),
             min: AtomicU64::new(u64::MAX),
             max: AtomicU64::new(0),
             blocks: (0..blocks).map(|_| OnceLock::new()).collect(),
+        };
+        // Models cannot see that `OnceLock` publishes what it holds, so there a shard is made
+        // with all its blocks.
+        #[cfg(brolly_loom)]
+        for block in &shard.blocks {
+            block.get_or_init(new_block);
         }
+        shard
     }
 
     /// Counts a sample; false when a cell or the sum is full and nothing was recorded.
@@ -124,7 +135,7 @@ impl Shard {
         let Some(block) = self.blocks.get(bucket / BLOCK) else {
             return true;
         };
-        let block = block.get_or_init(|| Box::new(array::from_fn(|_| AtomicU32::new(0))));
+        let block = block.get_or_init(new_block);
         let cell = &block[bucket % BLOCK];
         let (count, is_count_full) = cell.load(Relaxed).overflowing_add(1);
         let (sum, is_sum_full) = self.sum.load(Relaxed).overflowing_add(value);
@@ -154,6 +165,10 @@ impl Shard {
         self.min.store(u64::MAX, Relaxed);
         self.max.store(0, Relaxed);
     }
+}
+
+fn new_block() -> Box<[AtomicU32; BLOCK]> {
+    Box::new(array::from_fn(|_| AtomicU32::new(0)))
 }
 
 impl Home {
@@ -196,7 +211,10 @@ impl Home {
         retired.stretch(value, value);
     }
 
-    fn present<'a>(&self, state: &'a MutexGuard<'_, State>) -> impl Iterator<Item = &'a Arc<Shard>> {
+    fn present<'a>(
+        &self,
+        state: &'a MutexGuard<'_, State>,
+    ) -> impl Iterator<Item = &'a Arc<Shard>> {
         let generation = self.generation.load(Relaxed);
         let live = state.live.iter();
         live.filter(move |shard| shard.generation.load(Relaxed) == generation)
@@ -266,7 +284,13 @@ impl LocalShards {
     /// Records in the shard of the home with this number; false when the number is too high to
     /// have one.
     #[inline]
-    pub(crate) fn record(&self, number: usize, home: &Arc<Home>, bucket: usize, value: u64) -> bool {
+    pub(crate) fn record(
+        &self,
+        number: usize,
+        home: &Arc<Home>,
+        bucket: usize,
+        value: u64,
+    ) -> bool {
         let page = self.pages.get(number / PAGE);
         let leaf = match page.and_then(|page| page.0[number % PAGE].get()) {
             Some(leaf) => leaf,

@@ -121,7 +121,10 @@ impl Timer {
     }
 
     /// As [`future`](Self::future), of a future that may fail.
-    pub fn future_result<F, T, E>(&self, future: F) -> impl Future<Output = F::Output> + use<F, T, E>
+    pub fn future_result<F, T, E>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = F::Output> + use<F, T, E>
     where
         F: Future<Output = Result<T, E>>,
     {

@@ -55,11 +55,11 @@ impl Unit {
     /// cannot hold: what is negative or not finite.
     #[inline]
     pub(crate) fn to_steps(self, value: f64) -> Option<u64> {
-        let is_valid = value >= 0.0 && value < f64::INFINITY;
+        let is_valid = (0.0..f64::INFINITY).contains(&value);
         is_valid.then(|| rounded(value * self.steps() as f64))
     }
 
-    pub(crate) fn from_steps(self, steps: u64) -> f64 {
+    pub(crate) fn in_units(self, steps: u64) -> f64 {
         steps as f64 / self.steps() as f64
     }
 }

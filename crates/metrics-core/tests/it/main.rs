@@ -1,14 +1,23 @@
 //! What a user of the crate sees, one module per topic.
 
+mod counter;
 mod encode;
+mod family;
 mod fixture;
+mod gauge;
 mod generate;
+mod histogram;
 #[cfg(feature = "serde")]
 mod json;
 mod merge;
+#[cfg(feature = "metrics")]
+mod metrics_bridge;
 mod parse_back;
 mod parser;
 mod prometheus;
 mod quantile;
-#[cfg(feature = "metrics")]
-mod metrics_bridge;
+mod registry;
+mod send_sync;
+mod summary;
+mod timer;
+mod typed;
