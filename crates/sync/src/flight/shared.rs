@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::waiters::{Armed, Waiters};
 use super::{FlightError, Spawn, Task};
 use crate::contain::{contain, discard, wake};
-use crate::primitive::{Mutex, ThreadKey, lock, this_thread};
+use crate::primitive::{Mutex, MutexGuard, ThreadKey, lock, this_thread};
 
 /// How many wakers are taken under one lock.
 const BATCH: usize = 16;
@@ -198,12 +198,12 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 let mut state = lock(&self.state);
                 state.load = Load::Idle(load);
                 let armed = state.waiters.arm(seat, waker, &mut fresh);
-                let stirred = state.stirred;
-                drop(state);
-                drop((armed, fresh));
-                if stirred {
-                    self.wake_all();
+                if state.stirred {
+                    self.wake_all(state);
+                } else {
+                    drop(state);
                 }
+                drop((armed, fresh));
                 Poll::Pending
             }
             Ok(Poll::Ready(value)) => {
@@ -221,23 +221,25 @@ impl<T: Send + Sync + 'static> Shared<T> {
     fn land(&self, outcome: Result<T, FlightError>, load: Option<Boxed<T>>) {
         // Only the one who polls lands, so this is the first outcome.
         let _ = self.outcome.set(outcome);
-        let spawner = {
-            let mut state = lock(&self.state);
-            state.load = Load::Landed;
-            state.spawner.take()
-        };
-        self.wake_all();
-        discard(load);
-        discard(spawner);
+        let mut state = lock(&self.state);
+        state.load = Load::Landed;
+        let spawner = state.spawner.take();
+        self.wake_all(state);
+        discard((load, spawner));
     }
 
-    fn wake_all(&self) {
+    /// Wakes everybody who waits, starting with a lock that is held and going on without it.
+    fn wake_all<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) {
         let mut from = 0;
-        let mut more = true;
-        while more {
+        loop {
             let mut wakers = [const { None }; BATCH];
-            more = lock(&self.state).waiters.take(&mut from, &mut wakers);
+            let more = state.waiters.take(&mut from, &mut wakers);
+            drop(state);
             wakers.into_iter().flatten().for_each(wake);
+            if !more {
+                return;
+            }
+            state = lock(&self.state);
         }
     }
 
@@ -261,10 +263,8 @@ impl<T: Send + Sync + 'static> Wake for Shared<T> {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         let news = !std::mem::replace(&mut state.stirred, true);
-        let idle = matches!(state.load, Load::Idle(_));
-        drop(state);
-        if news && idle {
-            self.wake_all();
+        if news && matches!(state.load, Load::Idle(_)) {
+            self.wake_all(state);
         }
     }
 }
@@ -283,8 +283,7 @@ impl<T: Send + Sync + 'static> Drop for Turn<'_, T> {
         let mut state = lock(&self.flight.state);
         state.load = Load::Idle(load);
         state.stirred = true;
-        drop(state);
-        self.flight.wake_all();
+        self.flight.wake_all(state);
     }
 }
 
@@ -315,6 +314,6 @@ impl<T: Send + Sync + 'static> Drop for Driver<T> {
         let spawner = lock(&self.flight.state).spawner.take();
         discard(spawner);
         self.flight.leave(self.seat.take());
-        self.flight.wake_all();
+        self.flight.wake_all(lock(&self.flight.state));
     }
 }
