@@ -1,0 +1,209 @@
+//! Rule files for Prometheus, as its own tool judges them.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use brolly_advisor::{Conventions, LabelMatcher, Metric, Missing, Op, Rule, RuleSet, Stat};
+
+/// Texts that a careless writer would let through.
+const NASTY: [&str; 14] = [
+    "",
+    "plain",
+    "it's \"quoted\"",
+    "two\nlines\r\n",
+    "back\\slash \\n",
+    "{{ $value }} $labels {{.x}} }} {{{",
+    "{{ \"{{\" }}",
+    "größe 日本 \u{1f327}",
+    "\u{0}\u{1}\t\u{7f}\u{85}\u{9f}",
+    "\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}\u{1fffe}",
+    "- a: [b]",
+    "# no comment",
+    "%YAML",
+    "true",
+];
+
+/// What `promtool` says about a rule file, or nothing when it is not there.
+fn promtool(command: &[&str], files: &[(&str, &str)]) -> Option<Result<String, String>> {
+    let found = Command::new("promtool")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if found.is_err() {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "no promtool; it is in the Debian package prometheus"
+        );
+        eprintln!("SKIPPED: no promtool; Debian package prometheus");
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    for (name, text) in files {
+        let mut file = std::fs::File::create(folder.path().join(name)).expect("a file");
+        file.write_all(text.as_bytes()).expect("written");
+    }
+    let output = Command::new("promtool")
+        .args(command)
+        .current_dir(folder.path())
+        .output()
+        .expect("it was there just now");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    Some(if output.status.success() {
+        Ok(said)
+    } else {
+        Err(said)
+    })
+}
+
+fn check(rules: &RuleSet, group: &str) {
+    let text = rules.to_prometheus_yaml(group);
+    if let Some(verdict) = promtool(&["check", "rules", "rules.yml"], &[("rules.yml", &text)]) {
+        let said = verdict.unwrap_or_else(|said| panic!("{said}\n{text}"));
+        let found = format!("SUCCESS: {} rules found", rules.rules().len());
+        assert!(said.contains(&found), "{said}");
+    }
+}
+
+/// Rules that use everything there is.
+fn every_kind() -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for stat in [
+        Stat::Value,
+        Stat::Increase,
+        Stat::Rate,
+        Stat::Mean,
+        Stat::Quantile(0.99),
+    ] {
+        for op in Op::ALL {
+            for missing in [Missing::Ok, Missing::Keep, Missing::Alert] {
+                let name = format!("r{}", rules.len());
+                let mut rule = Rule::new(name, "app.thing.seconds", op, -1e-9);
+                rule.stat = stat;
+                rule.missing = missing;
+                rule.hold = Duration::from_millis(1_500);
+                rule.clear = match op {
+                    Op::Gt | Op::Ge => Some(-1e300),
+                    Op::Lt | Op::Le => Some(1e300),
+                    Op::Eq | Op::Ne => None,
+                };
+                rule.window = (stat != Stat::Value).then_some(Duration::from_secs(90));
+                if rules.len() % 2 == 0 {
+                    rule.of = vec![Metric::new("app.thing.seconds"), Metric::new("other")];
+                    rule.at_least = 5.0;
+                }
+                rules.push(rule);
+            }
+        }
+    }
+    rules
+}
+
+#[test]
+fn the_rules_that_come_along_are_accepted() {
+    check(&RuleSet::builtin(&Conventions::default()), "brolly");
+}
+
+#[test]
+fn every_kind_of_rule_is_accepted() {
+    check(&RuleSet::new(every_kind()).expect("good rules"), "kinds");
+    check(&RuleSet::default(), "none");
+}
+
+#[test]
+fn every_text_is_accepted() {
+    let rules = NASTY.iter().enumerate().map(|(index, text)| {
+        let mut rule = Rule::new(format!("r{index}"), "m", Op::Gt, 1.0);
+        for is_equal in [true, false] {
+            rule.metric.matchers.push(LabelMatcher {
+                name: "label".to_owned(),
+                value: (*text).to_owned(),
+                is_equal,
+            });
+        }
+        rule.missing = Missing::Alert;
+        rule.labels.insert("note".to_owned(), (*text).to_owned());
+        rule.summary = (*text).to_owned();
+        rule
+    });
+    let rules = RuleSet::new(rules).expect("good rules");
+    for group in NASTY.iter().filter(|group| !group.is_empty()) {
+        check(&rules, group);
+    }
+}
+
+#[test]
+fn texts_arrive_as_they_were_and_thresholds_fire_there_as_here() {
+    // Asks the server's own engine: what a series does, which alerts it makes, with which labels.
+    let mut rules = vec![hit_ratio("few_hits")];
+    for (index, text) in NASTY.iter().enumerate().skip(1) {
+        let mut rule = Rule::new(format!("r{index}"), "m", Op::Gt, 1.0);
+        rule.labels.insert("note".to_owned(), (*text).to_owned());
+        rule.summary = (*text).to_owned();
+        rules.push(rule);
+    }
+    let rules = RuleSet::new(rules).expect("good rules");
+    let mut test = String::from(
+        "rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n      - series: m\n        values: 2x20\n      - series: hits_total{cache=\"a\"}\n        values: 0+40x20\n      - series: misses_total{cache=\"a\"}\n        values: 0+60x20\n      - series: misses_total{cache=\"never_hit\"}\n        values: 0+60x20\n      - series: hits_total{cache=\"good\"}\n        values: 0+60x20\n      - series: misses_total{cache=\"good\"}\n        values: 0+40x20\n      - series: misses_total{cache=\"hardly_used\"}\n        values: 0+1x20\n    alert_rule_test:\n",
+    );
+    test.push_str("      - eval_time: 10m\n        alertname: few_hits\n        exp_alerts:\n");
+    for cache in ["a", "never_hit"] {
+        test.push_str(&format!(
+            "          - exp_labels: {{cache: {cache}, severity: warning}}\n"
+        ));
+    }
+    for (index, text) in NASTY.iter().enumerate().skip(1) {
+        // JSON is YAML, and another writer than ours.
+        let text = serde_json::to_string(text).expect("text");
+        let text = escape_for_yaml(&text);
+        test.push_str(&format!(
+            "      - eval_time: 10m\n        alertname: r{index}\n        exp_alerts:\n          - exp_labels: {{note: {text}, severity: warning}}\n            exp_annotations: {{summary: {text}}}\n"
+        ));
+    }
+    let files = [
+        ("rules.yml", rules.to_prometheus_yaml("g")),
+        ("test.yml", test.clone()),
+    ];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    if let Some(verdict) = promtool(&["test", "rules", "test.yml"], &files) {
+        verdict.unwrap_or_else(|said| panic!("{said}\n{}\n{test}", files[0].1));
+    }
+}
+
+fn hit_ratio(name: &str) -> Rule {
+    let mut rule = Rule::new(name, "hits_total", Op::Lt, 0.5);
+    rule.stat = Stat::Increase;
+    rule.window = Some(Duration::from_secs(300));
+    rule.of = vec![Metric::new("hits_total"), Metric::new("misses_total")];
+    rule.at_least = 100.0;
+    rule
+}
+
+/// JSON leaves some characters bare that YAML wants escaped.
+fn escape_for_yaml(json: &str) -> String {
+    let mut out = String::new();
+    for c in json.chars() {
+        match u32::from(c) {
+            code @ (0x7f..=0x9f | 0x2028 | 0x2029 | 0xfeff | 0xfffe | 0xffff) => {
+                out.push_str(&format!("\\u{code:04x}"));
+            }
+            code if code & 0xffff >= 0xfffe => out.push_str(&format!("\\U{code:08x}")),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[test]
+fn dots_become_underscores_and_counters_end_in_total() {
+    let mut rule = Rule::new("r", "app.jobs", Op::Gt, 0.5);
+    rule.stat = Stat::Rate;
+    rule.window = Some(Duration::from_secs(60));
+    let text = RuleSet::new([rule]).expect("good").to_prometheus_yaml("g");
+    assert!(
+        text.contains("expr: \"rate(app_jobs_total[60s]) > 0.5\""),
+        "{text}"
+    );
+}
