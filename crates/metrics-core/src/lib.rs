@@ -43,6 +43,8 @@ mod ticks;
 #[cfg(feature = "macros")]
 mod timed_site;
 mod timer;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
 mod tree;
 mod typed;
 mod unit;
@@ -78,6 +80,8 @@ pub use snapshot::{
 pub use summary::Summary;
 pub use timer::{Outcome, Timer, TimerGuard};
 pub use typed::{StaticLabel, StaticLabels, TypedFamily};
+#[cfg(feature = "tracing")]
+pub use tracing_layer::{SpanTime, TracingLayer};
 pub use unit::Unit;
 
 /// What expansions of `#[timed]` name.

@@ -21,3 +21,9 @@ mod send_sync;
 mod summary;
 mod timer;
 mod typed;
+#[cfg(feature = "process")]
+mod process;
+#[cfg(feature = "process")]
+mod profiler;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
