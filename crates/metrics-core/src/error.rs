@@ -1,5 +1,7 @@
 //! What can go wrong, one enum for each surface.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::kind::Kind;
@@ -49,6 +51,18 @@ pub enum BucketsError {
 pub struct QuantileError {
     /// What was asked for.
     pub q: f64,
+}
+
+/// Windows were asked for that cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("windows of {length:?} do not hold between 1 and {max} intervals of {interval:?}")]
+pub struct WindowsError {
+    /// The interval asked for.
+    pub interval: Duration,
+    /// The length asked for.
+    pub length: Duration,
+    /// How many intervals the length may hold.
+    pub max: u32,
 }
 
 /// A metric of two snapshots that cannot be merged.

@@ -7,6 +7,7 @@ mod counter;
 mod definition;
 mod encode;
 mod error;
+mod ewma;
 mod family;
 mod family_core;
 mod gauge;
@@ -48,6 +49,7 @@ mod tracing_layer;
 mod tree;
 mod typed;
 mod unit;
+mod window;
 
 #[cfg(feature = "macros")]
 pub use brolly_macros::timed;
@@ -55,7 +57,8 @@ pub use buckets::{Bounds, Buckets};
 pub use counter::Counter;
 pub use definition::{Definition, FamilyDefinition, TypedDefinition};
 pub use encode::Format;
-pub use error::{BucketsError, MergeError, QuantileError, RegisterError, SnapshotMergeError};
+pub use error::{BucketsError, MergeError, QuantileError, RegisterError, SnapshotMergeError, WindowsError};
+pub use ewma::Ewma;
 pub use family::Family;
 pub use gauge::{Gauge, IntGauge, Tracked};
 pub use histogram::Histogram;
@@ -83,6 +86,7 @@ pub use typed::{StaticLabel, StaticLabels, TypedFamily};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::{SpanTime, TracingLayer};
 pub use unit::Unit;
+pub use window::Windows;
 
 /// What expansions of `#[timed]` name.
 #[cfg(feature = "macros")]

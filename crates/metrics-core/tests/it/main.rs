@@ -21,6 +21,7 @@ mod send_sync;
 mod summary;
 mod timer;
 mod typed;
+mod window;
 #[cfg(feature = "process")]
 mod process;
 #[cfg(feature = "process")]

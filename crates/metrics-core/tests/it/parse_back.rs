@@ -9,16 +9,13 @@ use proptest::prelude::*;
 
 use crate::fixture::{empty, plain};
 use crate::generate::snapshots;
-use crate::parser::{parse, number};
+use crate::parser::{number, parse};
 
 const FORMATS: [Format; 2] = [Format::Text, Format::OpenMetrics];
 
 /// Texts made of what breaks careless writers.
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        any::<String>(),
-        "[\\\\\"\n\r\tn{}=, é🌂]{0,12}",
-    ]
+    prop_oneof![any::<String>(), "[\\\\\"\n\r\tn{}=, é🌂]{0,12}",]
 }
 
 /// What a label or help text reads back as.
@@ -28,10 +25,12 @@ fn shown(text: &str) -> String {
 
 /// A family with one series for each of these values of two labels.
 fn labelled<T>(name: &str, unit: Unit, series: Vec<([String; 2], T)>) -> FamilySnapshot<T> {
-    let series = series.into_iter().map(|(label_values, value)| SeriesSnapshot {
-        label_values: label_values.to_vec(),
-        value,
-    });
+    let series = series
+        .into_iter()
+        .map(|(label_values, value)| SeriesSnapshot {
+            label_values: label_values.to_vec(),
+            value,
+        });
     FamilySnapshot {
         name: name.to_owned(),
         help: "Help.".to_owned(),
@@ -158,7 +157,9 @@ fn the_bounds_shown_do_not_depend_on_what_was_recorded() {
         };
         let page = snapshot.encode(Format::Text);
         let page = parse(&page, Format::Text).expect("it follows the rules");
-        let labels = page.samples().filter_map(|sample| sample.labels.get("le").cloned());
+        let labels = page
+            .samples()
+            .filter_map(|sample| sample.labels.get("le").cloned());
         labels.collect::<Vec<String>>()
     };
     let first = bounds(&[], 6);
