@@ -85,7 +85,6 @@ impl Group {
     }
 
     /// Adds on behalf of a thread that has no page.
-    #[cold]
     pub(crate) fn add_retired(&self, slot: usize, by: u64) {
         let retired = &mut lock(&self.state).retired[slot % GROUP];
         *retired = retired.wrapping_add(by);
@@ -136,29 +135,27 @@ impl LocalCells {
         Self { pages: Tree::new() }
     }
 
-    /// Adds to a slot; false when the slot is too high to have a cell.
+    /// Adds to a slot, if this thread has a page for it; false otherwise.
     #[inline]
-    pub(crate) fn add(&self, slot: usize, group: &Arc<Group>, by: u64) -> bool {
-        let leaf = match self.pages.get(slot / GROUP) {
-            Some(leaf) => leaf,
-            None => match self.first_touch(slot, group) {
-                Some(leaf) => leaf,
-                None => return false,
-            },
+    pub(crate) fn add(&self, slot: usize, by: u64) -> bool {
+        let Some(leaf) = self.pages.get(slot / GROUP) else {
+            return false;
         };
         let cell = &leaf.page.cells[slot % GROUP];
         cell.store(cell.load(Relaxed).wrapping_add(by), Relaxed);
         true
     }
 
-    #[cold]
-    fn first_touch(&self, slot: usize, group: &Arc<Group>) -> Option<&Leaf> {
-        (slot / GROUP < Tree::<Leaf>::LEN).then(|| {
-            self.pages.get_or_init(slot / GROUP, || Leaf {
-                page: group.page(),
-                group: Arc::clone(group),
-            })
-        })
+    /// Makes a page and adds; false when the slot is too high to have one.
+    pub(crate) fn add_first(&self, slot: usize, group: &Arc<Group>, by: u64) -> bool {
+        if slot / GROUP >= Tree::<Leaf>::LEN {
+            return false;
+        }
+        self.pages.get_or_init(slot / GROUP, || Leaf {
+            page: group.page(),
+            group: Arc::clone(group),
+        });
+        self.add(slot, by)
     }
 }
 

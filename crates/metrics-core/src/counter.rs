@@ -43,8 +43,17 @@ impl Counter {
     /// Adds `n`.
     #[inline]
     pub fn add(&self, n: u64) {
+        if !local::add(self.slot, n) {
+            self.add_first(n);
+        }
+    }
+
+    /// Adds where there is no cell yet.
+    #[cold]
+    #[inline(never)]
+    fn add_first(&self, n: u64) {
         let group = &self.lease.group;
-        if !local::add(self.slot, group, n) {
+        if !local::add_first(self.slot, group, n) {
             group.add_retired(self.slot, n);
         }
     }

@@ -24,7 +24,8 @@ use crate::unit::Unit;
 /// [`Buckets`] for how exactly quantiles are known. Clones record together.
 #[derive(Clone)]
 pub struct Histogram {
-    number: usize,
+    number: u32,
+    unit: Unit,
     /// The precision of log-linear buckets; none for explicit ones.
     precision: Option<Precision>,
     core: Arc<Core>,
@@ -33,7 +34,6 @@ pub struct Histogram {
 struct Core {
     number: usize,
     home: Arc<Home>,
-    unit: Unit,
     buckets: Buckets,
     rejected: AtomicU64,
 }
@@ -42,7 +42,9 @@ impl Histogram {
     pub(crate) fn new(unit: Unit, buckets: Buckets) -> Self {
         let (number, home) = HOMES.take(buckets.len());
         Self {
-            number,
+            // A home that has no shards needs no number that is told from others without.
+            number: u32::try_from(number).unwrap_or(u32::MAX),
+            unit,
             precision: match &buckets {
                 Buckets::LogLinear(precision) => Some(*precision),
                 Buckets::Explicit(_) => None,
@@ -50,7 +52,6 @@ impl Histogram {
             core: Arc::new(Core {
                 number,
                 home,
-                unit,
                 buckets,
                 rejected: AtomicU64::new(0),
             }),
@@ -63,7 +64,7 @@ impl Histogram {
     /// step counts as the last.
     #[inline]
     pub fn observe(&self, value: f64) {
-        match self.core.unit.to_steps(value) {
+        match self.unit.to_steps(value) {
             Some(steps) => self.record_raw(steps),
             None => self.reject(),
         }
@@ -72,7 +73,7 @@ impl Histogram {
     /// Records a duration, in seconds. In a histogram of seconds, to the nanosecond.
     #[inline]
     pub fn observe_duration(&self, duration: Duration) {
-        match self.core.unit {
+        match self.unit {
             Unit::Seconds => {
                 self.record_raw(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
             }
@@ -88,8 +89,17 @@ impl Histogram {
             Some(precision) => precision.index_of(steps),
             None => self.core.buckets.index_of(steps),
         };
+        if !local::record(self.number as usize, bucket, steps) {
+            self.record_first(bucket, steps);
+        }
+    }
+
+    /// Records where something is to be done first; see [`local::record_first`].
+    #[cold]
+    #[inline(never)]
+    fn record_first(&self, bucket: usize, steps: u64) {
         let home = &self.core.home;
-        if !local::record(self.number, home, bucket, steps) {
+        if !local::record_first(self.number as usize, home, bucket, steps) {
             home.record_retired(bucket, steps);
         }
     }
@@ -100,7 +110,7 @@ impl Histogram {
         let core = &*self.core;
         let rejected = core.rejected.load(Relaxed);
         HistogramSnapshot::from_totals(
-            core.unit,
+            self.unit,
             core.buckets.clone(),
             rejected,
             &core.home.totals(),

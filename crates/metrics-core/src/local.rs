@@ -22,20 +22,34 @@ thread_local! {
     };
 }
 
-/// Adds to a slot of the calling thread. False when the thread is past its end (a destructor of
-/// another thread-local counts), or when the slot has no cell.
+/// Adds to a slot of the calling thread, if it has a cell already.
 #[inline]
-pub(crate) fn add(slot: usize, group: &Arc<Group>, by: u64) -> bool {
+pub(crate) fn add(slot: usize, by: u64) -> bool {
     LOCAL
-        .try_with(|local| local.cells.add(slot, group, by))
+        .try_with(|local| local.cells.add(slot, by))
         .unwrap_or(false)
 }
 
-/// Records in the shard of the calling thread; false as for [`add`].
-#[inline]
-pub(crate) fn record(number: usize, home: &Arc<Home>, bucket: usize, value: u64) -> bool {
+/// Adds to a slot of the calling thread. False when the thread is past its end (a destructor of
+/// another thread-local counts), or when the slot can have no cell.
+pub(crate) fn add_first(slot: usize, group: &Arc<Group>, by: u64) -> bool {
     LOCAL
-        .try_with(|local| local.shards.record(number, home, bucket, value))
+        .try_with(|local| local.cells.add_first(slot, group, by))
+        .unwrap_or(false)
+}
+
+/// Records in the shard of the calling thread, if nothing is in the way.
+#[inline]
+pub(crate) fn record(number: usize, bucket: usize, value: u64) -> bool {
+    LOCAL
+        .try_with(|local| local.shards.record(number, bucket, value))
+        .unwrap_or(false)
+}
+
+/// Records in the shard of the calling thread, which is made or made ready; false as for [`add_first`].
+pub(crate) fn record_first(number: usize, home: &Arc<Home>, bucket: usize, value: u64) -> bool {
+    LOCAL
+        .try_with(|local| local.shards.record_first(number, home, bucket, value))
         .unwrap_or(false)
 }
 

@@ -16,11 +16,12 @@
 //! 4. A cell never wraps: before it would, its shard is retired and starts again at zero.
 
 use std::array;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 
-use crate::primitive::{AtomicU32, AtomicU64, Mutex, MutexGuard, lock};
+use crate::primitive::{AtomicU16, AtomicU32, AtomicU64, Mutex, MutexGuard, lock};
 use crate::tree::Tree;
 
 /// Buckets that are allocated together.
@@ -29,16 +30,24 @@ const BLOCK: usize = 64;
 #[cfg(brolly_loom)]
 const BLOCK: usize = 2;
 
-/// The samples of one thread for one home. Its length in blocks is that of its home.
-#[repr(align(128))]
+/// Blocks of a shard that need no table of their own.
+const FEW: usize = 12;
+
+type Block = Box<[AtomicU32; BLOCK]>;
+
+/// The samples of one thread for one home.
+#[repr(align(64))]
 struct Shard {
     /// The generation these samples belong to. Written by the owner, under the home's lock.
     generation: AtomicU64,
     sum: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
-    /// Most distributions touch few blocks, so a block is made when it is touched.
-    blocks: Box<[OnceLock<Box<[AtomicU32; BLOCK]>>]>,
+    /// For each block of buckets the place it has among the blocks that are there, from 1; zero
+    /// while none of its buckets was touched. Most distributions touch few.
+    places: Box<[AtomicU16]>,
+    few: [OnceLock<Block>; FEW],
+    more: OnceLock<Box<[OnceLock<Block>]>>,
 }
 
 /// Where the shards of one histogram are listed.
@@ -90,11 +99,13 @@ impl Totals {
     /// Adds a shard's samples: counts first, as invariant 1 asks.
     fn add(&mut self, shard: &Shard) {
         let mut is_empty = true;
-        for (block, cells) in shard.blocks.iter().enumerate() {
-            let Some(cells) = cells.get() else { continue };
-            let ours = self.blocks.entry(block as u32);
+        for (number, place) in shard.places.iter().enumerate() {
+            let Some(block) = shard.block_at(place.load(Acquire)) else {
+                continue;
+            };
+            let ours = self.blocks.entry(number as u32);
             let ours = ours.or_insert_with(|| Box::new([0; BLOCK]));
-            for (ours, cell) in ours.iter_mut().zip(cells.iter()) {
+            for (ours, cell) in ours.iter_mut().zip(block) {
                 let samples = u64::from(cell.load(Acquire));
                 is_empty &= samples == 0;
                 *ours = ours.saturating_add(samples);
@@ -108,34 +119,33 @@ impl Totals {
 }
 
 impl Shard {
-    #[cfg_attr(
-        not(brolly_loom),
-        expect(clippy::let_and_return, reason = "models do more")
-    )]
     fn new(blocks: usize, generation: u64) -> Self {
         let shard = Self {
             generation: AtomicU64::new(generation),
             sum: AtomicU64::new(0),
             min: AtomicU64::new(u64::MAX),
             max: AtomicU64::new(0),
-            blocks: (0..blocks).map(|_| OnceLock::new()).collect(),
+            places: (0..blocks).map(|_| AtomicU16::new(0)).collect(),
+            few: [const { OnceLock::new() }; FEW],
+            more: OnceLock::new(),
         };
         // Models cannot see that `OnceLock` publishes what it holds, so there a shard is made
         // with all its blocks.
-        #[cfg(brolly_loom)]
-        for block in &shard.blocks {
-            block.get_or_init(new_block);
+        for number in 0..if cfg!(brolly_loom) { blocks } else { 0 } {
+            shard.add_block(number);
         }
         shard
     }
 
-    /// Counts a sample; false when a cell or the sum is full and nothing was recorded.
+    /// Counts a sample. False, and nothing is recorded, when its block is not there yet or when a
+    /// cell or the sum is full.
     #[inline]
     fn record(&self, bucket: usize, value: u64) -> bool {
-        let Some(block) = self.blocks.get(bucket / BLOCK) else {
-            return true;
+        let place = self.places.get(bucket / BLOCK);
+        let place = place.map_or(0, |place| place.load(Relaxed));
+        let Some(block) = self.block_at(place) else {
+            return false;
         };
-        let block = block.get_or_init(new_block);
         let cell = &block[bucket % BLOCK];
         let (count, is_count_full) = cell.load(Relaxed).overflowing_add(1);
         let (sum, is_sum_full) = self.sum.load(Relaxed).overflowing_add(value);
@@ -154,10 +164,44 @@ impl Shard {
         true
     }
 
+    #[inline]
+    fn block_at(&self, place: u16) -> Option<&[AtomicU32; BLOCK]> {
+        let place = usize::from(place).checked_sub(1)?;
+        let block = match self.few.get(place) {
+            Some(block) => block,
+            None => &self.more.get()?[place - FEW],
+        };
+        block.get().map(|block| &**block)
+    }
+
+    /// Makes a block, if it is not there. Only the owner may.
+    fn add_block(&self, number: usize) {
+        let Some(free) = self.places.get(number).filter(|it| it.load(Relaxed) == 0) else {
+            return;
+        };
+        let taken = self.places.iter().map(|place| place.load(Relaxed)).max();
+        let place = taken.unwrap_or(0) + 1;
+        let at = usize::from(place) - 1;
+        let block = match self.few.get(at) {
+            Some(block) => block,
+            None => {
+                let more = self.places.len() - FEW;
+                let more = self
+                    .more
+                    .get_or_init(|| (0..more).map(|_| OnceLock::new()).collect());
+                &more[at - FEW]
+            }
+        };
+        block.get_or_init(|| Box::new(array::from_fn(|_| AtomicU32::new(0))));
+        // Pairs with the acquire load in `Totals::add`.
+        free.store(place, Release);
+    }
+
     /// Sets everything back to zero. Only the owner may, and only under the home's lock.
     fn empty(&self) {
-        for block in self.blocks.iter().filter_map(OnceLock::get) {
-            for cell in block.iter() {
+        let blocks = self.places.iter().map(|place| place.load(Relaxed));
+        for block in blocks.filter_map(|place| self.block_at(place)) {
+            for cell in block {
                 cell.store(0, Relaxed);
             }
         }
@@ -165,10 +209,6 @@ impl Shard {
         self.min.store(u64::MAX, Relaxed);
         self.max.store(0, Relaxed);
     }
-}
-
-fn new_block() -> Box<[AtomicU32; BLOCK]> {
-    Box::new(array::from_fn(|_| AtomicU32::new(0)))
 }
 
 impl Home {
@@ -203,7 +243,6 @@ impl Home {
     }
 
     /// Counts a sample of a thread that has no shard.
-    #[cold]
     pub(crate) fn record_retired(&self, bucket: usize, value: u64) {
         let retired = &mut lock(&self.state).retired;
         retired.count(bucket, 1);
@@ -229,7 +268,6 @@ impl Home {
     }
 
     /// Brings a shard of an earlier generation up to date, empty.
-    #[cold]
     fn renew(&self, shard: &Shard) {
         let state = lock(&self.state);
         shard.empty();
@@ -240,7 +278,6 @@ impl Home {
     }
 
     /// Makes room in a shard: its samples are kept with the retired ones.
-    #[cold]
     fn drain(&self, shard: &Shard) {
         let mut state = lock(&self.state);
         if shard.generation.load(Relaxed) == self.generation.load(Relaxed) {
@@ -267,7 +304,7 @@ pub(crate) struct LocalShards {
 }
 
 /// Homes are numbered far beyond the entries of a tree, so its entries are pages.
-struct Page([std::cell::OnceCell<Leaf>; PAGE]);
+struct Page([OnceCell<Leaf>; PAGE]);
 
 const PAGE: usize = 16;
 
@@ -281,29 +318,43 @@ impl LocalShards {
         Self { pages: Tree::new() }
     }
 
-    /// Records in the shard of the home with this number; false when the number is too high to
-    /// have one.
+    /// Records in the shard of the home with this number, if nothing is in the way: false when
+    /// there is something to be done first, and nothing is recorded.
     #[inline]
-    pub(crate) fn record(
+    pub(crate) fn record(&self, number: usize, bucket: usize, value: u64) -> bool {
+        let page = self.pages.get(number / PAGE);
+        let Some(leaf) = page.and_then(|page| page.0[number % PAGE].get()) else {
+            return false;
+        };
+        // A reset that is not seen here yet comes after this sample.
+        let generation = leaf.home.generation.load(Relaxed);
+        leaf.shard.generation.load(Relaxed) == generation && leaf.shard.record(bucket, value)
+    }
+
+    /// Does what there is to be done, and records. False when the number is too high to have a
+    /// shard.
+    pub(crate) fn record_first(
         &self,
         number: usize,
         home: &Arc<Home>,
         bucket: usize,
         value: u64,
     ) -> bool {
-        let page = self.pages.get(number / PAGE);
-        let leaf = match page.and_then(|page| page.0[number % PAGE].get()) {
-            Some(leaf) => leaf,
-            None => match self.first_touch(number, home) {
-                Some(leaf) => leaf,
-                None => return false,
-            },
-        };
+        if number / PAGE >= Tree::<Page>::LEN {
+            return false;
+        }
+        let page = self
+            .pages
+            .get_or_init(number / PAGE, || Page([const { OnceCell::new() }; PAGE]));
+        let leaf = page.0[number % PAGE].get_or_init(|| Leaf {
+            shard: home.shard(),
+            home: Arc::clone(home),
+        });
         let shard = &*leaf.shard;
-        // A reset that is not seen here yet comes after this sample.
         if shard.generation.load(Relaxed) != home.generation.load(Relaxed) {
             home.renew(shard);
         }
+        shard.add_block(bucket / BLOCK);
         if !shard.record(bucket, value) {
             home.drain(shard);
             let is_recorded = shard.record(bucket, value);
@@ -311,25 +362,12 @@ impl LocalShards {
         }
         true
     }
-
-    #[cold]
-    fn first_touch(&self, number: usize, home: &Arc<Home>) -> Option<&Leaf> {
-        (number / PAGE < Tree::<Page>::LEN).then(|| {
-            let page = self.pages.get_or_init(number / PAGE, || {
-                Page([const { std::cell::OnceCell::new() }; PAGE])
-            });
-            page.0[number % PAGE].get_or_init(|| Leaf {
-                shard: home.shard(),
-                home: Arc::clone(home),
-            })
-        })
-    }
 }
 
 impl Drop for LocalShards {
     fn drop(&mut self) {
         let leaves = self.pages.iter().flat_map(|page| page.0.iter());
-        for leaf in leaves.filter_map(std::cell::OnceCell::get) {
+        for leaf in leaves.filter_map(OnceCell::get) {
             leaf.home.retire(&leaf.shard);
         }
     }
