@@ -275,7 +275,7 @@ impl HistogramSnapshot {
 
     /// A distribution that holds this. The buckets are sorted, exist and are not empty.
     #[cfg(feature = "serde")]
-    pub(crate) fn in_units(unit: Unit, buckets: Buckets, steps: Steps, rejected: u64) -> Self {
+    pub(crate) fn of_steps(unit: Unit, buckets: Buckets, steps: Steps, rejected: u64) -> Self {
         Self {
             unit,
             buckets,

@@ -40,7 +40,7 @@ impl Fragments {
         match buckets {
             Buckets::LogLinear(_) => {
                 for &bound in ladder::bounds(unit) {
-                    self.push(unit.from_steps(bound));
+                    self.push(unit.in_units(bound));
                 }
                 self.of = Some(Shown::Ladder(unit));
             }

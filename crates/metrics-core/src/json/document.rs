@@ -402,9 +402,7 @@ impl Series for HistogramSeries {
             max,
         };
         let rejected = self.rejected;
-        Ok(HistogramSnapshot::from_steps(
-            unit, buckets, steps, rejected,
-        ))
+        Ok(HistogramSnapshot::of_steps(unit, buckets, steps, rejected))
     }
 }
 
