@@ -13,7 +13,7 @@ use crate::timer::{Sleep, Timer};
 ///
 /// Under tokio's paused clock it stands still and jumps with it. Its sleeps may be polled anywhere,
 /// but end only while the runtime runs. tokio rounds a deadline up to the next millisecond. A
-/// sleep costs two allocations.
+/// sleep costs one allocation.
 #[derive(Clone, Debug)]
 pub struct TokioTimer {
     handle: Handle,

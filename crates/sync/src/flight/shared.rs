@@ -230,6 +230,9 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     /// Wakes everybody who waits, starting with a lock that is held and going on without it.
     fn wake_all<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) {
+        if state.waiters.is_empty() {
+            return;
+        }
         let mut from = 0;
         loop {
             let mut wakers = [const { None }; BATCH];
@@ -269,7 +272,7 @@ impl<T: Send + Sync + 'static> Wake for Shared<T> {
     }
 }
 
-/// The right to poll the load. Given up by unwinding, it goes to somebody else.
+/// The right to poll the load. Given up by unwinding, it goes back to the flight.
 struct Turn<'a, T: Send + Sync + 'static> {
     flight: &'a Arc<Shared<T>>,
     load: Option<Boxed<T>>,
@@ -282,8 +285,9 @@ impl<T: Send + Sync + 'static> Drop for Turn<'_, T> {
         };
         let mut state = lock(&self.flight.state);
         state.load = Load::Idle(load);
-        state.stirred = true;
-        self.flight.wake_all(state);
+        if state.stirred {
+            self.flight.wake_all(state);
+        }
     }
 }
 

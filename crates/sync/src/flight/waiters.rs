@@ -21,6 +21,11 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
+    /// Whether nobody has waited so far: then there are no wakers to look for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
     /// Makes sure that `waker` is woken next time. `fresh` is a clone of it that was made outside
     /// the lock, if there is one by now.
     pub(super) fn arm(

@@ -3,8 +3,8 @@
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 
@@ -188,4 +188,31 @@ fn a_waker_that_cannot_be_cloned_gives_the_load_back() {
     assert_eq!(control.polls(), 2);
     control.finish(7);
     assert_eq!(poll(&mut waiter, &waker), Poll::Ready(Ok(7)));
+}
+
+#[test]
+fn who_waits_is_told_when_a_poll_unwinds_that_stirred_the_load() {
+    let (polling, polled) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let flight = Flight::new(poll_fn(move |cx| -> Poll<u8> {
+        polling.send(()).unwrap();
+        let _ = may_go_on.lock().unwrap().recv();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    let (wakes, waker) = Wakes::new();
+    let (mut leader, mut waiter) = (flight.join().unwrap(), flight.join().unwrap());
+    thread::scope(|scope| {
+        let unwinds = scope.spawn(move || {
+            let bad = uncloneable_waker();
+            catch_unwind(AssertUnwindSafe(|| poll(&mut leader, &bad))).is_err()
+        });
+        polled.recv().unwrap();
+        let waits = poll(&mut waiter, &waker).is_pending();
+        drop(go_on);
+        assert!(unwinds.join().unwrap());
+        assert!(waits, "the load is out being polled");
+    });
+    assert_eq!(wakes.count(), 1);
 }
