@@ -1,0 +1,96 @@
+//! What the bridges record allocates nothing once it is known.
+
+#![cfg(all(feature = "macros", feature = "metrics", feature = "tracing"))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use brolly_metrics_core::{MetricsBridge, Registry, TracingLayer, timed};
+use brolly_sync::ManualClock;
+use tracing_subscriber::layer::SubscriberExt;
+
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to `System` with the layout it came with.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.set(CALLS.get() + 1);
+        // SAFETY: the caller's promises are passed on unchanged.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on unchanged.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The allocations of the second time: what is seen for the first time may allocate.
+fn allocations(work: impl Fn()) -> usize {
+    work();
+    let before = CALLS.get();
+    work();
+    CALLS.get() - before
+}
+
+#[timed(registry = registry)]
+fn plain(registry: &Registry) -> Result<u8, ()> {
+    Ok(1)
+}
+
+#[timed(registry = registry)]
+async fn later(registry: &Registry) {}
+
+#[timed(registry = None::<&Registry>)]
+fn off() {}
+
+#[test]
+fn a_timed_call_allocates_nothing() {
+    // A clock that stands still: another duration could be the first of its order of magnitude.
+    let standing = || Registry::builder().clock(ManualClock::new()).build();
+    let (registry, elsewhere) = (standing(), standing());
+    assert_ne!(allocations(|| drop(vec![0_u8])), 0, "allocations are seen");
+    for registry in [&registry, &elsewhere] {
+        assert_eq!(allocations(|| assert_eq!(plain(registry), Ok(1))), 0);
+        let poll_once = || {
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(pin!(later(registry)).poll(&mut context).is_ready());
+        };
+        assert_eq!(allocations(poll_once), 0);
+    }
+    assert_eq!(allocations(off), 0);
+}
+
+#[test]
+fn a_known_key_of_the_facade_allocates_nothing() {
+    let registry = Registry::new();
+    let bridge = MetricsBridge::new(&registry).expect("the names are free");
+    let record = || {
+        metrics::with_local_recorder(&bridge, || {
+            metrics::counter!("hits", "method" => "GET", "status" => "200").increment(1);
+            metrics::gauge!("depth").set(1.0);
+            metrics::histogram!("latency", "method" => "GET").record(0.5);
+        });
+    };
+    assert_eq!(allocations(record), 0);
+}
+
+#[test]
+fn an_event_whose_level_and_target_are_known_allocates_nothing() {
+    let registry = Registry::new();
+    let layer = TracingLayer::new(&registry).expect("the names are free");
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, || {
+        let send = || tracing::info!(target: "shop", items = 3, "sold");
+        assert_eq!(allocations(send), 0);
+    });
+}
