@@ -4,6 +4,8 @@
 mod buckets;
 mod cells;
 mod counter;
+#[cfg(feature = "serde")]
+mod dashboard;
 mod definition;
 mod encode;
 mod error;

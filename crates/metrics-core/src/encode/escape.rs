@@ -28,7 +28,7 @@ pub(super) fn push_name(out: &mut String, name: &str) {
     });
 }
 
-fn push_label_name(out: &mut String, name: &str) {
+pub(crate) fn push_label_name(out: &mut String, name: &str) {
     push_sanitized(out, name, |c| c.is_ascii_alphanumeric() || c == '_');
 }
 
@@ -45,7 +45,7 @@ fn push_sanitized(out: &mut String, name: &str, is_allowed: impl Fn(char) -> boo
 /// becomes U+FFFD, so that one hostile value cannot hide the metrics after it.
 pub(super) fn push_escaped(out: &mut String, text: &str, escape_quotes: bool) {
     let mut rest = text;
-    while let Some(at) = rest.find(|c| matches!(c, '\\' | '\n' | '"' | '\0')) {
+    while let Some(at) = rest.find(['\\', '\n', '"', '\0']) {
         let (clean, special) = rest.split_at(at);
         out.push_str(clean);
         match special.as_bytes()[0] {

@@ -15,6 +15,8 @@ mod page;
 use std::cell::Cell;
 use std::time::SystemTime;
 
+#[cfg(feature = "serde")]
+pub(crate) use self::escape::push_label_name;
 pub(crate) use self::escape::render_labels;
 pub use self::format::Format;
 use self::fragments::Fragments;
@@ -256,7 +258,7 @@ impl<'a> Encoder<'a> {
             name, base, line, ..
         } = &mut self.scratch;
         line.clear();
-        line.extend_from_slice(name[..*base].as_bytes());
+        line.extend_from_slice(&name.as_bytes()[..*base]);
         line.extend_from_slice(suffix.as_bytes());
         match labels.strip_suffix('}') {
             Some(open) => {

@@ -1,6 +1,8 @@
 //! What a user of the crate sees, one module per topic.
 
 mod counter;
+#[cfg(feature = "serde")]
+mod dashboard;
 mod encode;
 mod family;
 mod fixture;

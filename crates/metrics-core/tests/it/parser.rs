@@ -31,11 +31,6 @@ impl Page {
         self.families.iter().flat_map(|family| &family.samples)
     }
 
-    /// The names of all samples.
-    pub(crate) fn names(&self) -> BTreeSet<&str> {
-        self.samples().map(|sample| sample.name.as_str()).collect()
-    }
-
     /// The value of the sample with this name and these labels.
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let labels: BTreeMap<String, String> = labels
@@ -78,7 +73,7 @@ pub(crate) fn parse(page: &str, format: Format) -> Result<Page, String> {
 struct Reader {
     format: Format,
     page: Page,
-    seen: BTreeSet<(String, Vec<(String, String)>)>,
+    seen: BTreeSet<(String, Labels)>,
     names: BTreeSet<String>,
 }
 
@@ -164,8 +159,11 @@ impl Reader {
     }
 }
 
+/// Names and values, in the order of the page.
+type Labels = Vec<(String, String)>;
+
 /// The labels after a brace, and what follows the closing one.
-fn labels(mut rest: &str) -> Result<(Vec<(String, String)>, &str), &'static str> {
+fn labels(mut rest: &str) -> Result<(Labels, &str), &'static str> {
     let mut all = Vec::new();
     loop {
         let (name, value) = rest.split_once("=\"").ok_or("not a label")?;

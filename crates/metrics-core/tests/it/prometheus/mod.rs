@@ -1,6 +1,6 @@
 //! Pages as a real Prometheus server and its `promtool` read them.
 
-mod server;
+pub(crate) mod server;
 mod target;
 
 use std::collections::BTreeMap;
@@ -172,6 +172,12 @@ fn a_server_reads_back_what_the_pages_say() {
     );
     let median = value(r#"histogram_quantile(0.5, wait_seconds_bucket{job="open"})"#);
     assert!((0.008..0.04).contains(&median), "{median}");
+
+    // A dashboard for these metrics has data in every panel.
+    #[cfg(feature = "serde")]
+    for query in crate::dashboard::queries(&snapshot, "1m") {
+        server.wait_for(&query);
+    }
 }
 
 /// A label without a value is the same as no label to the server.

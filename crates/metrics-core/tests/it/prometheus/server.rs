@@ -145,6 +145,16 @@ impl Server {
         value_of(result.get(0)?)
     }
 
+    /// Waits until a query has an answer: rates need two readings.
+    #[cfg(feature = "serde")]
+    pub(super) fn wait_for(&self, query: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.query(query).expect("a valid query")[0].is_null() {
+            assert!(Instant::now() < deadline, "no data for {query}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn has_read(&self, jobs: &[&str]) -> bool {
         // Written after all samples of a scrape.
         let reads = self.value("count(scrape_samples_post_metric_relabeling > 0)");
