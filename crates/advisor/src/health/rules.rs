@@ -43,6 +43,13 @@ pub enum Ailment {
         /// What it should be at most.
         threshold: u64,
     },
+    /// Resources are in use for longer than they should be.
+    Leaks {
+        /// How many.
+        count: u64,
+        /// What it should be at most.
+        threshold: u64,
+    },
     /// Nearly all of the resources are in use.
     HighUtilisation {
         /// What part of them, within 0..=1.
@@ -71,6 +78,9 @@ impl fmt::Display for Ailment {
                 f,
                 "exhausted {count} times within the window, more than {threshold}"
             ),
+            Self::Leaks { count, threshold } => {
+                write!(f, "{count} resources leaked, more than {threshold}")
+            }
             Self::HighUtilisation { ratio, threshold } => write!(
                 f,
                 "utilisation {:.1} % is above {:.1} %",
@@ -105,6 +115,8 @@ pub struct HealthRules {
     pub max_exhaustions: u64,
     /// Resources of which more than this fraction is in use are degraded.
     pub max_utilisation: f64,
+    /// Resources of which more than this many leaked are degraded.
+    pub max_leaks: u64,
 }
 
 impl Default for HealthRules {
@@ -116,6 +128,7 @@ impl Default for HealthRules {
             max_errors: 10,
             max_exhaustions: 0,
             max_utilisation: 0.9,
+            max_leaks: 0,
         }
     }
 }
@@ -159,19 +172,25 @@ impl HealthRules {
         verdict([errors, exhaustions])
     }
 
-    /// How well resources are, and why not; unknown when it is not known how many are in use or
-    /// how many there may be.
+    /// How well resources are, and why not; unknown when neither the leaks are known nor what part
+    /// of the resources is in use.
     #[must_use]
     pub fn resource(&self, resource: &ResourceUsage) -> (Level, Vec<Ailment>) {
-        let Some(ratio) = resource.utilisation() else {
+        let utilisation = resource.utilisation();
+        if utilisation.is_none() && resource.leaks.is_none() {
             return (Level::Unknown, Vec::new());
-        };
-        verdict([
-            (ratio > self.max_utilisation).then_some(Ailment::HighUtilisation {
-                ratio,
-                threshold: self.max_utilisation,
-            }),
-        ])
+        }
+        let high = utilisation.filter(|ratio| *ratio > self.max_utilisation);
+        let high = high.map(|ratio| Ailment::HighUtilisation {
+            ratio,
+            threshold: self.max_utilisation,
+        });
+        let leaks = resource.leaks.filter(|leaks| *leaks > self.max_leaks);
+        let leaks = leaks.map(|count| Ailment::Leaks {
+            count,
+            threshold: self.max_leaks,
+        });
+        verdict([high, leaks])
     }
 }
 

@@ -101,6 +101,24 @@ fn resources_are_degraded_above_nine_tenths() {
 }
 
 #[test]
+fn a_leak_degrades_and_no_leak_is_healthy() {
+    let leaks = |leaks| ResourceUsage {
+        leaks,
+        ..ResourceUsage::default()
+    };
+    assert_eq!(RULES().resource(&leaks(None)).0, Level::Unknown);
+    assert_eq!(RULES().resource(&leaks(Some(0))).0, Level::Healthy);
+    let leaked = Ailment::Leaks {
+        count: 1,
+        threshold: 0,
+    };
+    assert_eq!(
+        RULES().resource(&leaks(Some(1))),
+        (Level::Degraded, vec![leaked])
+    );
+}
+
+#[test]
 fn errors_are_forgotten_when_the_window_has_passed() {
     // The originals counted since the start and never recovered.
     let minute = Duration::from_secs(60);

@@ -10,6 +10,7 @@ mod prometheus;
 mod report;
 mod rule_set;
 mod score;
+mod send_sync;
 mod size;
 #[cfg(feature = "toml")]
 mod toml_rules;

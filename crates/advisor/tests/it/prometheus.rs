@@ -172,6 +172,33 @@ fn texts_arrive_as_they_were_and_thresholds_fire_there_as_here() {
     }
 }
 
+#[test]
+fn a_clear_threshold_keeps_an_alert_firing_there_too() {
+    let mut rule = Rule::new("sticky", "m", Op::Gt, 5.0);
+    rule.clear = Some(3.0);
+    rule.labels.insert("team".to_owned(), "core".to_owned());
+    let rules = RuleSet::new([rule]).expect("good");
+    let mut test = String::from(
+        "rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n      - series: m{pool=\"a\"}\n        values: 4 6 4 4 3 4 6\n    alert_rule_test:\n",
+    );
+    for (minute, is_firing) in [false, true, true, true, false, false, true]
+        .iter()
+        .enumerate()
+    {
+        test.push_str(&format!(
+            "      - eval_time: {minute}m\n        alertname: sticky\n"
+        ));
+        if *is_firing {
+            test.push_str("        exp_alerts:\n          - exp_labels: {pool: a, team: core, severity: warning}\n");
+        }
+    }
+    let rules = rules.to_prometheus_yaml("g");
+    let files = [("rules.yml", rules.as_str()), ("test.yml", test.as_str())];
+    if let Some(verdict) = promtool(&["test", "rules", "test.yml"], &files) {
+        verdict.unwrap_or_else(|said| panic!("{said}\n{rules}\n{test}"));
+    }
+}
+
 fn hit_ratio(name: &str) -> Rule {
     let mut rule = Rule::new(name, "hits_total", Op::Lt, 0.5);
     rule.stat = Stat::Increase;
