@@ -410,3 +410,22 @@ fn a_snapshot_is_sorted_and_says_everything() {
         snapshot.encode(Format::OpenMetrics)
     );
 }
+
+#[test]
+fn what_was_cleared_stays_cleared_when_its_thread_ends() {
+    let registry = Registry::new();
+    let counter = registry.counter("c").register().expect("valid");
+    let histogram = registry.histogram("h").register().expect("valid");
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                counter.add(5);
+                histogram.observe(5.0);
+                assert_eq!(registry.clear(), 2);
+            })
+            .join()
+            .expect("nothing panics");
+    });
+    assert_eq!((counter.value(), histogram.snapshot().count()), (0, 0));
+    assert_eq!(histogram.snapshot().sum(), 0.0);
+}
