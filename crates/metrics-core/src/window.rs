@@ -22,7 +22,8 @@ use crate::snapshot::{FamilySnapshot, SeriesSnapshot, Snapshot};
 /// A counter or histogram that is smaller than before was reset in between, and all it holds is
 /// new. When time goes backwards, all readings are forgotten.
 ///
-/// It holds at most `length / interval + 3` snapshots.
+/// It holds at most `length / interval + 3` snapshots, all but the newest without gauges and
+/// summaries.
 ///
 /// ```
 /// use std::time::Duration;
@@ -92,6 +93,11 @@ impl Windows {
             && self.slot(self.readings[at].at) == self.slot(self.readings[at + 1].at)
         {
             self.readings.pop_back();
+        }
+        if let Some(before) = self.readings.back_mut() {
+            // Only the newest is asked for these.
+            before.snapshot.gauges = Vec::new();
+            before.snapshot.summaries = Vec::new();
         }
         let reading = Reading { at: now, snapshot };
         self.readings.push_back(reading);

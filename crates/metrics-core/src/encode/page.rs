@@ -7,6 +7,24 @@ use crate::snapshot::{FamilySnapshot, Snapshot};
 impl Snapshot {
     /// The snapshot as a page that Prometheus reads, families in the order of their names.
     ///
+    /// In names every character that is not allowed, above all the dot, becomes `_`, and the
+    /// samples of a counter end with `_total`, whether its name does or not. A summary shows its
+    /// quantiles and its count.
+    ///
+    /// A histogram with explicit buckets shows their bounds. One with log-linear buckets, which
+    /// are too many for a page, shows a fixed ladder of bounds, the same for all histograms of the
+    /// unit:
+    ///
+    /// | unit | bounds | from | to | each times the one before |
+    /// |---|---|---|---|---|
+    /// | none | 19 | 0.001 | 70 million | 4 |
+    /// | seconds | 20 | 4 µs | 137 s | 2 from 0.26 ms to 2.1 s, else 4 |
+    /// | bytes | 17 | 255 | 1 TiB | 4 |
+    /// | ratio | 15 | 0.001 | 1.07 | 4, then 2, and 1.1 to 1.3 from 0.27 up |
+    ///
+    /// Each is the exact upper edge of a bucket, so what is counted below it is exact; that is why
+    /// they are not round: the ladder of seconds has 1.073741823, which is 2^30 - 1 nanoseconds.
+    ///
     /// ```
     /// use brolly_metrics_core::{Format, Snapshot};
     ///

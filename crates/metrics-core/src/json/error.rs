@@ -50,7 +50,7 @@ pub enum JsonError {
         labels: Vec<String>,
     },
     /// A series has other labels than its family, or the family one label twice.
-    #[error("a series of the metric `{metric}` has not the labels of the metric")]
+    #[error("a series of the metric `{metric}` has other labels than the metric")]
     Labels {
         /// The metric.
         metric: String,

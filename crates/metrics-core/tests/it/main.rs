@@ -20,6 +20,7 @@ mod prometheus;
 mod quantile;
 mod registry;
 mod send_sync;
+mod snapshot;
 mod summary;
 mod timer;
 mod typed;
