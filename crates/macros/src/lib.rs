@@ -26,8 +26,8 @@ use proc_macro::TokenStream;
 /// - A function: its body, the dropping of its parameters included as far as the body uses them.
 /// - An `async fn`: from the first poll of its future to the end, time spent waiting included.
 /// - A function whose return type is written as `impl Future<…>` or `Pin<Box<dyn Future<…>>>`: the
-///   future that it returns, as for an `async fn`. The second form is boxed once more, and the
-///   first loses `Unpin` if it had it. A future behind an alias is not seen: then the call that
+///   future that it returns, as for an `async fn`. The second form is boxed once more unless
+///   the body is nothing but `Box::pin(async …)`, and the first loses `Unpin` if it had it. A future behind an alias is not seen: then the call that
 ///   makes it is timed.
 ///
 /// An error is told by the type of the value, so that aliases such as `std::io::Result` count.

@@ -44,53 +44,55 @@ fn timed(arguments: &Arguments, function: &Function) -> TokenStream {
     let registry = registry(arguments);
     let body = function.timed_body();
     let returned = Returned::of(&function.signature.output);
-    let is_async = function.signature.asyncness.is_some();
 
-    let outcome = |result: &Ident| {
-        quote_spanned! {here=> {
-            use #private::OutcomeOfAnything as _;
-            #private::OutcomeOf(&#result).outcome()
-        }}
-    };
     let [call, result, future] = ["call", "result", "future"].map(|it| Ident::new(it, here));
-    let outcome = outcome(&result);
-    // What is awaited is named outside, so that no temporary of this expansion lives across it.
-    let awaited = quote_spanned! {here=>
-        let #call = #call.start();
-        let #result = #future.await;
-        #call.finish(#outcome);
-        #result
+    let outcome = quote_spanned! {here=> {
+        use #private::OutcomeOfAnything as _;
+        #private::OutcomeOf(&#result).outcome()
+    }};
+    // From the start to the end of what `work` does.
+    let measured = |work: TokenStream| match returned {
+        Returned::Never => quote_spanned! {here=>
+            let _started = #call.start();
+            #work
+        },
+        _ => quote_spanned! {here=>
+            let #call = #call.start();
+            let #result = #work;
+            #call.finish(#outcome);
+            #result
+        },
     };
+    // What is awaited gets its name first, so that no temporary of it lives across the await.
+    let awaited = measured(quote_spanned! {here=> #future.await });
+    let arrow = returned.arrow();
+    let run = quote_spanned! {here=> #private::call(move || #arrow #body) };
 
-    let steps = if is_async {
-        let hint = returned.hint();
-        quote_spanned! {here=>
-            let #future = async move { #hint #body };
-            #awaited
+    let steps = match &returned {
+        _ if function.signature.asyncness.is_some() => {
+            let hint = returned.hint();
+            quote_spanned! {here=>
+                let #future = async move { #hint #body };
+                #awaited
+            }
         }
-    } else {
-        let arrow = returned.arrow();
-        let run = quote_spanned! {here=> #private::call(move || #arrow #body) };
-        match &returned {
-            Returned::Never => quote_spanned! {here=>
-                let _started = #call.start();
-                #run
+        Returned::Never | Returned::Value(_) => measured(run),
+        Returned::Future(_) => quote_spanned! {here=>
+            let #future = #run;
+            async move { #awaited }
+        },
+        Returned::BoxedFuture(_) => match function.boxed_block() {
+            Some((pin, block)) => quote_spanned! {here=>
+                #pin({
+                    let #future = #block;
+                    async move { #awaited }
+                })
             },
-            Returned::Value(_) => quote_spanned! {here=>
-                let #call = #call.start();
-                let #result = #run;
-                #call.finish(#outcome);
-                #result
-            },
-            Returned::Future(_) => quote_spanned! {here=>
-                let #future = #run;
-                async move { #awaited }
-            },
-            Returned::BoxedFuture(_) => quote_spanned! {here=>
+            None => quote_spanned! {here=>
                 let #future = #run;
                 #private::Box::pin(async move { #awaited })
             },
-        }
+        },
     };
 
     let attributes = &function.attributes;

@@ -4,7 +4,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 
 use brolly_metrics_core::{MetricsBridge, Registry, TracingLayer, timed};
@@ -93,4 +93,19 @@ fn an_event_whose_level_and_target_are_known_allocates_nothing() {
         let send = || tracing::info!(target: "shop", items = 3, "sold");
         assert_eq!(allocations(send), 0);
     });
+}
+
+#[timed(registry = registry)]
+fn boxed<'a>(registry: &'a Registry) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    Box::pin(async move { later(registry).await })
+}
+
+#[test]
+fn a_boxed_async_block_is_boxed_once() {
+    let registry = Registry::builder().clock(ManualClock::new()).build();
+    let poll_once = || {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(boxed(&registry).as_mut().poll(&mut context).is_ready());
+    };
+    assert_eq!(allocations(poll_once), 1);
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Signature, Token, Visibility};
+use syn::{Attribute, Error, Expr, Signature, Token, Visibility};
 
 pub(super) struct Function {
     pub(super) attributes: Vec<Attribute>,
@@ -20,6 +20,24 @@ impl Function {
         let mut body = Group::new(Delimiter::Brace, self.body.clone());
         body.set_span(self.body_span);
         body
+    }
+
+    /// `Box::pin` and the async block of a body that is nothing but a call of one with the other.
+    pub(super) fn boxed_block(&self) -> Option<(Expr, Expr)> {
+        let Ok(Expr::Call(mut call)) = syn::parse2(self.body.clone()) else {
+            return None;
+        };
+        let Expr::Path(function) = &*call.func else {
+            return None;
+        };
+        let mut names = function.path.segments.iter().rev();
+        let is_box_pin = names.next().is_some_and(|it| it.ident == "pin")
+            && names.next().is_some_and(|it| it.ident == "Box");
+        let is_all = call.attrs.is_empty() && call.args.len() == 1;
+        match call.args.pop() {
+            Some(block @ Expr::Async(_)) if is_box_pin && is_all => Some((*call.func, block)),
+            _ => None,
+        }
     }
 }
 

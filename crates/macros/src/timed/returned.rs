@@ -9,7 +9,7 @@ use syn::{
 
 /// Each kind holds the type with every `impl Trait` in it left to inference.
 pub(super) enum Returned {
-    /// `!`: there is nothing to finish with.
+    /// `!`: nothing comes of it that could end well or badly.
     Never,
     Value(Type),
     /// `impl Future`.

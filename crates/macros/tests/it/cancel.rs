@@ -28,6 +28,28 @@ fn boxed(registry: &Registry, held: Arc<()>) -> Pin<Box<dyn Future<Output = Resu
     Box::pin(work(registry, held))
 }
 
+#[timed(name = "boxed_block", registry = registry)]
+fn boxed_block(
+    registry: &Registry,
+    held: Arc<()>,
+) -> Pin<Box<dyn Future<Output = Result<(), ()>> + '_>> {
+    Box::pin(async move { work(registry, held).await })
+}
+
+#[timed(name = "serve", registry = registry)]
+async fn serve(registry: &Registry) -> ! {
+    loop {
+        once().await;
+    }
+}
+
+#[test]
+fn what_never_ends_can_only_be_cancelled() {
+    let registry = Registry::new();
+    assert!(poll(serve(&registry), 10).is_none());
+    assert_eq!(outcomes(&registry, "serve"), [0, 0, 0, 1]);
+}
+
 #[test]
 fn dropped_at_any_await_it_is_cancelled_once_and_holds_nothing() {
     for polls in 1..=AWAITS {
@@ -39,6 +61,10 @@ fn dropped_at_any_await_it_is_cancelled_once_and_holds_nothing() {
         assert_eq!(outcomes(&registry, "opaque"), [0, 0, 0, 1], "{polls} polls");
         assert_eq!(poll(boxed(&registry, Arc::clone(&held)), polls), None);
         assert_eq!(outcomes(&registry, "boxed"), [0, 0, 0, 1], "{polls} polls");
+        let future = boxed_block(&registry, Arc::clone(&held));
+        assert_eq!(poll(future, polls), None);
+        let recorded = outcomes(&registry, "boxed_block");
+        assert_eq!(recorded, [0, 0, 0, 1], "{polls} polls");
         assert_eq!(Arc::strong_count(&held), 1);
     }
 }
@@ -49,7 +75,8 @@ fn a_future_that_was_never_polled_was_never_started() {
     drop(work(&registry, Arc::new(())));
     drop(opaque(&registry, Arc::new(())));
     drop(boxed(&registry, Arc::new(())));
-    for name in ["work", "opaque", "boxed"] {
+    drop(boxed_block(&registry, Arc::new(())));
+    for name in ["work", "opaque", "boxed", "boxed_block"] {
         assert_eq!(outcomes(&registry, name), [0; 4], "{name}");
     }
 }

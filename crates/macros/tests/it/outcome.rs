@@ -135,6 +135,26 @@ fn boxed<'a>(
     Box::pin(fetch(registry, fails))
 }
 
+/// What `#[async_trait]` makes of a method.
+#[timed(name = "boxed_block", registry = registry)]
+fn boxed_block<'life0, 'async_trait>(
+    registry: &'life0 Registry,
+    fails: bool,
+) -> ::core::pin::Pin<
+    Box<dyn ::core::future::Future<Output = io::Result<u8>> + ::core::marker::Send + 'async_trait>,
+>
+where
+    'life0: 'async_trait,
+{
+    Box::pin(async move {
+        if let Some(never) = None::<io::Result<u8>> {
+            return never;
+        }
+        let done = fetch(registry, fails).await?;
+        Ok(done)
+    })
+}
+
 #[test]
 fn futures_are_recorded_by_what_they_give() {
     let registry = Registry::new();
@@ -142,8 +162,10 @@ fn futures_are_recorded_by_what_they_give() {
         assert_eq!(finish(fetch(&registry, fails)).is_err(), fails);
         assert_eq!(finish(opaque(&registry, fails)).is_err(), fails);
         assert_eq!(finish(boxed(&registry, fails)).is_err(), fails);
+        assert_eq!(finish(boxed_block(&registry, fails)).is_err(), fails);
     }
-    assert_eq!(outcomes(&registry, "fetch"), [6, 3, 0, 0]);
+    assert_eq!(outcomes(&registry, "fetch"), [8, 4, 0, 0]);
+    assert_eq!(outcomes(&registry, "boxed_block"), [2, 1, 0, 0]);
     assert_eq!(outcomes(&registry, "opaque"), [2, 1, 0, 0]);
     assert_eq!(outcomes(&registry, "boxed"), [2, 1, 0, 0]);
 }
