@@ -85,13 +85,23 @@ impl Histogram {
     /// histogram of seconds, bytes in one of bytes, millionths in one without a unit.
     #[inline]
     pub fn record_raw(&self, steps: u64) {
-        let bucket = match self.precision {
-            Some(precision) => precision.index_of(steps),
-            None => self.core.buckets.index_of(steps),
-        };
+        match self.precision {
+            Some(precision) => self.record(precision.index_of(steps), steps),
+            None => self.record_in_bounds(steps),
+        }
+    }
+
+    #[inline]
+    fn record(&self, bucket: usize, steps: u64) {
         if !local::record(self.number as usize, bucket, steps) {
             self.record_first(bucket, steps);
         }
+    }
+
+    /// Not inlined: the search would weigh on what needs none.
+    #[inline(never)]
+    fn record_in_bounds(&self, steps: u64) {
+        self.record(self.core.buckets.index_of(steps), steps);
     }
 
     /// Records where something is to be done first; see [`local::record_first`].

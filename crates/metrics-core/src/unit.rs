@@ -51,12 +51,17 @@ impl Unit {
         }
     }
 
-    /// A value as whole steps, rounded to the nearest and saturated; none for what a distribution
+    /// A value as whole steps, rounded to the nearest (halves to even) and saturated; none for what a distribution
     /// cannot hold: what is negative or not finite.
     #[inline]
     pub(crate) fn to_steps(self, value: f64) -> Option<u64> {
-        let is_valid = (0.0..f64::INFINITY).contains(&value);
-        is_valid.then(|| rounded(value * self.steps() as f64))
+        let scaled = value * self.steps() as f64;
+        if (0.0..WHOLE).contains(&scaled) {
+            // Adding moves the fraction out of the number and the rest to its last bits.
+            return Some((scaled + WHOLE).to_bits() - WHOLE.to_bits());
+        }
+        // From here on there are no fractions, and the cast saturates.
+        (0.0..f64::INFINITY).contains(&value).then_some(scaled as u64)
     }
 
     pub(crate) fn in_units(self, steps: u64) -> f64 {
@@ -64,10 +69,5 @@ impl Unit {
     }
 }
 
-/// The nearest whole number, saturated. `f64::round` is a call on processors without an
-/// instruction for it.
-#[inline]
-fn rounded(value: f64) -> u64 {
-    let whole = value as u64;
-    whole.saturating_add(u64::from(value - whole as f64 >= 0.5))
-}
+/// Numbers from here on have no fraction.
+const WHOLE: f64 = (1u64 << (f64::MANTISSA_DIGITS - 1)) as f64;
