@@ -87,6 +87,14 @@ pub enum MergeError {
         /// The kind of the other.
         theirs: Kind,
     },
+    /// They have different names and would still be the same on a page.
+    #[error("it would be exposed as `{exposed}`, which belongs to `{owner}`")]
+    Names {
+        /// The name on the page that both would use.
+        exposed: String,
+        /// The metric merged into that uses it.
+        owner: String,
+    },
     /// They have different labels.
     #[error("cannot merge series with the labels {theirs:?} into series with {ours:?}")]
     Labels {

@@ -1,11 +1,13 @@
 //! Merging: the snapshots of several processes, or registries, as one.
 
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use crate::error::{MergeError, SnapshotMergeError};
 use crate::histogram_snapshot::HistogramSnapshot;
 use crate::kind::Kind;
+use crate::name::claims;
 use crate::snapshot::{
     FamilySnapshot, GaugeMerge, GaugeSnapshot, SeriesSnapshot, Snapshot, SummarySnapshot, find,
 };
@@ -24,9 +26,10 @@ impl Snapshot {
     /// # Errors
     ///
     /// When a metric of the same name has another kind, unit, label set, rule or grouping of
-    /// values. Nothing is changed then.
+    /// values, or when two metrics would be the same on a page. Nothing is changed then.
     pub fn merge(&mut self, other: &Self) -> Result<(), SnapshotMergeError> {
         self.check_kinds(other)?;
+        self.check_names(other)?;
         check_all(&self.counters, &other.counters)?;
         check_all(&self.gauges, &other.gauges)?;
         check_all(&self.histograms, &other.histograms)?;
@@ -59,6 +62,33 @@ impl Snapshot {
             clash(Kind::Gauge, self.gauge(name).is_some())?;
             clash(Kind::Histogram, self.histogram(name).is_some())?;
             clash(Kind::Summary, self.summary(name).is_some())?;
+        }
+        Ok(())
+    }
+
+    /// Two names can be one on a page, such as `a.b` and `a_b`, or share a sample, such as `a_count`
+    /// and the count of `a`.
+    fn check_names(&self, other: &Self) -> Result<(), SnapshotMergeError> {
+        let ours: HashSet<(Kind, &str)> = self.kinds().collect();
+        let mut news = other.kinds().filter(|it| !ours.contains(it)).peekable();
+        if news.peek().is_none() {
+            return Ok(());
+        }
+        let claimed = ours.iter().flat_map(|&(kind, name)| {
+            let exposed = claims(name, kind).into_iter();
+            exposed.map(move |exposed| (exposed, name))
+        });
+        let claimed: HashMap<String, &str> = claimed.collect();
+        for (kind, name) in news {
+            for exposed in claims(name, kind) {
+                if let Some(&owner) = claimed.get(&exposed) {
+                    let owner = owner.to_owned();
+                    return Err(SnapshotMergeError {
+                        metric: name.to_owned(),
+                        source: MergeError::Names { exposed, owner },
+                    });
+                }
+            }
         }
         Ok(())
     }

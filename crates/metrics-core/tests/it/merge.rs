@@ -301,6 +301,43 @@ fn a_clash_is_named_and_changes_nothing() {
 }
 
 #[test]
+fn two_metrics_that_would_be_one_on_a_page_are_refused() {
+    let gauge = |name: &str| Snapshot {
+        gauges: vec![plain(
+            name,
+            Unit::None,
+            GaugeSnapshot::new(1.0, GaugeMerge::Sum),
+        )],
+        ..empty()
+    };
+    let counter = |name: &str| Snapshot {
+        counters: vec![plain(name, Unit::None, 1)],
+        ..empty()
+    };
+    let summary = |name: &str| Snapshot {
+        summaries: vec![plain(name, Unit::None, SummarySnapshot::default())],
+        ..empty()
+    };
+    for (ours, theirs, exposed) in [
+        (gauge("a.b"), gauge("a_b"), "a_b"),
+        (counter("a"), counter("a_total"), "a"),
+        (summary("a"), gauge("a_count"), "a_count"),
+        (gauge("a_total"), counter("a"), "a_total"),
+    ] {
+        for (ours, theirs) in [(&ours, &theirs), (&theirs, &ours)] {
+            let mut all = ours.clone();
+            let error = all.merge(theirs).expect_err("they clash");
+            let MergeError::Names { exposed: found, .. } = error.source else {
+                panic!("{error:?}");
+            };
+            assert_eq!(found, exposed);
+            assert_eq!(&all, ours);
+        }
+    }
+    assert_eq!(merged(&counter("a"), &summary("b")).counters.len(), 1);
+}
+
+#[test]
 fn a_series_that_only_one_side_has_must_fit_too() {
     let of = |label, buckets| Snapshot {
         histograms: vec![crate::fixture::family(
