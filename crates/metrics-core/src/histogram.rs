@@ -12,7 +12,7 @@ use crate::local;
 use crate::log_linear::Precision;
 use crate::numbers::Numbers;
 use crate::primitive::AtomicU64;
-use crate::shards::Home;
+use crate::shards::{Home, Totals};
 use crate::unit::Unit;
 
 /// A distribution of values, such as how long requests took.
@@ -117,14 +117,16 @@ impl Histogram {
     /// What was recorded so far.
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
-        let core = &*self.core;
-        let rejected = core.rejected.load(Relaxed);
-        HistogramSnapshot::from_totals(
-            self.unit,
-            core.buckets.clone(),
-            rejected,
-            &core.home.totals(),
-        )
+        let mut snapshot = HistogramSnapshot::empty(self.unit, self.core.buckets.clone());
+        self.read(&mut snapshot, &mut Totals::default());
+        snapshot
+    }
+
+    /// Replaces the samples of a snapshot of this unit and these buckets. Allocates nothing when
+    /// it has room.
+    pub(crate) fn read(&self, snapshot: &mut HistogramSnapshot, totals: &mut Totals) {
+        self.core.home.read(totals);
+        snapshot.refill(totals, self.core.rejected.load(Relaxed));
     }
 
     #[cold]

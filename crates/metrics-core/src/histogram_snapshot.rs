@@ -62,23 +62,13 @@ impl HistogramSnapshot {
         this
     }
 
-    /// What shards hold together.
-    pub(crate) fn from_totals(
-        unit: Unit,
-        buckets: Buckets,
-        rejected: u64,
-        totals: &Totals,
-    ) -> Self {
-        let (min, max) = totals.extremes.unwrap_or_default();
-        Self {
-            unit,
-            buckets,
-            counts: totals.counts().collect(),
-            sum: totals.sum,
-            min,
-            max,
-            rejected,
-        }
+    /// Replaces its samples by what shards hold together.
+    pub(crate) fn refill(&mut self, totals: &Totals, rejected: u64) {
+        self.counts.clear();
+        self.counts.extend(totals.counts());
+        self.sum = totals.sum;
+        (self.min, self.max) = totals.extremes.unwrap_or_default();
+        self.rejected = rejected;
     }
 
     /// How many samples there are: the sum of the buckets.

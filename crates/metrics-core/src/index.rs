@@ -1,6 +1,6 @@
 //! [`Index`]: from label values to what is recorded for them, without a lock where they are known.
 //!
-//! A *table* is an open-addressing hash table whose entries are set once. When it is half full, or
+//! A *table* is an open-addressing hash table whose entries are set once. When it is three quarters full, or
 //! when series are removed, a new one takes its place under the index's lock. Each thread keeps the
 //! table it used last and compares its stamp with that of the index before it looks; so a hit costs
 //! no atomic read-modify-write, allocates nothing, and no table is freed under a reader.
@@ -237,7 +237,7 @@ impl Index {
         }
         state.rows = None;
         let len = state.table.entries.len();
-        if state.series.len() * 2 > len {
+        if state.series.len() * 4 > len * 3 {
             let table = Table::holding(&state.series, len * 2);
             self.publish(state, table);
         } else {
@@ -293,7 +293,7 @@ impl Table {
         }
     }
 
-    /// A table of `len` entries, a power of two and at least twice as many as there are series.
+    /// A table of `len` entries, a power of two and more than there are series.
     fn holding(series: &[Arc<Series>], len: usize) -> Self {
         let table = Self::new(len);
         for series in series {

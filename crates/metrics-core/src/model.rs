@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::buckets::Buckets;
 use crate::cells::{Group, LocalCells};
-use crate::shards::{Home, LocalShards};
+use crate::shards::{Home, LocalShards, Totals};
 
 /// A thread: what it keeps, until it is dropped.
 #[allow(missing_debug_implementations, reason = "only the models see it")]
@@ -87,7 +87,8 @@ impl Distribution {
 
     /// Reads.
     pub fn read(&self) -> Seen {
-        let totals = self.0.totals();
+        let mut totals = Totals::default();
+        self.0.read(&mut totals);
         Seen {
             count: totals.counts().map(|(_, count)| count).sum(),
             sum: totals.sum,

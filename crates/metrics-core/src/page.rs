@@ -4,19 +4,21 @@ use crate::cells::GROUP;
 use crate::counter::Counter;
 use crate::encode::Encoder;
 use crate::family_core::FamilyCore;
+use crate::histogram_snapshot::HistogramSnapshot;
 use crate::kind::Kind;
 use crate::metric::Metric;
 use crate::rows::{Row, Rows};
+use crate::shards::Totals;
 use crate::snapshot::{FamilySnapshot, GaugeSnapshot, SeriesSnapshot, Snapshot};
 
 /// Adds a family to a snapshot.
-pub(crate) fn snapshot_family(family: &FamilyCore, totals: &mut Totals, snapshot: &mut Snapshot) {
+pub(crate) fn snapshot_family(family: &FamilyCore, reader: &mut Reader, snapshot: &mut Snapshot) {
     let rows = family.rows();
     let merge = family.settings.merge;
     match family.recipe.kind() {
         Kind::Counter => {
             let value = |metric: &Metric| match metric {
-                Metric::Counter(counter) => Some(totals.value(counter)),
+                Metric::Counter(counter) => Some(reader.groups.value(counter)),
                 _ => None,
             };
             snapshot.counters.push(describe(family, &rows, value));
@@ -68,15 +70,20 @@ fn describe<T>(
 }
 
 /// Writes a family to a page.
-pub(crate) fn encode_family(family: &FamilyCore, totals: &mut Totals, encoder: &mut Encoder<'_>) {
+pub(crate) fn encode_family(family: &FamilyCore, reader: &mut Reader, encoder: &mut Encoder<'_>) {
     let kind = family.recipe.kind();
     encoder.family(&family.name, &family.help, family.settings.unit, kind);
+    let settings = &family.settings;
+    let mut distribution = HistogramSnapshot::empty(settings.unit, settings.buckets.clone());
     for (text, row) in family.rows().iter() {
         match &row.metric {
-            Metric::Counter(counter) => encoder.whole_line(text, totals.value(counter)),
+            Metric::Counter(counter) => encoder.whole_line(text, reader.groups.value(counter)),
             Metric::Gauge(gauge) => encoder.float_line(text, gauge.value()),
             Metric::IntGauge(gauge) => encoder.signed_line(text, gauge.value()),
-            Metric::Histogram(histogram) => encoder.histogram(text, &histogram.snapshot(), None),
+            Metric::Histogram(histogram) => {
+                histogram.read(&mut distribution, &mut reader.samples);
+                encoder.histogram(text, &distribution, None);
+            }
             Metric::Summary(summary) => encoder.summary(text, &summary.snapshot()),
             // Its histograms are series of their own.
             Metric::Timer(_) => {}
@@ -84,9 +91,17 @@ pub(crate) fn encode_family(family: &FamilyCore, totals: &mut Totals, encoder: &
     }
 }
 
+/// What is kept while a page is read.
+#[derive(Default)]
+pub(crate) struct Reader {
+    groups: Groups,
+    /// Working space for distributions.
+    samples: Totals,
+}
+
 /// The totals of the groups of counters read so far: each is added up once a page.
 #[derive(Default)]
-pub(crate) struct Totals {
+struct Groups {
     /// Where a group is among the totals, by its number; `NOWHERE` until it is read.
     positions: Vec<u32>,
     totals: Vec<[u64; GROUP]>,
@@ -94,7 +109,7 @@ pub(crate) struct Totals {
 
 const NOWHERE: u32 = u32::MAX;
 
-impl Totals {
+impl Groups {
     fn value(&mut self, counter: &Counter) -> u64 {
         let group = counter.slot() / GROUP;
         if group >= self.positions.len() {

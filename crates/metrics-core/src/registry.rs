@@ -21,7 +21,7 @@ use crate::histogram::Histogram;
 use crate::index::{Index, MakeSeries, OVERFLOW};
 use crate::metric::{Instrument, Metric};
 use crate::name::claims;
-use crate::page::{Totals, encode_family, snapshot_family};
+use crate::page::{Reader, encode_family, snapshot_family};
 use crate::snapshot::Snapshot;
 use crate::summary::Summary;
 use crate::ticks::Ticks;
@@ -166,9 +166,9 @@ impl Registry {
     pub fn snapshot(&self) -> Snapshot {
         self.collect();
         let mut snapshot = Snapshot::empty(SystemTime::now());
-        let mut totals = Totals::default();
+        let mut reader = Reader::default();
         for family in self.families() {
-            snapshot_family(&family, &mut totals, &mut snapshot);
+            snapshot_family(&family, &mut reader, &mut snapshot);
         }
         snapshot
     }
@@ -185,9 +185,9 @@ impl Registry {
     pub fn encode_into(&self, format: Format, out: &mut Vec<u8>) {
         self.collect();
         let mut encoder = Encoder::new(out, format);
-        let mut totals = Totals::default();
+        let mut reader = Reader::default();
         for family in self.families() {
-            encode_family(&family, &mut totals, &mut encoder);
+            encode_family(&family, &mut reader, &mut encoder);
         }
         encoder.finish();
     }

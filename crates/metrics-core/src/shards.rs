@@ -17,7 +17,6 @@
 
 use std::array;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 
@@ -65,10 +64,11 @@ struct State {
 }
 
 /// Samples added up.
-#[derive(Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Totals {
-    /// Samples by bucket, in blocks.
-    blocks: BTreeMap<u32, Box<[u64; BLOCK]>>,
+    /// The numbers of the blocks of buckets that were touched, in order, and their cells.
+    numbers: Vec<u32>,
+    blocks: Vec<[u64; BLOCK]>,
     pub(crate) sum: u128,
     /// The extremes, once there is a sample.
     pub(crate) extremes: Option<(u64, u64)>,
@@ -77,16 +77,39 @@ pub(crate) struct Totals {
 impl Totals {
     /// The buckets that are not empty, in order.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (u32, u64)> {
-        self.blocks.iter().flat_map(|(block, cells)| {
-            let first = block * BLOCK as u32;
+        let blocks = self.numbers.iter().zip(&self.blocks);
+        blocks.flat_map(|(number, cells)| {
+            let first = number * BLOCK as u32;
             (first..).zip(cells.iter().copied()).filter(|(_, n)| *n > 0)
         })
     }
 
-    fn count(&mut self, bucket: usize, samples: u64) {
-        let block = self.blocks.entry((bucket / BLOCK) as u32);
-        let cells = block.or_insert_with(|| Box::new([0; BLOCK]));
-        cells[bucket % BLOCK] = cells[bucket % BLOCK].saturating_add(samples);
+    fn clear(&mut self) {
+        self.numbers.clear();
+        self.blocks.clear();
+        self.sum = 0;
+        self.extremes = None;
+    }
+
+    /// The cells of a block.
+    fn block(&mut self, number: u32) -> &mut [u64; BLOCK] {
+        // Mostly they come in order.
+        let at = match self.numbers.last() {
+            Some(last) if *last >= number => self.numbers.partition_point(|it| *it < number),
+            _ => self.numbers.len(),
+        };
+        if self.numbers.get(at) != Some(&number) {
+            self.numbers.insert(at, number);
+            self.blocks.insert(at, [0; BLOCK]);
+        }
+        &mut self.blocks[at]
+    }
+
+    fn count(&mut self, bucket: usize, value: u64) {
+        let cell = &mut self.block((bucket / BLOCK) as u32)[bucket % BLOCK];
+        *cell = cell.saturating_add(1);
+        self.sum = self.sum.saturating_add(u128::from(value));
+        self.stretch(value, value);
     }
 
     fn stretch(&mut self, min: u64, max: u64) {
@@ -96,22 +119,32 @@ impl Totals {
         };
     }
 
+    fn add(&mut self, other: &Self) {
+        for (number, theirs) in other.numbers.iter().zip(&other.blocks) {
+            for (ours, theirs) in self.block(*number).iter_mut().zip(theirs) {
+                *ours = ours.saturating_add(*theirs);
+            }
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+        if let Some((min, max)) = other.extremes {
+            self.stretch(min, max);
+        }
+    }
+
     /// Adds a shard's samples: counts first, as invariant 1 asks.
-    fn add(&mut self, shard: &Shard) {
-        let mut is_empty = true;
+    fn add_shard(&mut self, shard: &Shard) {
+        let mut samples = 0;
         for (number, place) in shard.places.iter().enumerate() {
             let Some(block) = shard.block_at(place.load(Acquire)) else {
                 continue;
             };
-            let ours = self.blocks.entry(number as u32);
-            let ours = ours.or_insert_with(|| Box::new([0; BLOCK]));
-            for (ours, cell) in ours.iter_mut().zip(block) {
-                let samples = u64::from(cell.load(Acquire));
-                is_empty &= samples == 0;
-                *ours = ours.saturating_add(samples);
+            for (ours, cell) in self.block(number as u32).iter_mut().zip(block) {
+                let count = u64::from(cell.load(Acquire));
+                samples |= count;
+                *ours = ours.saturating_add(count);
             }
         }
-        if !is_empty {
+        if samples > 0 {
             self.sum = self.sum.saturating_add(u128::from(shard.sum.load(Relaxed)));
             self.stretch(shard.min.load(Relaxed), shard.max.load(Relaxed));
         }
@@ -159,7 +192,7 @@ impl Shard {
         if value > self.max.load(Relaxed) {
             self.max.store(value, Relaxed);
         }
-        // Pairs with the acquire load in `Totals::add`.
+        // Pairs with the acquire load in `Totals::add_shard`.
         cell.store(count, Release);
         true
     }
@@ -193,7 +226,7 @@ impl Shard {
             }
         };
         block.get_or_init(|| Box::new(array::from_fn(|_| AtomicU32::new(0))));
-        // Pairs with the acquire load in `Totals::add`.
+        // Pairs with the acquire load in `Totals::add_shard`.
         free.store(place, Release);
     }
 
@@ -224,14 +257,14 @@ impl Home {
         }
     }
 
-    /// All samples of the present generation.
-    pub(crate) fn totals(&self) -> Totals {
+    /// Reads all samples of the present generation.
+    pub(crate) fn read(&self, totals: &mut Totals) {
+        totals.clear();
         let state = lock(&self.state);
-        let mut totals = state.retired.clone();
+        totals.add(&state.retired);
         for shard in self.present(&state) {
-            totals.add(shard);
+            totals.add_shard(shard);
         }
-        totals
     }
 
     /// Forgets all samples: those that are being recorded at this moment belong to the past.
@@ -244,10 +277,7 @@ impl Home {
 
     /// Counts a sample of a thread that has no shard.
     pub(crate) fn record_retired(&self, bucket: usize, value: u64) {
-        let retired = &mut lock(&self.state).retired;
-        retired.count(bucket, 1);
-        retired.sum = retired.sum.saturating_add(u128::from(value));
-        retired.stretch(value, value);
+        lock(&self.state).retired.count(bucket, value);
     }
 
     fn present<'a>(
@@ -281,7 +311,7 @@ impl Home {
     fn drain(&self, shard: &Shard) {
         let mut state = lock(&self.state);
         if shard.generation.load(Relaxed) == self.generation.load(Relaxed) {
-            state.retired.add(shard);
+            state.retired.add_shard(shard);
         }
         shard.empty();
     }
@@ -292,7 +322,7 @@ impl Home {
         if let Some(at) = state.live.iter().position(|live| Arc::ptr_eq(live, shard)) {
             state.live.swap_remove(at);
             if shard.generation.load(Relaxed) == self.generation.load(Relaxed) {
-                state.retired.add(shard);
+                state.retired.add_shard(shard);
             }
         }
     }
