@@ -22,8 +22,8 @@ use ticks as source;
 /// readings then share one origin, taken from `CLOCK_MONOTONIC`. Without it, and elsewhere, coarse
 /// readings are precise ones.
 ///
-/// [`coarse_lag`](Clock::coarse_lag) is what the kernel states as the resolution, one tick of 1 to
-/// 10 ms; a virtual machine that is stopped by its host may be late by as long as it stands still.
+/// [`coarse_lag`](Clock::coarse_lag) asks the kernel for the resolution, one tick of 1 to 10 ms. A
+/// virtual machine that was stopped by its host may find the last tick to be older, until the next.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     origin: source::Origin,

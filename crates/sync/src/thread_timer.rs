@@ -89,7 +89,11 @@ impl Default for ThreadTimer {
 }
 
 impl<C: Clock + 'static> ThreadTimer<C> {
-    /// A timer over a clock that runs at the speed of real time.
+    /// A timer over a clock that runs at the speed of real time. One that runs slower makes the
+    /// thread look again; one that runs faster makes sleeps end late.
+    ///
+    /// The thread reads the clock while the timer's lock is held, so reading it must neither use
+    /// the timer nor panic.
     #[must_use]
     pub fn with_clock(clock: C) -> Self {
         let core = Arc::new_cyclic(|itself| Core {
@@ -289,22 +293,4 @@ impl<C: Clock + 'static> fmt::Debug for ThreadTimer<C> {
 }
 
 #[cfg(all(test, not(brolly_loom)))]
-mod tests {
-    use std::time::Duration;
-
-    use super::ThreadTimer;
-    use crate::primitive::refusal::refuse;
-    use crate::{Clock, TimerExt};
-
-    #[test]
-    fn a_sleep_ends_on_time_even_while_threads_are_refused() {
-        let timer = ThreadTimer::new();
-        refuse(20);
-        let start = timer.now();
-        timer.sleep_blocking(Duration::from_millis(2));
-        assert!(timer.now() - start >= Duration::from_millis(2));
-        refuse(0);
-        timer.sleep_blocking(Duration::from_millis(1));
-        assert_eq!(timer.sleeping(), 0);
-    }
-}
+mod tests;

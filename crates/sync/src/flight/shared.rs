@@ -15,7 +15,7 @@ const BATCH: usize = 16;
 
 pub(super) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A participant called the load from inside the load.
+/// A participant was polled from inside the load's own poll.
 pub(super) struct Reentrant;
 
 /// Invariants:

@@ -127,31 +127,6 @@ fn a_sleep_outlives_the_timer_it_came_from() {
 }
 
 #[test]
-fn the_thread_ends_when_nobody_can_need_it() {
-    // The clock is shared with the timer's thread, so it tells whether that still runs.
-    let clock = Arc::new(ManualClock::new());
-
-    let idle = ThreadTimer::with_clock(Arc::clone(&clock));
-    drop(idle);
-    assert!(becomes_unique(&clock), "never used");
-
-    let used = ThreadTimer::with_clock(Arc::clone(&clock));
-    let mut sleep = used.sleep(Duration::from_secs(3600));
-    assert!(poll(&mut sleep, Waker::noop()).is_pending());
-    drop(used.clone());
-    drop(sleep);
-    drop(used);
-    assert!(becomes_unique(&clock), "the timer goes last");
-
-    let used = ThreadTimer::with_clock(Arc::clone(&clock));
-    let mut sleep = used.sleep(Duration::from_secs(3600));
-    assert!(poll(&mut sleep, Waker::noop()).is_pending());
-    drop(used);
-    drop(sleep);
-    assert!(becomes_unique(&clock), "the sleep goes last");
-}
-
-#[test]
 fn a_timer_may_be_dropped_on_its_own_thread() {
     type Timer = ThreadTimer<Arc<ManualClock>>;
     struct Holder(Mutex<Option<Timer>>, Mutex<mpsc::Sender<()>>);
