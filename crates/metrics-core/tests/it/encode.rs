@@ -4,6 +4,7 @@ use brolly_metrics_core::{
     Bounds, Buckets, Format, GaugeMerge, GaugeSnapshot, HistogramSnapshot, Snapshot,
     SummarySnapshot, Unit,
 };
+use proptest::prelude::*;
 
 use crate::fixture::{empty, family, plain};
 
@@ -231,4 +232,18 @@ fn the_media_type_with_the_highest_weight_wins() {
         open.content_type()
             .starts_with("application/openmetrics-text; version=1.0.0")
     );
+}
+
+proptest! {
+    #[test]
+    fn any_header_is_answered_and_a_weight_of_zero_refuses(
+        header in prop_oneof![any::<String>(), "[a-z/*;,=q.01 \"-]{0,60}"],
+        weight in 0.0f64..=1.0,
+    ) {
+        let _ = Format::negotiate(&header);
+        let refused = "application/openmetrics-text;q=0";
+        prop_assert_eq!(Format::negotiate(refused), Format::Text);
+        let both = format!("text/plain;q={weight},application/openmetrics-text;q=1");
+        prop_assert_eq!(Format::negotiate(&both), Format::OpenMetrics);
+    }
 }

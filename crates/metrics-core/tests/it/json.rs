@@ -393,6 +393,18 @@ fn a_file_keeps_its_permissions_and_a_new_one_is_readable() {
     assert_eq!(mode(&path), 0o640);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_is_replaced_and_what_it_led_to_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (old, link) = (folder.path().join("old"), folder.path().join("link"));
+    fs::write(&old, "old").expect("it is written");
+    std::os::unix::fs::symlink(&old, &link).expect("it is made");
+    snapshot().write_json(&link).expect("it is written");
+    assert_eq!(fs::read_to_string(&old).expect("it is there"), "old");
+    assert!(fs::symlink_metadata(&link).expect("it is there").is_file());
+}
+
 #[test]
 fn what_cannot_be_written_is_named_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -436,10 +448,15 @@ fn a_reader_never_sees_half_a_file() {
     both[0].write_json(&path).expect("it is written");
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for round in 0..100 {
+        let write = |rounds| {
+            for round in 0..rounds {
                 both[round % 2].write_json(&path).expect("it is written");
             }
+        };
+        scope.spawn(move || write(50));
+        let is_done = &is_done;
+        scope.spawn(move || {
+            write(100);
             is_done.store(true, Ordering::Release);
         });
         while !is_done.load(Ordering::Acquire) {
