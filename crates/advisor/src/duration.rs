@@ -16,10 +16,7 @@ const UNITS: [(&str, u64); 5] = [
 
 /// Reads one or more whole numbers with units, the largest unit first; none for anything else and
 /// for what is longer than a year.
-#[cfg_attr(
-    not(feature = "serde"),
-    expect(dead_code, reason = "only files hold texts")
-)]
+#[cfg(any(feature = "serde", test))]
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut units = UNITS.iter();

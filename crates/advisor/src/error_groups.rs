@@ -41,6 +41,17 @@ pub struct ErrorGroup {
 /// Memory is bounded by the number of groups: a group takes at most ten contexts of 4 KiB, and its
 /// texts. What is not in a group of its own when there are enough of them is counted in
 /// [`overflow`](Self::overflow), so that [`total`](Self::total) is always right.
+///
+/// ```
+/// use std::time::Duration;
+/// use brolly_advisor::ErrorGroups;
+///
+/// let mut errors = ErrorGroups::default();
+/// errors.record(Duration::from_secs(1), "Timeout", "no answer from 10.0.0.1 after 30 s", "GET /a");
+/// errors.record(Duration::from_secs(9), "Timeout", "no answer from 10.0.0.7 after 31 s", "GET /b");
+/// let top = errors.top(5);
+/// assert_eq!((top[0].pattern.as_str(), top[0].count), ("no answer from <n> after <n> s", 2));
+/// ```
 #[derive(Clone, Debug)]
 pub struct ErrorGroups {
     max_groups: usize,

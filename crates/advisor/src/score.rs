@@ -9,6 +9,7 @@ use crate::usage::{CacheUsage, PoolUsage};
 pub(crate) const MEGABYTE: f64 = 1e6;
 
 /// How well something serves, from 0 to 100.
+#[doc(alias = "efficiency_score")]
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(transparent))]
 pub struct Score(f64);

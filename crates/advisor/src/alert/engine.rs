@@ -48,6 +48,25 @@ pub struct AlertEvent {
 ///
 /// Only alarms that are not inactive take memory, and no rule has more than
 /// [`MAX_ALERTS`](Self::MAX_ALERTS) of them.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use brolly_advisor::{AlertEngine, Change, Op, Rule, RuleSet, Timeline};
+/// use brolly_metrics_core::Registry;
+///
+/// let rules = RuleSet::new([Rule::new("queue_is_long", "app.queue", Op::Gt, 100.0)])?;
+/// let mut engine = AlertEngine::new(rules);
+/// let mut timeline = Timeline::new(Duration::from_secs(300));
+///
+/// let registry = Registry::new();
+/// registry.gauge("app.queue").register()?.set(250.0);
+/// timeline.push(Arc::new(registry.snapshot()));
+/// let events = engine.evaluate(&timeline, &[]);
+/// assert_eq!(events[0].change, Change::Fired);
+/// assert_eq!(events[0].alert.value, Some(250.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AlertEngine {
     rules: RuleSet,

@@ -26,3 +26,23 @@ pub(super) fn quoted(text: &str) -> String {
     out.push('"');
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn what_is_not_printable_is_escaped() {
+        for (text, scalar) in [
+            ("", r#""""#),
+            ("a: [b] # c", r#""a: [b] # c""#),
+            ("\"\\\n\t", r#""\"\\\n\t""#),
+            ("\0\r\u{7f}\u{85}", r#""\u0000\u000d\u007f\u0085""#),
+            ("\u{2028}\u{2029}\u{feff}", r#""\u2028\u2029\ufeff""#),
+            ("\u{ffff}\u{1fffe}", r#""\U0000ffff\U0001fffe""#),
+            ("日本 {{ $x }}", r#""日本 {{ $x }}""#),
+        ] {
+            assert_eq!(quoted(text), scalar);
+        }
+    }
+}

@@ -13,6 +13,15 @@ use crate::size::SizeRange;
 pub const MAX_SERVERS: u32 = 65_536;
 
 /// What a pool is asked for.
+///
+/// ```
+/// use brolly_advisor::Demand;
+///
+/// let demand = Demand { arrivals_per_second: 200.0, hold_seconds: 0.040 };
+/// let size = demand.size(0.005).expect("within reach");
+/// assert_eq!((size.min(), size.max()), (8, 11));
+/// ```
+#[doc(alias = "erlang")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(
     feature = "serde",
@@ -82,6 +91,7 @@ impl Demand {
 /// when they cannot keep up, none when the load is negative or not a number.
 ///
 /// At most [`MAX_SERVERS`] are reckoned with. One step for each.
+#[doc(alias = "erlang_c")]
 #[must_use]
 pub fn probability_of_wait(servers: u32, offered_load: f64) -> Option<f64> {
     let is_valid = offered_load >= 0.0;
@@ -97,10 +107,9 @@ fn blocking(servers: u32, load: f64) -> f64 {
 }
 
 fn next_blocking(servers: u32, load: f64, blocking: f64) -> f64 {
+    // Under an infinite load this is not a number; nobody looks at it, because no number of
+    // connections can keep up with that.
     let weighed = load * blocking;
-    if weighed.is_infinite() {
-        return 1.0;
-    }
     weighed / (f64::from(servers) + weighed)
 }
 

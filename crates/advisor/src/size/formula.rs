@@ -68,6 +68,7 @@ impl Default for SizeFormula {
 impl SizeFormula {
     /// A size for a pool configured with this minimum and maximum. Utilisation is a fraction; when
     /// it is not a number, nothing is known and nothing changes.
+    #[doc(alias = "suggest_pool_size")]
     #[must_use]
     pub fn suggest(&self, utilisation: f64, min: u32, max: u32) -> SizeRange {
         let configured = f64::from(max);

@@ -21,6 +21,7 @@ pub struct Anomaly {
 }
 
 /// When a number is out of the ordinary.
+#[doc(alias = "z_score")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(
     feature = "serde",

@@ -31,15 +31,16 @@ impl Forecast {
             is_ahead.then(|| Duration::try_from_secs_f64(seconds).ok())?
         };
         let expected = reach(trend.slope)?;
+        // The slope lies between the ends, so one of them is at least as steep, and the other, if it
+        // leads there at all, no steeper.
         let ends = [reach(trend.slope_low), reach(trend.slope_high)];
-        let earliest = ends.iter().flatten().min();
         let latest = match ends {
-            [Some(one), Some(other)] => Some(one.max(other).max(expected)),
+            [Some(one), Some(other)] => Some(one.max(other)),
             _ => None,
         };
         Some(Self {
             expected,
-            earliest: earliest.copied().unwrap_or(expected).min(expected),
+            earliest: ends.into_iter().flatten().min().unwrap_or(expected),
             latest,
         })
     }

@@ -41,8 +41,22 @@ impl Interval {
 
 /// A ring of intervals, such as the last 60 minutes.
 ///
-/// Takes [`memory_bytes`](Self::memory_bytes) however many samples come, and a step of constant
-/// time for each: after a long idle gap as well. Time that steps back counts as no time passing.
+/// Takes 56 bytes for each interval, whether or not it has samples: the last hour by minutes is
+/// 3.4 KB. A sample costs constant time, after a long idle gap as well. Time that steps back counts
+/// as no time passing.
+///
+/// ```
+/// use std::time::Duration;
+/// use brolly_advisor::{Forecast, History, Trend};
+///
+/// let mut disk = History::new(Duration::from_secs(60), 60);
+/// for minute in 0..30 {
+///     disk.record(Duration::from_secs(60 * minute), 400.0 + 2.0 * minute as f64);
+/// }
+/// let trend = Trend::of(disk.points(), 0.05).expect("30 points");
+/// let full = Forecast::of(&trend, 500.0).expect("it is filling up");
+/// assert_eq!(full.expected, Duration::from_secs(21 * 60));
+/// ```
 #[derive(Clone, Debug)]
 pub struct History {
     interval_nanos: u128,

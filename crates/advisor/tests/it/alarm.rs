@@ -141,6 +141,21 @@ fn what_is_kept_while_pending_gains_no_time() {
     assert_eq!(step_by(&mut alarm, 1, 6.0, &keep), Some(Change::Fired));
 }
 
+#[test]
+fn what_has_resolved_is_inactive_after_the_next_step_even_when_nothing_is_known() {
+    let keep = Condition {
+        missing: Missing::Keep,
+        hold: Duration::ZERO,
+        ..ABOVE_5
+    };
+    let mut alarm = Alarm::default();
+    step_by(&mut alarm, 0, 6.0, &keep);
+    step_by(&mut alarm, 1, 5.0, &keep);
+    assert_eq!(alarm.state(), AlarmState::Resolved);
+    assert_eq!(step_by(&mut alarm, 1, None, &keep), None);
+    assert_eq!(alarm.state(), AlarmState::Inactive);
+}
+
 /// What is to be told after all these steps, reckoned from the beginning, in absolute times.
 fn told(steps: &[(u64, Option<f64>)], condition: &Condition) -> Vec<(usize, Change)> {
     let mut told = Vec::new();

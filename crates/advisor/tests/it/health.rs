@@ -150,6 +150,18 @@ fn errors_are_forgotten_when_the_window_has_passed() {
 }
 
 #[test]
+fn an_event_counts_for_the_whole_window_wherever_it_falls() {
+    let millis = Duration::from_millis;
+    for offset in [0, 1, 2_500, 4_900, 4_999, 5_084] {
+        let mut errors = EventWindow::new(millis(300_000));
+        errors.add(Duration::ZERO, 0);
+        errors.add(millis(offset), 1);
+        assert_eq!(errors.count(millis(offset + 299_999)), 1, "{offset}");
+        assert_eq!(errors.count(millis(offset + 305_100)), 0, "{offset}");
+    }
+}
+
+#[test]
 fn memory_warns_above_75_per_cent_and_fails_above_90() {
     let limits = CheckLimits::default();
     let status = |used| limits.memory(used, Some(1000)).map(|check| check.status);

@@ -1,6 +1,5 @@
 //! Reports: what is found, over which time, and in which order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use brolly_advisor::{
@@ -170,6 +169,23 @@ fn a_pool_is_sized_by_smoothed_utilisation_and_by_demand() {
 }
 
 #[test]
+fn pools_that_are_gone_make_room_for_new_ones() {
+    let mut advisor = Advisor::new(AdvisorConfig::default());
+    let mut first = Build::at(0.0);
+    for n in 0..Advisor::MAX_POOLS {
+        first = first.gauge("brolly_pool_active", &[&format!("pool=old-{n:04}")], 1.0);
+    }
+    advisor.observe(first.done());
+    let mut utilisation = 0.0;
+    for step in 1..=30u32 {
+        let active = if step == 30 { 10.0 } else { 2.0 };
+        let now = pool(Build::at(f64::from(step) * 10.0), active, 10.0, 1, 0);
+        utilisation = advisor.observe(now.done()).pools[0].utilisation;
+    }
+    assert!(utilisation < 0.3, "smoothed: {utilisation}");
+}
+
+#[test]
 fn the_score_that_a_report_makes_is_looked_at_by_the_alert_rules() {
     let mut advisor = Advisor::new(AdvisorConfig::default());
     let now =
@@ -224,7 +240,7 @@ fn the_same_snapshots_give_the_same_report() {
 #[cfg(feature = "serde")]
 #[test]
 fn a_report_is_data_with_fractions_and_readable_times() {
-    let now: Arc<Snapshot> = cache(Build::at(0.0), "c", 1, 3).done();
+    let now = cache(Build::at(0.0), "c", 1, 3).done();
     let report = Report::of(&now, None, &AdvisorConfig::default());
     let json = serde_json::to_value(&report).expect("it is data");
     assert_eq!(json["timestamp"], "2027-01-15T08:00:00.000000Z");
