@@ -86,22 +86,23 @@ impl Histogram {
     #[inline]
     pub fn record_raw(&self, steps: u64) {
         match self.precision {
-            Some(precision) => self.record(precision.index_of(steps), steps),
+            Some(precision) => self.record(|| precision.index_of(steps), steps),
             None => self.record_in_bounds(steps),
         }
     }
 
+    /// The bucket comes late, so that little has to be kept while the thread is asked for its own.
     #[inline]
-    fn record(&self, bucket: usize, steps: u64) {
-        if !local::record(self.number as usize, bucket, steps) {
-            self.record_first(bucket, steps);
+    fn record(&self, bucket: impl Fn() -> usize, steps: u64) {
+        if !local::record(self.number as usize, &bucket, steps) {
+            self.record_first(bucket(), steps);
         }
     }
 
     /// Not inlined: the search would weigh on what needs none.
     #[inline(never)]
     fn record_in_bounds(&self, steps: u64) {
-        self.record(self.core.buckets.index_of(steps), steps);
+        self.record(|| self.core.buckets.index_of(steps), steps);
     }
 
     /// Records where something is to be done first; see [`local::record_first`].

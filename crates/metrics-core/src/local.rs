@@ -40,9 +40,9 @@ pub(crate) fn add_first(slot: usize, group: &Arc<Group>, by: u64) -> bool {
 
 /// Records in the shard of the calling thread, if nothing is in the way.
 #[inline]
-pub(crate) fn record(number: usize, bucket: usize, value: u64) -> bool {
+pub(crate) fn record(number: usize, bucket: impl Fn() -> usize, value: u64) -> bool {
     LOCAL
-        .try_with(|local| local.shards.record(number, bucket, value))
+        .try_with(|local| local.shards.record(number, bucket(), value))
         .unwrap_or(false)
 }
 

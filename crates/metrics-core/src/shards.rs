@@ -1,7 +1,8 @@
 //! Distributions: each thread counts in a shard of its own, and readers add the shards up.
 //!
 //! A *home* is where the shards of one histogram are listed. Homes are used again when their
-//! histogram is gone or reset; the generation tells whose samples a shard holds.
+//! histogram is gone or starts again; the shards that are there by then are *stale*: readers skip
+//! them, and their owners empty them before they record again.
 //!
 //! Invariants:
 //!
@@ -9,7 +10,7 @@
 //!    the sample last, with a release store; readers load the counts first, with acquire. So the
 //!    sum and the extremes a reader sees cover every sample it counts; they may run ahead of the
 //!    count by the sample that is being recorded.
-//! 2. The samples of a home are what is retired plus the shards of its present generation. Samples
+//! 2. The samples of a home are what is retired plus the shards that are not stale. Samples
 //!    move from a shard to the retired ones in one step under the home's lock, which readers hold
 //!    too, so none is counted twice or missed.
 //! 3. The count of a distribution is the sum of its buckets, read once.
@@ -20,7 +21,7 @@ use std::cell::OnceCell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 
-use crate::primitive::{AtomicU16, AtomicU32, AtomicU64, Mutex, MutexGuard, lock};
+use crate::primitive::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Mutex, lock};
 use crate::tree::Tree;
 
 /// Buckets that are allocated together.
@@ -37,8 +38,9 @@ type Block = Box<[AtomicU32; BLOCK]>;
 /// The samples of one thread for one home.
 #[repr(align(64))]
 struct Shard {
-    /// The generation these samples belong to. Written by the owner, under the home's lock.
-    generation: AtomicU64,
+    /// Whether these samples no longer count. Written under the home's lock: set by a reset, taken
+    /// back by the owner.
+    is_stale: AtomicBool,
     sum: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
@@ -51,8 +53,6 @@ struct Shard {
 
 /// Where the shards of one histogram are listed.
 pub(crate) struct Home {
-    /// Whose samples count. Changed under the lock; the owner of a shard compares before it records.
-    generation: AtomicU64,
     blocks: usize,
     state: Mutex<State>,
 }
@@ -152,9 +152,9 @@ impl Totals {
 }
 
 impl Shard {
-    fn new(blocks: usize, generation: u64) -> Self {
+    fn new(blocks: usize) -> Self {
         let shard = Self {
-            generation: AtomicU64::new(generation),
+            is_stale: AtomicBool::new(false),
             sum: AtomicU64::new(0),
             min: AtomicU64::new(u64::MAX),
             max: AtomicU64::new(0),
@@ -248,7 +248,6 @@ impl Home {
     /// A home for distributions of this many buckets.
     pub(crate) fn new(buckets: usize) -> Self {
         Self {
-            generation: AtomicU64::new(0),
             blocks: buckets.div_ceil(BLOCK),
             state: Mutex::new(State {
                 live: Vec::new(),
@@ -262,7 +261,8 @@ impl Home {
         totals.clear();
         let state = lock(&self.state);
         totals.add(&state.retired);
-        for shard in self.present(&state) {
+        let live = state.live.iter();
+        for shard in live.filter(|shard| !shard.is_stale.load(Relaxed)) {
             totals.add_shard(shard);
         }
     }
@@ -271,8 +271,9 @@ impl Home {
     pub(crate) fn reset(&self) {
         let mut state = lock(&self.state);
         state.retired = Totals::default();
-        self.generation
-            .store(self.generation.load(Relaxed) + 1, Release);
+        for shard in &state.live {
+            shard.is_stale.store(true, Relaxed);
+        }
     }
 
     /// Counts a sample of a thread that has no shard.
@@ -280,40 +281,22 @@ impl Home {
         lock(&self.state).retired.count(bucket, value);
     }
 
-    fn present<'a>(
-        &self,
-        state: &'a MutexGuard<'_, State>,
-    ) -> impl Iterator<Item = &'a Arc<Shard>> {
-        let generation = self.generation.load(Relaxed);
-        let live = state.live.iter();
-        live.filter(move |shard| shard.generation.load(Relaxed) == generation)
-    }
-
     /// A shard for the calling thread.
     fn shard(&self) -> Arc<Shard> {
-        let mut state = lock(&self.state);
-        let shard = Arc::new(Shard::new(self.blocks, self.generation.load(Relaxed)));
-        state.live.push(Arc::clone(&shard));
+        let shard = Arc::new(Shard::new(self.blocks));
+        lock(&self.state).live.push(Arc::clone(&shard));
         shard
     }
 
-    /// Brings a shard of an earlier generation up to date, empty.
-    fn renew(&self, shard: &Shard) {
-        let state = lock(&self.state);
-        shard.empty();
-        shard
-            .generation
-            .store(self.generation.load(Relaxed), Relaxed);
-        drop(state);
-    }
-
-    /// Makes room in a shard: its samples are kept with the retired ones.
+    /// Makes room in a shard. Its samples are kept with the retired ones, unless they are stale.
     fn drain(&self, shard: &Shard) {
         let mut state = lock(&self.state);
-        if shard.generation.load(Relaxed) == self.generation.load(Relaxed) {
+        if !shard.is_stale.load(Relaxed) {
             state.retired.add_shard(shard);
         }
         shard.empty();
+        shard.is_stale.store(false, Relaxed);
+        drop(state);
     }
 
     /// Takes over what a thread that ends has recorded.
@@ -321,7 +304,7 @@ impl Home {
         let mut state = lock(&self.state);
         if let Some(at) = state.live.iter().position(|live| Arc::ptr_eq(live, shard)) {
             state.live.swap_remove(at);
-            if shard.generation.load(Relaxed) == self.generation.load(Relaxed) {
+            if !shard.is_stale.load(Relaxed) {
                 state.retired.add_shard(shard);
             }
         }
@@ -357,8 +340,7 @@ impl LocalShards {
             return false;
         };
         // A reset that is not seen here yet comes after this sample.
-        let generation = leaf.home.generation.load(Relaxed);
-        leaf.shard.generation.load(Relaxed) == generation && leaf.shard.record(bucket, value)
+        !leaf.shard.is_stale.load(Relaxed) && leaf.shard.record(bucket, value)
     }
 
     /// Does what there is to be done, and records. False when the number is too high to have a
@@ -381,8 +363,8 @@ impl LocalShards {
             home: Arc::clone(home),
         });
         let shard = &*leaf.shard;
-        if shard.generation.load(Relaxed) != home.generation.load(Relaxed) {
-            home.renew(shard);
+        if shard.is_stale.load(Relaxed) {
+            home.drain(shard);
         }
         shard.add_block(bucket / BLOCK);
         if !shard.record(bucket, value) {
