@@ -24,6 +24,12 @@ impl Returned {
             return Self::Value(parse_quote! { () });
         };
         let mut inferred = (**written).clone();
+        // Types that come out of another macro are wrapped.
+        while let Type::Group(syn::TypeGroup { elem, .. })
+        | Type::Paren(syn::TypeParen { elem, .. }) = inferred
+        {
+            inferred = *elem;
+        }
         let kind = match &inferred {
             Type::Never(_) => return Self::Never,
             Type::ImplTrait(opaque) if has_future(&opaque.bounds) => Self::Future,

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::iter;
+use std::sync::Arc;
 
 use brolly_metrics_core::{Registry, timed};
 
@@ -171,6 +172,72 @@ fn parameters_are_patterns() {
     let registry = Registry::new();
     assert_eq!(patterns(&registry, (1, 2), [3, 4], 5), 6);
     assert_eq!(finish(many(&registry, iter::repeat(1))), [1, 1]);
+}
+
+struct Owned {
+    registry: Arc<Registry>,
+    count: u32,
+}
+
+impl Owned {
+    #[timed(registry = &*self.registry)]
+    fn bumped(mut self) -> Self {
+        self.count += 1;
+        self
+    }
+
+    #[timed(registry = &*self.registry)]
+    async fn shared(self: Arc<Self>, more: impl FnOnce(u32) -> u32) -> Option<u32> {
+        once().await;
+        let doubled = self.count.checked_mul(2)?;
+        Some(more(doubled))
+    }
+
+    #[timed(registry = &*self.registry)]
+    fn later(&self) -> impl Future<Output = u32> + Send + use<> {
+        let count = self.count;
+        async move { count }
+    }
+}
+
+#[test]
+fn any_receiver_will_do() {
+    let registry = Arc::new(Registry::new());
+    let owned = Owned {
+        registry: Arc::clone(&registry),
+        count: 1,
+    };
+    let shared = Arc::new(owned.bumped());
+    let later = shared.later();
+    assert_eq!(finish(shared.shared(|it| it + 1)), Some(5));
+    assert_eq!(finish(later), 2);
+    for name in ["bumped", "shared", "later"] {
+        let name = format!("it.signature.{name}");
+        assert_eq!(outcomes(&registry, &name), [1, 0, 0, 0], "{name}");
+    }
+}
+
+macro_rules! functions {
+    ($($name:ident($metric:literal) -> $output:ty = $body:expr;)+) => {$(
+        #[timed(name = $metric, registry = registry)]
+        fn $name(registry: &Registry) -> $output {
+            $body
+        }
+    )+};
+}
+
+functions! {
+    made_result("made.result") -> Result<u8, ()> = Err(());
+    made_future("made.future") -> impl Future<Output = Result<u8, ()>> + use<> = async { Err(()) };
+}
+
+#[test]
+fn functions_may_be_made_by_macros() {
+    let registry = Registry::new();
+    assert_eq!(made_result(&registry), Err(()));
+    assert_eq!(finish(made_future(&registry)), Err(()));
+    assert_eq!(outcomes(&registry, "made.result"), [0, 1, 0, 0]);
+    assert_eq!(outcomes(&registry, "made.future"), [0, 1, 0, 0]);
 }
 
 #[test]

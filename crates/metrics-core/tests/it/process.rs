@@ -311,6 +311,14 @@ fn this_process_is_read() {
 }
 
 #[test]
+fn a_file_that_is_kept_open_is_read_anew() {
+    let reader = ProcessReader::new();
+    let before = reader.read().cpu_time.unwrap();
+    // Reading takes CPU time itself, so this ends.
+    while reader.read().cpu_time.unwrap() == before {}
+}
+
+#[test]
 fn metrics_have_the_names_that_prometheus_users_know() {
     let root = Root::new();
     let registry = Registry::new();
