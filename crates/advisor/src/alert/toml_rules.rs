@@ -50,7 +50,7 @@ impl RuleSet {
     /// [[rule]]
     /// name = "slow_users"            # required
     /// metric = "app.request.seconds" # required
-    /// match = { route = "/users" }   # labels that must have these values
+    /// match = { route = "/users" }   # labels that must have these values, here and in `of`
     /// not = { method = "HEAD" }      # labels that must not
     /// stat = "p99"                   # value (default), increase, rate, mean, or p0 to p100 such as p99.9
     /// window = "5m"                  # over which time; increase and rate need one
@@ -76,8 +76,9 @@ impl RuleSet {
     ///
     /// # Errors
     ///
-    /// The first problem: text that is no TOML, a key that is not known, missing or given twice, a
-    /// value of the wrong kind, a rule that [`RuleSet::new`] refuses, a file of more than 1 MiB.
+    /// One problem, of the first rule that has any: text that is no TOML, a key that is not known,
+    /// missing or given twice, a value of the wrong kind, a rule that [`RuleSet::new`] refuses, a
+    /// file of more than 1 MiB.
     pub fn from_toml(text: &str) -> Result<Self, RulesFileError> {
         Reader { text }.rules()
     }
