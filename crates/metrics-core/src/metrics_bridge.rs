@@ -115,6 +115,7 @@ impl MetricsBridge {
                 .counter("metrics_bridge_refused_total")
                 .help("Lookups through the metrics facade that were refused, by reason")
                 .labels(["reason"])
+                .max_series(Refused::ALL.len())
                 .get_or_register()?,
             dropped_labels: registry
                 .counter("metrics_bridge_dropped_labels_total")

@@ -54,6 +54,8 @@ pub(super) enum Refused {
 }
 
 impl Refused {
+    pub(super) const ALL: [Self; 3] = [Self::Name, Self::Labels, Self::Full];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Name => "name",

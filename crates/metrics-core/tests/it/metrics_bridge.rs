@@ -7,6 +7,10 @@ use metrics::{
     Label, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
     with_local_recorder,
 };
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::parser::parse;
 
 fn recorded(record: impl FnOnce(&MetricsBridge)) -> (Registry, BridgeStats) {
     let registry = Registry::new();
@@ -329,4 +333,83 @@ fn threads_that_see_a_key_first_at_the_same_time_lose_nothing() {
     let seen = snapshot.counter("seen").unwrap();
     assert_eq!(seen.series.len(), 100);
     assert!(seen.series.iter().all(|series| series.value == 4));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Counter(String, Vec<(String, String)>),
+    Gauge(String, Vec<(String, String)>),
+    Histogram(String, Vec<(String, String)>),
+    Describe(String, String),
+}
+
+/// Names of few letters, so that they meet often; now and then any name.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![9 => "[ab._-]{0,3}(_total|_sum|_bucket|_count)?", 1 => any::<String>()]
+}
+
+fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
+    let label = prop_oneof![4 => "[ab_-]{0,2}", 1 => Just("le".to_owned()), 1 => any::<String>()];
+    let value = prop_oneof!["[a\\\\\"\n]{0,2}", any::<String>()];
+    vec((label, value), 0..4)
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        (name(), labels()).prop_map(|(name, labels)| Op::Counter(name, labels)),
+        (name(), labels()).prop_map(|(name, labels)| Op::Gauge(name, labels)),
+        (name(), labels()).prop_map(|(name, labels)| Op::Histogram(name, labels)),
+        (name(), any::<String>()).prop_map(|(name, help)| Op::Describe(name, help)),
+    ]
+}
+
+fn own(labels: Vec<(String, String)>) -> Vec<Label> {
+    let labels = labels.into_iter();
+    labels
+        .map(|(name, value)| Label::new(name, value))
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_recorded_the_page_obeys_the_formats(ops in vec(op(), 0..40)) {
+        let (registry, _) = recorded(|_| {
+            for op in ops {
+                match op {
+                    Op::Counter(name, labels) => counter!(name, own(labels)).increment(1),
+                    Op::Gauge(name, labels) => gauge!(name, own(labels)).set(1.0),
+                    Op::Histogram(name, labels) => histogram!(name, own(labels)).record(1.0),
+                    Op::Describe(name, help) => describe_counter!(name, help),
+                }
+            }
+        });
+        for format in [Format::Text, Format::OpenMetrics] {
+            let page = registry.encode(format);
+            let read = parse(&page, format);
+            prop_assert!(read.is_ok(), "{}\n{page}", read.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_is_counted_is_in_a_series_or_among_the_refused(
+        keys in vec((name(), labels()), 0..60),
+        max_series in 1_usize..5,
+        max_metrics in 3_usize..8,
+    ) {
+        let builder = Registry::builder().max_series(max_series);
+        let registry = builder.max_metrics(max_metrics).build();
+        let bridge = MetricsBridge::new(&registry).unwrap();
+        let asked = keys.len() as u64;
+        with_local_recorder(&bridge, || {
+            for (name, labels) in keys {
+                counter!(name, own(labels)).increment(1);
+            }
+        });
+        let snapshot = registry.snapshot();
+        let of_others = snapshot.counters.iter().filter(|it| !it.name.starts_with("metrics_bridge"));
+        let counted: u64 = of_others.flat_map(|it| &it.series).map(|it| it.value).sum();
+        let stats = bridge.stats();
+        let refused = stats.refused_names + stats.refused_labels + stats.refused_full;
+        prop_assert_eq!(counted + refused, asked);
+    }
 }
