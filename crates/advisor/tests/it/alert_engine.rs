@@ -79,6 +79,37 @@ fn each_series_has_an_alert_of_its_own() {
 }
 
 #[test]
+fn an_alert_knows_since_when_its_condition_holds() {
+    let mut scene = Scene::new([rule(|rule| {
+        rule.op = Op::Gt;
+        rule.hold = MINUTE;
+    })]);
+    let mut since = |at: f64, value| {
+        scene.see(Build::at(at).gauge("m", &[], value));
+        let alert = scene.engine.alerts().next();
+        alert.map(|alert| (alert.state, alert.since))
+    };
+    assert_eq!(since(0.0, 1.0), Some((AlarmState::Pending, moment(0.0))));
+    assert_eq!(since(30.0, 1.0), Some((AlarmState::Pending, moment(0.0))));
+    assert_eq!(since(60.0, 1.0), Some((AlarmState::Firing, moment(0.0))));
+    assert_eq!(since(90.0, 0.0), Some((AlarmState::Resolved, moment(0.0))));
+    assert_eq!(
+        since(120.0, 1.0),
+        Some((AlarmState::Pending, moment(120.0)))
+    );
+}
+
+#[test]
+fn a_label_of_the_rule_takes_the_place_of_one_of_the_series() {
+    // As it does in Prometheus.
+    let mut scene = Scene::new([rule(|rule| {
+        rule.labels.insert("pool".to_owned(), "rule's".to_owned());
+    })]);
+    let events = scene.see(Build::at(0.0).gauge("m", &["pool=a"], 1.0));
+    assert_eq!(events[0].alert.labels["pool"], "rule's");
+}
+
+#[test]
 fn counters_are_looked_at_over_a_window_and_recover() {
     let mut scene = Scene::new([rule(|rule| {
         rule.stat = Stat::Increase;
@@ -136,6 +167,46 @@ fn a_series_that_is_new_began_at_zero() {
 }
 
 #[test]
+fn a_metric_that_got_other_labels_began_at_zero() {
+    let mut scene = Scene::new([rule(|rule| {
+        rule.stat = Stat::Increase;
+        rule.window = Some(MINUTE);
+    })]);
+    scene.see(Build::at(0.0).counter("m", &["cache=a"], 5));
+    let value = scene.value(Build::at(60.0).counter("m", &["zone=a"], 7));
+    assert_eq!(value, Some(7.0));
+}
+
+#[test]
+fn what_is_not_a_number_is_missing() {
+    let alone = rule(|rule| rule.missing = Missing::Alert);
+    let divided = rule(|rule| {
+        rule.name = "divided".to_owned();
+        rule.of = vec![Metric::new("max")];
+        rule.missing = Missing::Alert;
+    });
+    let mut scene = Scene::new([alone, divided]);
+    scene.see(
+        Build::at(0.0)
+            .gauge("m", &[], f64::NAN)
+            .gauge("max", &[], 2.0),
+    );
+    let values: Vec<_> = scene.engine.alerts().map(|alert| alert.value).collect();
+    assert_eq!(values, [None, None]);
+}
+
+#[test]
+fn a_gauge_that_was_made_from_a_snapshot_takes_the_place_of_one_in_it() {
+    let mut scene = Scene::new([rule(|_| {})]);
+    scene
+        .timeline
+        .push(Build::at(0.0).gauge("m", &[], 1.0).done());
+    let made = Build::at(0.0).gauge("m", &[], 2.0).done();
+    let events = scene.engine.evaluate(&scene.timeline, &made.gauges);
+    assert_eq!(events[0].alert.value, Some(2.0));
+}
+
+#[test]
 fn histograms_are_judged_by_the_samples_of_the_window() {
     // The originals summed buckets that were cumulative already: the 95th percentile of
     // .05, .05, .05, 50 came out as 0.5.
@@ -154,7 +225,8 @@ fn histograms_are_judged_by_the_samples_of_the_window() {
         rule.stat = Stat::Mean;
         rule.window = Some(MINUTE);
     })]);
-    means.see(Build::at(0.0).seconds("m", &[], &[10.0, 10.0]));
+    let before = Build::at(0.0).seconds("m", &[], &[10.0, 10.0]);
+    assert_eq!(means.value(before), None, "nobody knows when those were");
     let slow = [10.0, 10.0, 1.0, 3.0];
     assert_eq!(
         means.value(Build::at(60.0).seconds("m", &[], &slow)),
