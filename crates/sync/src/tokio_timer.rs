@@ -56,7 +56,7 @@ impl Timer for TokioTimer {
     fn sleep_until(&self, deadline: Duration) -> Sleep {
         let timer = self.clone();
         Sleep::from_future(deadline, async move {
-            // tokio's longest sleep is about two years, so a long one takes several.
+            // A deadline beyond the end of tokio's clock becomes one in about 30 years there.
             loop {
                 let left = deadline.saturating_sub(timer.now());
                 if left.is_zero() {

@@ -1,5 +1,6 @@
 //! A sleep ends at its deadline and not before, wakes once, and leaves nothing behind.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
@@ -259,6 +260,37 @@ fn a_thread_waits_by_the_manual_clock() {
         clock.advance(SECOND);
         assert!(taker.join().unwrap().is_err());
     });
+}
+
+#[test]
+fn a_blocked_thread_looks_only_when_it_is_woken() {
+    let (polls, waker) = (AtomicUsize::new(0), Mutex::new(None::<Waker>));
+    let wake = || {
+        let waker = waker.lock().unwrap().take();
+        waker.unwrap().wake();
+    };
+    let future = poll_fn(|cx| {
+        *waker.lock().unwrap() = Some(cx.waker().clone());
+        if polls.fetch_add(1, Ordering::SeqCst) == 2 {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    });
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for woken in 1..=2 {
+                while polls.load(Ordering::SeqCst) < woken || waker.lock().unwrap().is_none() {
+                    thread::yield_now();
+                }
+                // Time to look without being woken, for one that would.
+                thread::sleep(Duration::from_millis(3));
+                assert_eq!(polls.load(Ordering::SeqCst), woken);
+                wake();
+            }
+        });
+        assert_eq!(ManualClock::new().timeout_blocking(SECOND, future), Ok(()));
+    });
+    assert_eq!(polls.load(Ordering::SeqCst), 3);
 }
 
 #[test]

@@ -34,6 +34,28 @@ async fn ten_years_pass_in_a_moment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn for_ever_is_longer_than_a_hundred_years() {
+    let timer = TokioTimer::current();
+    let century = 100 * 365 * 24 * 3600 * SECOND;
+    let never = timer.sleep(Duration::MAX);
+    assert!(timer.timeout(century, never).await.is_err());
+}
+
+#[test]
+fn a_paused_clock_is_read_from_outside_of_its_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(tokio::time::advance(3600 * SECOND));
+    let timer = TokioTimer::new(runtime.handle().clone());
+    assert_eq!(timer.now(), Duration::ZERO);
+    runtime.block_on(tokio::time::advance(SECOND));
+    assert_eq!((timer.now(), timer.coarse()), (SECOND, SECOND));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_ends_on_time_or_with_its_value() {
     let timer: Arc<dyn Timer> = Arc::new(TokioTimer::current());
     let list = WaitList::new(Vec::new());
