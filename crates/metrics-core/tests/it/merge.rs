@@ -142,6 +142,66 @@ fn after_a_reset_everything_is_new() {
 }
 
 #[test]
+fn a_reset_is_seen_in_every_way_it_shows() {
+    let of = |samples: &[f64]| {
+        let buckets = Buckets::LogLinear(Precision::MIN);
+        HistogramSnapshot::of(Unit::None, buckets, samples.iter().copied())
+    };
+    // A bucket is empty again, though more was recorded in sum.
+    assert!(of(&[9.0]).was_reset_since(&of(&[1.0, 2.0])));
+    // As many samples in the same bucket, of which some must be others.
+    assert!(of(&[1.9]).was_reset_since(&of(&[2.05])));
+    assert!(!of(&[2.05]).was_reset_since(&of(&[])));
+    assert!(!of(&[2.05, 1.9, 7.0]).was_reset_since(&of(&[1.9])));
+}
+
+#[test]
+fn a_bound_within_a_bucket_does_not_count_the_bucket() {
+    let buckets = Buckets::LogLinear(Precision::MIN);
+    let one = HistogramSnapshot::of(Unit::None, buckets, [2.05]);
+    assert_eq!(one.cumulative(1.9), 0);
+    assert_eq!(one.cumulative(2.06), 0, "the bucket ends above it");
+    assert_eq!(one.cumulative(2.2), 1);
+}
+
+#[test]
+fn the_help_that_stays_is_the_first_in_order_that_says_something() {
+    let with = |help: &str| {
+        let mut counter = plain("c", Unit::None, 1);
+        counter.help = help.to_owned();
+        Snapshot {
+            counters: vec![counter],
+            ..empty()
+        }
+    };
+    for (a, b) in [("more", "less"), ("less", ""), ("less", "less")] {
+        assert_eq!(merged(&with(a), &with(b)).counters[0].help, "less");
+        assert_eq!(merged(&with(b), &with(a)).counters[0].help, "less");
+    }
+}
+
+#[test]
+fn a_newer_summary_without_samples_does_not_hide_the_latest_one() {
+    let at = |seconds, latest| Snapshot {
+        timestamp: moment() + Duration::from_secs(seconds),
+        summaries: vec![plain(
+            "s",
+            Unit::None,
+            SummarySnapshot {
+                latest,
+                ..SummarySnapshot::default()
+            },
+        )],
+        ..empty()
+    };
+    let latest = |a: &Snapshot, b: &Snapshot| merged(a, b).summaries[0].series[0].value.latest;
+    let (old, none) = (at(1, Some(5.0)), at(2, None));
+    assert_eq!(latest(&old, &none), Some(5.0));
+    assert_eq!(latest(&none, &old), Some(5.0));
+    assert_eq!(latest(&old, &at(3, Some(4.0))), Some(4.0));
+}
+
+#[test]
 fn the_latest_value_is_that_of_the_newer_snapshot_and_the_larger_at_the_same_time() {
     let at = |seconds: u64, value: f64| Snapshot {
         timestamp: moment() + Duration::from_secs(seconds),
