@@ -82,6 +82,9 @@ impl ProcessMonitor {
     }
 }
 
+/// The most disks that are told apart.
+const MAX_SERIES: usize = 1_000;
+
 #[derive(Debug)]
 struct Shown {
     resident_memory: Plain,
@@ -96,6 +99,8 @@ struct Shown {
     start_time: Plain,
     disk_free: Labelled,
     disk_size: Labelled,
+    /// The paths of the disks that are shown.
+    disks: Vec<String>,
 }
 
 impl Shown {
@@ -155,6 +160,7 @@ impl Shown {
                 ("disk_size_bytes", Bytes, Latest),
                 "Size of the file system of the path in bytes.",
             ),
+            disks: Vec::new(),
         }
     }
 
@@ -189,11 +195,19 @@ impl Shown {
                 .show(registry, count(reading.max_open_files)),
             self.start_time.show(registry, start_time),
         ];
-        for disk in &reading.disks {
-            let path = disk.path.to_string_lossy();
-            results.push(self.disk_free.show(registry, &path, Some(disk.free as f64)));
-            results.push(self.disk_size.show(registry, &path, Some(disk.size as f64)));
+        let disks = reading.disks.iter();
+        let disks: Vec<_> = disks
+            .map(|disk| disk.path.to_string_lossy().into_owned())
+            .collect();
+        for gone in self.disks.iter().filter(|path| !disks.contains(path)) {
+            results.push(self.disk_free.show(registry, gone, None));
+            results.push(self.disk_size.show(registry, gone, None));
         }
+        for (path, disk) in disks.iter().zip(&reading.disks) {
+            results.push(self.disk_free.show(registry, path, Some(disk.free as f64)));
+            results.push(self.disk_size.show(registry, path, Some(disk.size as f64)));
+        }
+        self.disks = disks;
         results.into_iter().collect()
     }
 }
@@ -278,7 +292,9 @@ impl Labelled {
             (Some(family), _) => family,
             (None, Some(_)) => {
                 let family = self.describes.define(registry).labels([self.label]);
-                self.family.insert(family.register()?)
+                // What is shown is named here and by the user, and no attack on the registry.
+                self.family
+                    .insert(family.max_series(MAX_SERIES).register()?)
             }
             (None, None) => return Ok(()),
         };

@@ -389,6 +389,30 @@ fn what_cannot_be_told_any_more_does_not_stay_as_it_was() {
 }
 
 #[test]
+fn a_disk_that_goes_away_does_not_stay_shown() {
+    let root = Root::new();
+    let disk = root.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let disks = [root.path().to_owned(), disk.clone()];
+    // Few series as it may allow, those of the process fit.
+    let registry = Registry::builder().max_series(1).build();
+    let reader = ProcessReader::with(root.path(), disks);
+    let monitor = ProcessMonitor::new(&registry, reader).unwrap();
+    let shown = || {
+        registry
+            .snapshot()
+            .gauge("disk_free_bytes")
+            .unwrap()
+            .series
+            .len()
+    };
+    assert_eq!(shown(), 2);
+    fs::remove_dir(&disk).unwrap();
+    monitor.sample().unwrap();
+    assert_eq!(shown(), 1);
+}
+
+#[test]
 fn a_registry_takes_one_monitor() {
     let root = Root::new();
     let registry = Registry::new();
