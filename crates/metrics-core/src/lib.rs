@@ -59,7 +59,9 @@ pub use buckets::{Bounds, Buckets};
 pub use counter::Counter;
 pub use definition::{Definition, FamilyDefinition, TypedDefinition};
 pub use encode::Format;
-pub use error::{BucketsError, MergeError, QuantileError, RegisterError, SnapshotMergeError, WindowsError};
+pub use error::{
+    BucketsError, MergeError, QuantileError, RegisterError, SnapshotMergeError, WindowsError,
+};
 pub use ewma::Ewma;
 pub use family::Family;
 pub use gauge::{Gauge, IntGauge, Tracked};
@@ -84,9 +86,9 @@ pub use snapshot::{
 };
 pub use summary::Summary;
 pub use timer::{Outcome, Timer, TimerGuard};
-pub use typed::{StaticLabel, StaticLabels, TypedFamily};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::{SpanTime, TracingLayer};
+pub use typed::{StaticLabel, StaticLabels, TypedFamily};
 pub use unit::Unit;
 pub use window::Windows;
 

@@ -61,7 +61,9 @@ impl Unit {
             return Some((scaled + WHOLE).to_bits() - WHOLE.to_bits());
         }
         // From here on there are no fractions, and the cast saturates.
-        (0.0..f64::INFINITY).contains(&value).then_some(scaled as u64)
+        (0.0..f64::INFINITY)
+            .contains(&value)
+            .then_some(scaled as u64)
     }
 
     pub(crate) fn in_units(self, steps: u64) -> f64 {

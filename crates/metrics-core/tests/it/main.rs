@@ -16,6 +16,10 @@ mod merge;
 mod metrics_bridge;
 mod parse_back;
 mod parser;
+#[cfg(feature = "process")]
+mod process;
+#[cfg(feature = "process")]
+mod profiler;
 mod prometheus;
 mod quantile;
 mod registry;
@@ -23,11 +27,7 @@ mod send_sync;
 mod snapshot;
 mod summary;
 mod timer;
-mod typed;
-mod window;
-#[cfg(feature = "process")]
-mod process;
-#[cfg(feature = "process")]
-mod profiler;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
+mod typed;
+mod window;
