@@ -161,7 +161,7 @@ fn selector(name: &str, metric: &Metric) -> String {
     format!("{name}{{{}}}", matchers.collect::<Vec<_>>().join(","))
 }
 
-/// A string of the query language.
+/// A string of the query language, where anything but these three may stand for itself.
 fn string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -170,9 +170,6 @@ fn string(text: &str) -> String {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
             c => out.push(c),
         }
     }

@@ -33,6 +33,7 @@ fn what_differs_between_like_messages_is_replaced() {
         ),
         ("at 0xDEADbeef", "at <hex>"),
         ("commit 9fceb02d0ae598e9", "commit <hex>"),
+        ("see abcdef12xyz", "see abcdef<n>xyz"),
         ("id 1234567890", "id <n>"),
         ("defaced and decades", "defaced and decades"),
         ("and/or 50 %", "and/or <n> %"),

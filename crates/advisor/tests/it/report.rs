@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use brolly_advisor::{
-    Advisor, AdvisorConfig, Band, Change, Conventions, Level, PoolAdvice, Report, Usages,
+    Advisor, AdvisorConfig, AlarmState, Band, Change, Conventions, Level, Op, PoolAdvice, Report,
+    Rule, RuleSet, Stat, Usages,
 };
-use brolly_metrics_core::Snapshot;
+use brolly_metrics_core::{Snapshot, SummarySnapshot};
 
 use crate::build::{Build, moment};
 
@@ -166,6 +167,78 @@ fn a_pool_is_sized_by_smoothed_utilisation_and_by_demand() {
     let size = pool.demand_size.expect("the demand is known");
     assert_eq!(size.min(), 8);
     assert!(size.max() > 8 && size.max() < 20);
+}
+
+#[test]
+fn a_demand_of_a_few_acquisitions_is_no_demand() {
+    let at = |seconds, hits: u64| {
+        let hold = vec![0.040; hits as usize];
+        pool(Build::at(seconds), 1.0, 10.0, hits, 0)
+            .seconds("brolly_pool_hold_seconds", &["pool=db"], &hold)
+            .done()
+    };
+    let size = |hits| {
+        let report = Report::of(
+            &at(60.0, hits),
+            Some(&at(0.0, 0)),
+            &AdvisorConfig::default(),
+        );
+        report.pools[0].demand_size
+    };
+    assert_eq!(size(99), None);
+    assert!(size(100).is_some());
+}
+
+#[test]
+fn rules_look_back_further_than_the_report_does() {
+    let mut rule = Rule::new("r", "errors_total", Op::Gt, 0.0);
+    rule.stat = Stat::Increase;
+    rule.window = Some(Duration::from_secs(600));
+    let config = AdvisorConfig {
+        window: Duration::from_secs(60),
+        ..AdvisorConfig::default()
+    };
+    let mut advisor = Advisor::with_rules(config, RuleSet::new([rule]).expect("good"));
+    let mut firing_until = 0.0;
+    for step in 0..60 {
+        let at = f64::from(step) * 30.0;
+        let total = u64::from(step >= 2);
+        let report = advisor.observe(Build::at(at).counter("errors_total", &[], total).done());
+        if report
+            .alerts
+            .iter()
+            .any(|alert| alert.state == AlarmState::Firing)
+        {
+            firing_until = at;
+        }
+    }
+    assert_eq!(
+        firing_until, 630.0,
+        "one error at 60 s, seen for ten minutes"
+    );
+}
+
+#[test]
+fn summaries_of_one_cache_count_by_their_samples() {
+    let summary = |window_count, avg| SummarySnapshot {
+        window_count,
+        avg: Some(avg),
+        ..SummarySnapshot::default()
+    };
+    let now = Build::at(0.0)
+        .summary(
+            "brolly_cache_access_seconds",
+            &["cache=c", "op=get"],
+            summary(30, 1.0),
+        )
+        .summary(
+            "brolly_cache_access_seconds",
+            &["cache=c", "op=set"],
+            summary(10, 5.0),
+        )
+        .done();
+    let report = Report::of(&now, None, &AdvisorConfig::default());
+    assert_eq!(report.caches[0].usage.access_seconds, Some(2.0));
 }
 
 #[test]

@@ -56,10 +56,12 @@ fn names_that_a_registry_would_refuse_are_refused() {
         };
         assert_eq!(field(with), Some("labels"), "{label}");
     }
-    let taken = |rule: &mut Rule| {
-        rule.labels.insert("severity".to_owned(), String::new());
-    };
-    assert_eq!(field(taken), Some("labels"));
+    for taken in ["severity", "alertname", "alertstate"] {
+        let with = |rule: &mut Rule| {
+            rule.labels.insert(taken.to_owned(), String::new());
+        };
+        assert_eq!(field(with), Some("labels"), "{taken}");
+    }
 }
 
 #[test]

@@ -102,6 +102,12 @@ fn what_is_not_measured_neither_earns_nor_costs() {
 }
 
 #[test]
+fn evictions_without_sets_are_as_bad_as_can_be() {
+    assert_eq!(cache(1, 0, 5, 0, 0.0).eviction_ratio(), Some(1.0));
+    assert_eq!(cache(1, 0, 0, 0, 0.0).eviction_ratio(), Some(0.0));
+}
+
+#[test]
 fn weights_can_be_chosen() {
     let weights = CacheWeights {
         hits: 1.0,

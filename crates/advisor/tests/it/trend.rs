@@ -94,7 +94,7 @@ fn huge_samples_have_a_mean_within_their_extremes() {
     history.record(Duration::ZERO, f64::MAX);
     history.record(Duration::ZERO, f64::MAX);
     let interval = history.intervals().next().expect("there are samples");
-    assert_eq!(interval.mean(), f64::MAX);
+    assert_eq!((interval.mean(), interval.sum), (f64::MAX, f64::MAX));
 }
 
 fn line(count: usize, value: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
@@ -162,6 +162,33 @@ fn too_little_data_is_no_trend() {
     assert_eq!(Trend::of([(1.0, 2.0); 100], 0.05), None, "all at one time");
     assert_eq!(least_squares_slope([(1.0, 2.0)]), None);
     assert_eq!(least_squares_slope([]), None);
+}
+
+#[test]
+fn points_that_are_out_of_order_or_no_numbers_are_left_out() {
+    let mut points = line(20, |t| t);
+    points.insert(10, (3.0, 1e9));
+    points.insert(11, (9.0, 1e9));
+    points.insert(12, (9.5, f64::NAN));
+    points.push((f64::INFINITY, 5.0));
+    let trend = Trend::of(points, 0.05).expect("enough points");
+    assert_eq!((trend.points, trend.slope), (20, 1.0));
+}
+
+#[test]
+fn differences_that_overflow_are_no_trend() {
+    let huge = line(20, |t| if t < 10.0 { f64::MIN } else { f64::MAX });
+    assert_eq!(Trend::of(huge, 0.05), None);
+}
+
+#[test]
+fn a_late_step_of_few_points_is_not_called_falling() {
+    // More pairs rise than chance would have, but most are level: the median slope is 0.
+    let step = line(25, |t| if t < 20.0 { 0.0 } else { 1.0 });
+    let trend = Trend::of(step, 0.05).expect("enough points");
+    assert!(trend.p_value < 0.05 && trend.slope == 0.0);
+    assert_eq!(trend.direction(), Direction::Steady);
+    assert_eq!(Forecast::of(&trend, 5.0), None);
 }
 
 #[test]
@@ -243,6 +270,14 @@ fn usual_numbers_that_are_nearly_all_the_same_have_a_spread() {
         .judge([5.0; 20], 5.1)
         .expect("enough");
     assert_eq!((off.score, off.is_anomalous), (f64::INFINITY, true));
+}
+
+#[test]
+fn huge_usual_numbers_have_a_median() {
+    let judged = AnomalyDetector::default()
+        .judge([f64::MAX; 8], f64::MIN)
+        .expect("enough");
+    assert_eq!((judged.median, judged.score), (f64::MAX, f64::NEG_INFINITY));
 }
 
 #[test]
