@@ -1,5 +1,6 @@
 //! `brolly-metrics-core` and its peers: the axes.
 
+mod advice;
 mod data;
 mod faces;
 mod hot;
@@ -22,5 +23,6 @@ pub fn axes() -> Vec<Axis> {
     axes.extend(memory::axes());
     axes.extend(snapshots::axes());
     axes.extend(quantiles::axes());
+    axes.extend(advice::axes());
     axes
 }

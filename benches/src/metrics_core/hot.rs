@@ -230,7 +230,7 @@ pub(super) fn axes() -> Vec<Axis> {
             let contest = nanos_contest(name, Goal::BestPeer(0.95));
             everyone!(contest, set::<Gauge>()).run(effort, effort.pick(25, 51))
         }),
-        axis("histogram_record", |name, effort| {
+        axis("histogram_observe", |name, effort| {
             let samples = Shape::Lognormal.samples(SAMPLES);
             let contest = nanos_contest(name, Goal::BestPeer(4.0));
             everyone!(contest, record::<Histogram>(&samples))
@@ -239,7 +239,19 @@ pub(super) fn axes() -> Vec<Axis> {
                 })
                 .run(effort, effort.pick(15, 31))
         }),
-        axis("histogram_record_steps", |name, effort| {
+        axis("histogram_record", |name, effort| {
+            let samples = Shape::Lognormal.samples(SAMPLES);
+            nanos_contest(name, Goal::BestPeer(4.0))
+                .ours(|| record::<ours::HistogramOfSteps>(&samples))
+                .peer(fast_telemetry::Histogram::NAME, || {
+                    record::<fast_telemetry::Histogram>(&samples)
+                })
+                .peer(fast_telemetry::Distribution::NAME, || {
+                    record::<fast_telemetry::Distribution>(&samples)
+                })
+                .run(effort, effort.pick(15, 31))
+        }),
+        axis("histogram_record_vs_atomic", |name, effort| {
             let samples = Shape::Lognormal.samples(SAMPLES);
             nanos_contest(name, Goal::Peer(bare::Atomic::NAME, 1.2))
                 .ours(|| record::<ours::HistogramOfSteps>(&samples))
@@ -250,7 +262,13 @@ pub(super) fn axes() -> Vec<Axis> {
         axis("timer", |name, effort| {
             let contest = nanos_contest(name, Goal::BestPeer(2.5));
             everyone!(contest, time::<Timer>())
-                .floor("two reads of Instant", || Ok(two_clock_reads()))
+                .floor("two reads of Instant", || {
+                    Ok(empty_timer(|| Instant::now().elapsed()))
+                })
+                .floor("two reads of the time stamp counter", || {
+                    let clock = quanta::Clock::new();
+                    Ok(empty_timer(|| (clock.raw(), clock.raw())))
+                })
                 .run(effort, effort.pick(9, 31))
         }),
         axis("timer_work_1us", |name, effort| {
@@ -269,10 +287,11 @@ pub(super) fn axes() -> Vec<Axis> {
     ]
 }
 
-fn two_clock_reads() -> f64 {
+/// What a timer costs that records nothing.
+fn empty_timer<T>(read_clock_twice: impl Fn() -> T) -> f64 {
     nanos(|| {
         for _ in 0..OPS {
-            black_box(Instant::now().elapsed());
+            black_box(read_clock_twice());
         }
     })
 }

@@ -85,7 +85,7 @@ pub(super) fn axes() -> Vec<Axis> {
         axis("attack_inc", |name, effort| {
             let sets = effort.pick(200_000, 1_000_000);
             let contest = nanos_contest(name, Goal::BestPeer(0.95));
-            everyone!(contest, attack::<Family>(sets, Meter::Nanos)).run(effort, effort.pick(2, 5))
+            everyone!(contest, attack::<Family>(sets, Meter::Nanos)).run(effort, effort.pick(1, 5))
         }),
     ]
 }

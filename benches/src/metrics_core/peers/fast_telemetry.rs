@@ -163,7 +163,7 @@ impl faces::Timer for Timer {
     }
 }
 
-fn pairs<'a>([route, status]: [&'a str; 2]) -> [(&'static str, &'a str); 2] {
+fn pairs([route, status]: [&str; 2]) -> [(&'static str, &str); 2] {
     [(LABELS[0], route), (LABELS[1], status)]
 }
 
