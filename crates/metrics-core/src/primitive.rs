@@ -3,12 +3,12 @@
 #[cfg(brolly_loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64},
+    atomic::{AtomicBool, AtomicU32, AtomicU64},
 };
 #[cfg(not(brolly_loom))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64},
+    atomic::{AtomicBool, AtomicU32, AtomicU64},
 };
 
 use std::sync::PoisonError;

@@ -21,7 +21,7 @@ use std::cell::OnceCell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 
-use crate::primitive::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Mutex, lock};
+use crate::primitive::{AtomicBool, AtomicU32, AtomicU64, Mutex, lock};
 use crate::tree::Tree;
 
 /// Buckets that are allocated together.
@@ -30,8 +30,8 @@ const BLOCK: usize = 64;
 #[cfg(brolly_loom)]
 const BLOCK: usize = 2;
 
-/// Blocks of a shard that need no table of their own.
-const FEW: usize = 12;
+/// Blocks that are listed together.
+const NEIGHBOURS: usize = 8;
 
 type Block = Box<[AtomicU32; BLOCK]>;
 
@@ -44,11 +44,9 @@ struct Shard {
     sum: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
-    /// For each block of buckets the place it has among the blocks that are there, from 1; zero
-    /// while none of its buckets was touched. Most distributions touch few.
-    places: Box<[AtomicU16]>,
-    few: [OnceLock<Block>; FEW],
-    more: OnceLock<Box<[OnceLock<Block>]>>,
+    /// The blocks in lists of neighbours. Most distributions touch few, which lie together, so
+    /// blocks and lists are made when they are touched.
+    lists: Box<[OnceLock<Box<[OnceLock<Block>; NEIGHBOURS]>>]>,
 }
 
 /// Where the shards of one histogram are listed.
@@ -134,11 +132,8 @@ impl Totals {
     /// Adds a shard's samples: counts first, as invariant 1 asks.
     fn add_shard(&mut self, shard: &Shard) {
         let mut samples = 0;
-        for (number, place) in shard.places.iter().enumerate() {
-            let Some(block) = shard.block_at(place.load(Acquire)) else {
-                continue;
-            };
-            for (ours, cell) in self.block(number as u32).iter_mut().zip(block) {
+        for (number, block) in shard.blocks() {
+            for (ours, cell) in self.block(number).iter_mut().zip(block.iter()) {
                 let count = u64::from(cell.load(Acquire));
                 samples |= count;
                 *ours = ours.saturating_add(count);
@@ -158,9 +153,9 @@ impl Shard {
             sum: AtomicU64::new(0),
             min: AtomicU64::new(u64::MAX),
             max: AtomicU64::new(0),
-            places: (0..blocks).map(|_| AtomicU16::new(0)).collect(),
-            few: [const { OnceLock::new() }; FEW],
-            more: OnceLock::new(),
+            lists: (0..blocks.div_ceil(NEIGHBOURS))
+                .map(|_| OnceLock::new())
+                .collect(),
         };
         // Models cannot see that `OnceLock` publishes what it holds, so there a shard is made
         // with all its blocks.
@@ -174,15 +169,18 @@ impl Shard {
     /// cell or the sum is full.
     #[inline]
     fn record(&self, bucket: usize, value: u64) -> bool {
-        let place = self.places.get(bucket / BLOCK);
-        let place = place.map_or(0, |place| place.load(Relaxed));
-        let Some(block) = self.block_at(place) else {
+        let number = bucket / BLOCK;
+        let list = self.lists.get(number / NEIGHBOURS).and_then(OnceLock::get);
+        let Some(block) = list.and_then(|list| list[number % NEIGHBOURS].get()) else {
             return false;
         };
         let cell = &block[bucket % BLOCK];
-        let (count, is_count_full) = cell.load(Relaxed).overflowing_add(1);
         let (sum, is_sum_full) = self.sum.load(Relaxed).overflowing_add(value);
-        if is_count_full | is_sum_full {
+        if is_sum_full {
+            return false;
+        }
+        let (count, is_count_full) = cell.load(Relaxed).overflowing_add(1);
+        if is_count_full {
             return false;
         }
         self.sum.store(sum, Relaxed);
@@ -197,44 +195,28 @@ impl Shard {
         true
     }
 
-    #[inline]
-    fn block_at(&self, place: u16) -> Option<&[AtomicU32; BLOCK]> {
-        let place = usize::from(place).checked_sub(1)?;
-        let block = match self.few.get(place) {
-            Some(block) => block,
-            None => &self.more.get()?[place - FEW],
-        };
-        block.get().map(|block| &**block)
+    /// Makes a block, if it is not there.
+    fn add_block(&self, number: usize) {
+        if let Some(list) = self.lists.get(number / NEIGHBOURS) {
+            let list = list.get_or_init(|| Box::new([const { OnceLock::new() }; NEIGHBOURS]));
+            list[number % NEIGHBOURS]
+                .get_or_init(|| Box::new(array::from_fn(|_| AtomicU32::new(0))));
+        }
     }
 
-    /// Makes a block, if it is not there. Only the owner may.
-    fn add_block(&self, number: usize) {
-        let Some(free) = self.places.get(number).filter(|it| it.load(Relaxed) == 0) else {
-            return;
-        };
-        let taken = self.places.iter().map(|place| place.load(Relaxed)).max();
-        let place = taken.unwrap_or(0) + 1;
-        let at = usize::from(place) - 1;
-        let block = match self.few.get(at) {
-            Some(block) => block,
-            None => {
-                let more = self.places.len() - FEW;
-                let more = self
-                    .more
-                    .get_or_init(|| (0..more).map(|_| OnceLock::new()).collect());
-                &more[at - FEW]
-            }
-        };
-        block.get_or_init(|| Box::new(array::from_fn(|_| AtomicU32::new(0))));
-        // Pairs with the acquire load in `Totals::add_shard`.
-        free.store(place, Release);
+    /// The blocks that are there, with their numbers, in order.
+    fn blocks(&self) -> impl Iterator<Item = (u32, &Block)> {
+        let lists = (0..).step_by(NEIGHBOURS).zip(&self.lists);
+        lists.flat_map(|(first, list)| {
+            let blocks = (first..).zip(list.get().into_iter().flat_map(|list| list.iter()));
+            blocks.filter_map(|(number, block)| Some((number, block.get()?)))
+        })
     }
 
     /// Sets everything back to zero. Only the owner may, and only under the home's lock.
     fn empty(&self) {
-        let blocks = self.places.iter().map(|place| place.load(Relaxed));
-        for block in blocks.filter_map(|place| self.block_at(place)) {
-            for cell in block {
+        for (_, block) in self.blocks() {
+            for cell in block.iter() {
                 cell.store(0, Relaxed);
             }
         }
