@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::cells::{GROUP, Group};
 use crate::local;
@@ -40,12 +41,19 @@ impl Counter {
         self.add(1);
     }
 
-    /// Adds `n`.
+    /// Adds `n`: things, bytes, or for a counter of seconds nanoseconds.
     #[inline]
     pub fn add(&self, n: u64) {
         if !local::add(self.slot, n) {
             self.add_first(n);
         }
+    }
+
+    /// Adds a duration, for counters of seconds: those count whole nanoseconds and are exposed in
+    /// seconds.
+    #[inline]
+    pub fn add_duration(&self, duration: Duration) {
+        self.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Adds where there is no cell yet.

@@ -197,7 +197,8 @@ impl<M: Instrument, L: StaticLabels> TypedDefinition<'_, M, L> {
 macro_rules! unit {
     ($($instrument:ty),+) => {$(
         impl Definition<'_, $instrument> {
-            /// What the values are counted in.
+            /// What the values are counted in. A counter of seconds counts whole nanoseconds, and is
+            /// exposed in seconds.
             pub fn unit(mut self, unit: Unit) -> Self {
                 self.plan.settings.unit = unit;
                 self

@@ -77,12 +77,12 @@ pub(crate) fn encode_family(family: &FamilyCore, reader: &mut Reader, encoder: &
     let mut distribution = HistogramSnapshot::empty(settings.unit, settings.buckets.clone());
     for (text, row) in family.rows().iter() {
         match &row.metric {
-            Metric::Counter(counter) => encoder.whole_line(text, reader.groups.value(counter)),
+            Metric::Counter(counter) => encoder.total_line(text, reader.groups.value(counter)),
             Metric::Gauge(gauge) => encoder.float_line(text, gauge.value()),
             Metric::IntGauge(gauge) => encoder.signed_line(text, gauge.value()),
             Metric::Histogram(histogram) => {
                 histogram.read(&mut distribution, &mut reader.samples);
-                encoder.histogram(text, &distribution, None);
+                encoder.histogram(text, &distribution);
             }
             Metric::Summary(summary) => encoder.summary(text, &summary.snapshot()),
             // Its histograms are series of their own.

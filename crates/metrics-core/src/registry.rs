@@ -269,6 +269,7 @@ impl Registry {
         thread_local! {
             static IS_COLLECTING: Cell<bool> = const { Cell::new(false) };
         }
+        self.inner.ticks.calibrate();
         let collectors = self.lock().collectors.clone();
         if collectors.is_empty() || IS_COLLECTING.replace(true) {
             return;

@@ -34,6 +34,7 @@ const BLOCK: usize = 2;
 const NEIGHBOURS: usize = 8;
 
 type Block = Box<[AtomicU32; BLOCK]>;
+type List = Box<[OnceLock<Block>; NEIGHBOURS]>;
 
 /// The samples of one thread for one home.
 #[repr(align(64))]
@@ -46,7 +47,7 @@ struct Shard {
     max: AtomicU64,
     /// The blocks in lists of neighbours. Most distributions touch few, which lie together, so
     /// blocks and lists are made when they are touched.
-    lists: Box<[OnceLock<Box<[OnceLock<Block>; NEIGHBOURS]>>]>,
+    lists: Box<[OnceLock<List>]>,
 }
 
 /// Where the shards of one histogram are listed.
@@ -159,8 +160,8 @@ impl Shard {
         };
         // Models cannot see that `OnceLock` publishes what it holds, so there a shard is made
         // with all its blocks.
-        for number in 0..if cfg!(brolly_loom) { blocks } else { 0 } {
-            shard.add_block(number);
+        if cfg!(brolly_loom) {
+            (0..blocks).for_each(|number| shard.add_block(number));
         }
         shard
     }

@@ -14,7 +14,7 @@ use crate::unit::Unit;
 pub struct Snapshot {
     /// When it was taken, by the wall clock.
     pub timestamp: SystemTime,
-    /// Counters: totals since the start or the last reset.
+    /// Counters: totals since the start or the last reset; those of seconds in nanoseconds.
     pub counters: Vec<FamilySnapshot<u64>>,
     /// Gauges: values that go up and down.
     pub gauges: Vec<FamilySnapshot<GaugeSnapshot>>,

@@ -2,6 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "tsc")]
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+#[cfg(feature = "tsc")]
+use std::time::{Duration, Instant};
 
 use brolly_sync::Clock;
 #[cfg(not(feature = "tsc"))]
@@ -27,6 +31,14 @@ impl Ticks {
         return Self::Counter(TickCounter::new());
         #[cfg(not(feature = "tsc"))]
         Self::System(SystemClock::new())
+    }
+
+    /// Measures the scale again, where that makes it better.
+    pub(crate) fn calibrate(&self) {
+        #[cfg(feature = "tsc")]
+        if let Self::Counter(counter) = self {
+            counter.calibrate();
+        }
     }
 
     /// The time, on the source's own scale.
@@ -59,30 +71,57 @@ impl Ticks {
     }
 }
 
-/// The time stamp counter, or the system's clock where it cannot be trusted.
+/// The time stamp counter, or the system's clock where it cannot be trusted. Clones share the
+/// scale.
 #[cfg(feature = "tsc")]
 #[derive(Clone)]
 pub(crate) struct TickCounter {
     clock: quanta::Clock,
     /// Nanoseconds of 2^32 ticks.
-    scale: u64,
+    scale: Arc<AtomicU64>,
+    /// One moment on both clocks, to measure the scale by.
+    ticks_then: u64,
+    then: Instant,
 }
 
 #[cfg(feature = "tsc")]
 impl TickCounter {
+    /// How long the scale is measured at least. Whatever interrupts between the two readings, for
+    /// some tens of microseconds, is then less than a thousandth.
+    const BASE: Duration = Duration::from_millis(100);
+
     fn new() -> Self {
         let clock = quanta::Clock::new();
-        let scale = clock.delta_as_nanos(0, 1 << 32);
-        Self { clock, scale }
+        Self {
+            scale: Arc::new(AtomicU64::new(clock.delta_as_nanos(0, 1 << 32))),
+            ticks_then: clock.raw(),
+            then: Instant::now(),
+            clock,
+        }
     }
 
     #[inline]
     fn nanos_between(&self, start: u64, end: u64) -> u64 {
         let ticks = end.saturating_sub(start);
-        // For about a second both factors are short, and the error is one in four billion.
-        match (u32::try_from(ticks), u32::try_from(self.scale)) {
-            (Ok(ticks), Ok(scale)) => (u64::from(ticks) * u64::from(scale)) >> 32,
-            _ => self.clock.delta_as_nanos(start, end),
+        let nanos = (u128::from(ticks) * u128::from(self.scale.load(Relaxed))) >> 32;
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
+
+    /// Measures the scale over all the time since the start: the first guess, made in a few
+    /// milliseconds, is off by some thousandths.
+    fn calibrate(&self) {
+        let (ticks, elapsed) = (self.clock.raw(), self.then.elapsed());
+        let ticks = ticks.saturating_sub(self.ticks_then);
+        if elapsed < Self::BASE || ticks == 0 {
+            return;
+        }
+        let scale = (elapsed.as_nanos() << 32) / u128::from(ticks);
+        let guess = u128::from(self.scale.load(Relaxed));
+        // A machine that slept may have stopped one of the two clocks.
+        if scale.abs_diff(guess) * 100 <= guess
+            && let Ok(scale) = u64::try_from(scale)
+        {
+            self.scale.store(scale, Relaxed);
         }
     }
 }

@@ -40,6 +40,16 @@ impl Unit {
         }
     }
 
+    /// What the total of a counter is in this unit: counters count whole numbers, and those of
+    /// seconds count nanoseconds.
+    #[must_use]
+    pub fn counted(self, total: u64) -> f64 {
+        match self {
+            Self::Seconds => self.in_units(total),
+            Self::None | Self::Bytes | Self::Ratio => total as f64,
+        }
+    }
+
     /// The name that Prometheus and OpenMetrics give it; empty for a plain number.
     #[must_use]
     pub const fn name(self) -> &'static str {

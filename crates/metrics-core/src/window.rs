@@ -128,7 +128,8 @@ impl Windows {
     }
 
     /// By how much a counter grew in the last `over`: all its series together that have these
-    /// labels, each given as name and value; all there are when none is given.
+    /// labels, each given as name and value; all there are when none is given. Of a counter of
+    /// seconds in nanoseconds, as it counts.
     #[must_use]
     pub fn increase(&self, counter: &str, labels: &[(&str, &str)], over: Duration) -> Option<u64> {
         let readings = self.window(over)?;
@@ -147,17 +148,17 @@ impl Windows {
         is_known.then_some(increase)
     }
 
-    /// How fast a counter grew in the last `over`, per second. See [`increase`](Self::increase).
+    /// How fast a counter grew in the last `over`, in its unit per second. See [`increase`](Self::increase).
     #[must_use]
     pub fn rate(&self, counter: &str, labels: &[(&str, &str)], over: Duration) -> Option<f64> {
         let mut readings = self.window(over)?;
         let (first, last) = (readings.next()?, readings.next_back()?);
         let seconds = (last.at - first.at).as_secs_f64();
         let increase = self.increase(counter, labels, over)?;
-        Some(increase as f64 / seconds)
+        Some(self.in_unit(counter, increase) / seconds)
     }
 
-    /// How fast a counter grows lately, per second: the exponentially weighted mean over all
+    /// How fast a counter grows lately, in its unit per second: the exponentially weighted mean over all
     /// readings held, in which what is `tau` ago weighs 37 %.
     #[must_use]
     pub fn smoothed_rate(
@@ -178,10 +179,16 @@ impl Windows {
                 .peekable();
             if seconds > 0.0 && grown.peek().is_some() {
                 let increase = grown.fold(0, u64::saturating_add);
-                mean.update(after.at, increase as f64 / seconds);
+                mean.update(after.at, self.in_unit(counter, increase) / seconds);
             }
         }
         mean.value()
+    }
+
+    fn in_unit(&self, counter: &str, total: u64) -> f64 {
+        let newest = self.readings.back().map(|reading| &reading.snapshot);
+        let family = newest.and_then(|snapshot| snapshot.counter(counter));
+        family.map_or(total as f64, |family| family.unit.counted(total))
     }
 
     /// What a histogram recorded in the last `over`: all its series together that have these

@@ -122,7 +122,10 @@ fn read_metric<'a>(
             if let Some(family) = derived.or_else(|| view.now.gauge(name)) {
                 each(family, metric, visit, |series| Some(series.value.value));
             } else if let Some(family) = view.now.counter(name) {
-                each(family, metric, visit, |series| Some(series.value as f64));
+                let unit = family.unit;
+                each(family, metric, visit, |series| {
+                    Some(unit.counted(series.value))
+                });
             }
         }
         Stat::Increase | Stat::Rate => {
@@ -137,7 +140,8 @@ fn read_metric<'a>(
                 let Past::Known(_, age) = past else {
                     return None;
                 };
-                let grown = growth(series.value, before(family, earlier, series).copied()) as f64;
+                let grown = growth(series.value, before(family, earlier, series).copied());
+                let grown = family.unit.counted(grown);
                 Some(match stat {
                     Stat::Rate => grown / age.as_secs_f64(),
                     _ => grown,

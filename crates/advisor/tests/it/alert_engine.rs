@@ -147,6 +147,19 @@ fn a_rate_is_for_each_second_that_passed() {
 }
 
 #[test]
+fn a_counter_of_seconds_is_judged_in_seconds() {
+    let busy = |at: f64, nanos| Build::at(at).counter("m", &[], nanos).of_seconds();
+    let mut scene = Scene::new([rule(|rule| {
+        rule.stat = Stat::Rate;
+        rule.window = Some(MINUTE);
+    })]);
+    scene.see(busy(0.0, 0));
+    assert_eq!(scene.value(busy(60.0, 30_000_000_000)), Some(0.5));
+    let mut scene = Scene::new([rule(|_| ())]);
+    assert_eq!(scene.value(busy(0.0, 1_500_000_000)), Some(1.5));
+}
+
+#[test]
 fn a_counter_that_was_reset_counts_from_zero() {
     let mut scene = Scene::new([rule(|rule| {
         rule.stat = Stat::Increase;

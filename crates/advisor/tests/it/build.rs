@@ -26,6 +26,14 @@ impl Build {
         self
     }
 
+    /// Counts its counters in seconds.
+    pub(crate) fn of_seconds(mut self) -> Self {
+        for family in &mut self.0.counters {
+            family.unit = Unit::Seconds;
+        }
+        self
+    }
+
     pub(crate) fn gauge(mut self, name: &str, labels: &[&str], value: f64) -> Self {
         let value = GaugeSnapshot::new(value, GaugeMerge::Sum);
         add(&mut self.0.gauges, name, labels, value);

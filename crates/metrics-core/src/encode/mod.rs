@@ -13,7 +13,6 @@ mod number;
 mod page;
 
 use std::cell::Cell;
-use std::time::SystemTime;
 
 #[cfg(feature = "serde")]
 pub(crate) use self::escape::push_label_name;
@@ -56,6 +55,8 @@ struct Scratch {
     name: String,
     /// How much of the name is without `_total`.
     base: usize,
+    /// Whether the family's totals are nanoseconds, to be shown as seconds.
+    is_time: bool,
     /// What comes before the series of a family.
     header: String,
     /// The start of the lines of one series.
@@ -87,11 +88,13 @@ impl<'a> Encoder<'a> {
         let Scratch {
             name: exposed,
             base,
+            is_time,
             header,
             ..
         } = &mut self.scratch;
         exposed.clear();
         header.clear();
+        *is_time = kind == Kind::Counter && unit == Unit::Seconds;
         push_sample_name(exposed, name, kind);
         *base = exposed.len();
         if kind == Kind::Counter {
@@ -122,22 +125,30 @@ impl<'a> Encoder<'a> {
 
     /// One series of a counter.
     #[inline]
-    pub(crate) fn counter(&mut self, labels: &str, total: u64, created: Option<SystemTime>) {
+    pub(crate) fn counter(&mut self, labels: &str, total: u64) {
         self.start(labels);
-        number::push_u64(self.out, total);
-        self.out.push(b'\n');
-        self.created(labels, created);
+        self.total(total);
     }
 
-    /// A line whose text before the value is rendered already: [`push_sample_name`], labels, space.
+    /// One series of a counter whose text before the value is rendered already:
+    /// [`push_sample_name`], labels, space.
     #[inline]
-    pub(crate) fn whole_line(&mut self, start: &str, value: u64) {
+    pub(crate) fn total_line(&mut self, start: &str, total: u64) {
         self.out.extend_from_slice(start.as_bytes());
-        number::push_u64(self.out, value);
+        self.total(total);
+    }
+
+    #[inline]
+    fn total(&mut self, total: u64) {
+        if self.scratch.is_time {
+            number::push_value(self.out, Unit::Seconds.in_units(total));
+        } else {
+            number::push_u64(self.out, total);
+        }
         self.out.push(b'\n');
     }
 
-    /// As [`whole_line`](Self::whole_line), of a number with a sign.
+    /// As [`total_line`](Self::total_line), of a number with a sign.
     #[inline]
     pub(crate) fn signed_line(&mut self, start: &str, value: i64) {
         self.out.extend_from_slice(start.as_bytes());
@@ -145,7 +156,7 @@ impl<'a> Encoder<'a> {
         self.out.push(b'\n');
     }
 
-    /// As [`whole_line`](Self::whole_line), of any number.
+    /// As [`total_line`](Self::total_line), of any number.
     #[inline]
     pub(crate) fn float_line(&mut self, start: &str, value: f64) {
         self.out.extend_from_slice(start.as_bytes());
@@ -165,12 +176,7 @@ impl<'a> Encoder<'a> {
     ///
     /// Explicit buckets show their bounds, log-linear ones the [ladder](ladder) of their unit.
     /// What a bound counts is exact in both cases.
-    pub(crate) fn histogram(
-        &mut self,
-        labels: &str,
-        distribution: &HistogramSnapshot,
-        created: Option<SystemTime>,
-    ) {
+    pub(crate) fn histogram(&mut self, labels: &str, distribution: &HistogramSnapshot) {
         self.prepare_line("_bucket", labels);
         let Scratch {
             line, fragments, ..
@@ -195,7 +201,6 @@ impl<'a> Encoder<'a> {
         self.start_of("_count", labels);
         number::push_u64(self.out, count);
         self.out.push(b'\n');
-        self.created(labels, created);
     }
 
     /// One series of a summary: the quantiles of its window, as far as it has them, and how many
@@ -267,60 +272,5 @@ impl<'a> Encoder<'a> {
             }
             None => line.push(b'{'),
         }
-    }
-
-    /// When a series was made, which only OpenMetrics has a sample for.
-    #[inline]
-    fn created(&mut self, labels: &str, created: Option<SystemTime>) {
-        if self.format == Format::OpenMetrics
-            && let Some(created) = created
-        {
-            self.start_of("_created", labels);
-            number::push_time(self.out, created);
-            self.out.push(b'\n');
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::buckets::Buckets;
-
-    #[test]
-    fn only_open_metrics_says_when_a_series_was_made() {
-        let made = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_000_000_050));
-        let before = Some(SystemTime::UNIX_EPOCH - Duration::from_secs(9));
-        let page = |format| {
-            let mut out = Vec::new();
-            let mut encoder = Encoder::new(&mut out, format);
-            encoder.family("a.b_total", "", Unit::None, Kind::Counter);
-            encoder.counter("{x=\"1\"}", 7, made);
-            encoder.counter("", 8, before);
-            encoder.family("h", "", Unit::Bytes, Kind::Histogram);
-            let none = HistogramSnapshot::empty(Unit::Bytes, Buckets::default());
-            encoder.histogram("", &none, made);
-            encoder.finish();
-            String::from_utf8(out).expect("text")
-        };
-        let open = page(Format::OpenMetrics);
-        assert!(open.contains(
-            "a_b_total{x=\"1\"} 7\na_b_created{x=\"1\"} 1795000000.050\n\
-             a_b_total 8\na_b_created 0.000\n"
-        ));
-        assert!(open.ends_with("h_count 0\nh_created 1795000000.050\n# EOF\n"));
-        assert!(!page(Format::Text).contains("created"));
-    }
-
-    #[test]
-    fn a_page_follows_what_is_there() {
-        let mut out = b"before\n".to_vec();
-        let mut encoder = Encoder::new(&mut out, Format::Text);
-        encoder.family("g", "", Unit::None, Kind::Gauge);
-        encoder.gauge("", 1.5);
-        encoder.finish();
-        assert_eq!(out, b"before\n# HELP g g\n# TYPE g gauge\ng 1.5\n");
     }
 }

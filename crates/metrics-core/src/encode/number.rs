@@ -1,7 +1,5 @@
 //! Numbers as both exposition formats read them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 /// Appends a whole number.
 #[inline]
 pub(super) fn push_u64(out: &mut Vec<u8>, value: u64) {
@@ -38,13 +36,4 @@ pub(super) fn push_float(out: &mut Vec<u8>, value: f64) {
         let infinity: &[u8] = if value > 0.0 { b"+Inf" } else { b"-Inf" };
         out.extend_from_slice(infinity);
     }
-}
-
-/// Appends a time as seconds since 1970, to the millisecond; a time before that as 0.
-pub(super) fn push_time(out: &mut Vec<u8>, time: SystemTime) {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    push_u64(out, since.as_secs());
-    let millis = since.subsec_millis();
-    let digit = |n: u32| b'0' + (n % 10) as u8;
-    out.extend_from_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
 }

@@ -62,14 +62,14 @@ impl Snapshot {
             };
             match kind {
                 Kind::Counter => page.family(counters.next(), kind, |encoder, labels, total| {
-                    encoder.counter(labels, *total, None);
+                    encoder.counter(labels, *total);
                 }),
                 Kind::Gauge => page.family(gauges.next(), kind, |encoder, labels, gauge| {
                     encoder.gauge(labels, gauge.value);
                 }),
                 Kind::Histogram => {
                     page.family(histograms.next(), kind, |encoder, labels, distribution| {
-                        encoder.histogram(labels, distribution, None);
+                        encoder.histogram(labels, distribution);
                     });
                 }
                 Kind::Summary => page.family(summaries.next(), kind, |encoder, labels, summary| {

@@ -205,7 +205,11 @@ impl Families {
         check_name(name, recipe.kind())?;
         check_labels(name, &labels, &[])?;
         let mut settings = Settings::new(recipe);
-        settings.unit = description.map_or(Unit::None, |it| it.unit);
+        settings.unit = match description {
+            // Counters of seconds count nanoseconds, and those of the facade what they are told.
+            Some(it) if (recipe, it.unit) != (Recipe::Counter, Unit::Seconds) => it.unit,
+            _ => Unit::None,
+        };
         let family = FamilyCore::new(
             name.to_owned(),
             description.map(|it| it.help.clone()).unwrap_or_default(),

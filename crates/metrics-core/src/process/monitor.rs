@@ -1,10 +1,11 @@
 //! [`ProcessMonitor`]: what the operating system says of this process, as metrics of a registry.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::reader::ProcessReader;
 use super::reading::ProcessReading;
+use crate::counter::Counter;
 use crate::error::RegisterError;
 use crate::family::Family;
 use crate::gauge::Gauge;
@@ -31,8 +32,6 @@ use crate::unit::Unit;
 /// A metric is registered when there is first something to show. What cannot be told any more reads
 /// `NaN`, or its series goes away; nothing ever reads 0 because it is not known. One registry takes
 /// one monitor.
-///
-/// `process_cpu_seconds_total` is exposed as a gauge, because the counters here hold whole numbers.
 ///
 /// ```
 /// use brolly_metrics_core::{ProcessMonitor, ProcessReader, Registry};
@@ -92,7 +91,7 @@ struct Shown {
     memory_usage: Labelled,
     memory_limit: Plain,
     memory_pressure: Labelled,
-    cpu_time: Plain,
+    cpu_time: CpuTime,
     threads: Plain,
     open_files: Plain,
     max_open_files: Plain,
@@ -130,10 +129,7 @@ impl Shown {
                 ("memory_pressure_ratio", Ratio, Max),
                 "Share of the last ten seconds in which work stood still for want of memory.",
             ),
-            cpu_time: plain(
-                ("process_cpu_seconds_total", Seconds, Sum),
-                "Total user and system CPU time spent in seconds.",
-            ),
+            cpu_time: CpuTime::default(),
             threads: plain(
                 ("process_threads", None, Sum),
                 "Number of threads of the process.",
@@ -168,7 +164,6 @@ impl Shown {
         let count = |value: Option<u64>| value.map(|value| value as f64);
         let resident = count(reading.resident_memory);
         let virtual_memory = count(reading.virtual_memory);
-        let cpu_time = reading.cpu_time.map(|time| time.as_secs_f64());
         let start_time = reading.start_time.and_then(|time| {
             let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             Some(since_epoch.as_secs_f64())
@@ -188,7 +183,7 @@ impl Shown {
                 .show(registry, "some", pressure.map(|it| it.some)),
             self.memory_pressure
                 .show(registry, "full", pressure.map(|it| it.full)),
-            self.cpu_time.show(registry, cpu_time),
+            self.cpu_time.show(registry, reading.cpu_time),
             self.threads.show(registry, count(reading.threads)),
             self.open_files.show(registry, count(reading.open_files)),
             self.max_open_files
@@ -209,6 +204,33 @@ impl Shown {
         }
         self.disks = disks;
         results.into_iter().collect()
+    }
+}
+
+/// The counter of CPU time, once there was something to show.
+#[derive(Debug, Default)]
+struct CpuTime {
+    counter: Option<Counter>,
+    /// How much of it is counted.
+    counted: Duration,
+}
+
+impl CpuTime {
+    fn show(&mut self, registry: &Registry, time: Option<Duration>) -> Result<(), RegisterError> {
+        let Some(time) = time else { return Ok(()) };
+        let counter = match &self.counter {
+            Some(counter) => counter,
+            None => {
+                let counter = registry
+                    .counter("process_cpu_seconds_total")
+                    .help("Total user and system CPU time spent in seconds.")
+                    .unit(Unit::Seconds);
+                self.counter.insert(counter.register()?)
+            }
+        };
+        counter.add_duration(time.saturating_sub(self.counted));
+        self.counted = time.max(self.counted);
+        Ok(())
     }
 }
 

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
-use brolly_metrics_core::{Counter, Registry};
+use brolly_metrics_core::{Counter, Format, Registry, Unit};
 
 fn counter() -> Counter {
     Registry::new().counter("sample").register().expect("valid")
@@ -146,4 +147,20 @@ fn more_counters_than_have_cells_still_count() {
         .sum();
     assert_eq!(total, 270_000);
     assert_eq!(family.dropped(), 0);
+}
+
+#[test]
+fn a_counter_of_seconds_counts_nanoseconds_and_shows_seconds() {
+    let registry = Registry::new();
+    let counter = registry
+        .counter("busy_seconds_total")
+        .unit(Unit::Seconds)
+        .register()
+        .expect("valid");
+    counter.add_duration(Duration::from_millis(1_250));
+    counter.add(250_000_000);
+    assert_eq!(counter.value(), 1_500_000_000);
+    assert_eq!(Unit::Seconds.counted(counter.value()), 1.5);
+    let page = registry.encode(Format::Text);
+    assert!(page.contains("busy_seconds_total 1.5\n"), "{page}");
 }

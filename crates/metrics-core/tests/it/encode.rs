@@ -86,7 +86,7 @@ wait_seconds_sum{pool="b"} 0
 wait_seconds_count{pool="b"} 0
 # HELP work_seconds_total What work_seconds_total means.
 # TYPE work_seconds_total counter
-work_seconds_total 3
+work_seconds_total 3e-9
 "#;
     assert_eq!(snapshot().encode(Format::Text), expected);
 }

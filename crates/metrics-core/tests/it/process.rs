@@ -262,8 +262,9 @@ fn cpu_time_never_runs_backwards() {
         let reading = monitor.sample().unwrap();
         assert_eq!(reading.cpu_time, Some(ticks(shown)));
         let snapshot = registry.snapshot();
-        let gauge = snapshot.gauge("process_cpu_seconds_total").unwrap();
-        assert_eq!(gauge.get(&[]).unwrap().value, ticks(shown).as_secs_f64());
+        let counter = snapshot.counter("process_cpu_seconds_total").unwrap();
+        let nanos = *counter.get(&[]).unwrap();
+        assert_eq!(Duration::from_nanos(nanos), ticks(shown));
     }
 }
 
@@ -275,8 +276,8 @@ fn readers_at_the_same_time_never_see_cpu_time_run_backwards() {
     let start = Barrier::new(READERS);
     let cpu_time = || {
         let snapshot = registry.snapshot();
-        let gauge = snapshot.gauge("process_cpu_seconds_total").unwrap();
-        gauge.get(&[]).unwrap().value
+        let counter = snapshot.counter("process_cpu_seconds_total").unwrap();
+        *counter.get(&[]).unwrap()
     };
     thread::scope(|scope| {
         for _ in 0..READERS {

@@ -35,6 +35,26 @@ fn fed(readings: &[(u64, u64)]) -> Windows {
 }
 
 #[test]
+fn the_rate_of_a_counter_of_seconds_is_in_seconds() {
+    let mut windows = hour();
+    for (at, nanos) in [(100, 0), (110, 5_000_000_000)] {
+        let counters = vec![plain("busy_seconds", Unit::Seconds, nanos)];
+        windows.feed(
+            seconds(at),
+            Snapshot {
+                counters,
+                ..empty()
+            },
+        );
+    }
+    assert_eq!(windows.rate("busy_seconds", &[], seconds(10)), Some(0.5));
+    assert_eq!(
+        windows.smoothed_rate("busy_seconds", &[], seconds(10)),
+        Some(0.5)
+    );
+}
+
+#[test]
 fn a_rate_is_the_difference_over_the_time() {
     let windows = fed(&[(100, 5), (110, 25), (120, 65)]);
     assert_eq!(windows.increase("c", &[], seconds(10)), Some(40));
