@@ -1,11 +1,18 @@
 //! [`Family`]: one metric, told apart by label values.
 
+pub(crate) mod core;
+pub(crate) mod index;
+pub(crate) mod key;
+pub(crate) mod recipe;
+pub(crate) mod rows;
+pub(crate) mod typed;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::family_core::FamilyCore;
-use crate::metric::Instrument;
+use crate::family::core::FamilyCore;
+use crate::instrument::metric::Instrument;
 
 /// One metric, told apart by the values of `N` labels.
 ///

@@ -1,5 +1,7 @@
 //! What the operating system says of this process: read on demand, and exported as metrics.
 
+pub(crate) mod profiler;
+
 mod error;
 #[cfg(target_os = "linux")]
 mod files;

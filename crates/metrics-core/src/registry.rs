@@ -1,5 +1,9 @@
 //! [`Registry`]: what is recorded, under which names.
 
+pub(crate) mod definition;
+pub(crate) mod name;
+pub(crate) mod page;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,21 +15,21 @@ use std::time::SystemTime;
 
 use brolly_sync::Clock;
 
-use crate::counter::Counter;
-use crate::definition::Definition;
 use crate::encode::{Encoder, Format};
 use crate::error::RegisterError;
-use crate::family_core::FamilyCore;
-use crate::gauge::{Gauge, IntGauge};
-use crate::histogram::Histogram;
-use crate::index::{Index, MakeSeries, OVERFLOW};
-use crate::metric::{Instrument, Metric};
-use crate::name::claims;
-use crate::page::{Reader, encode_family, snapshot_family};
+use crate::family::core::FamilyCore;
+use crate::family::index::{Index, MakeSeries, OVERFLOW};
+use crate::instrument::counter::Counter;
+use crate::instrument::gauge::{Gauge, IntGauge};
+use crate::instrument::histogram::Histogram;
+use crate::instrument::metric::{Instrument, Metric};
+use crate::instrument::summary::Summary;
+use crate::instrument::ticks::Ticks;
+use crate::instrument::timer::Timer;
+use crate::registry::definition::Definition;
+use crate::registry::name::claims;
+use crate::registry::page::{Reader, encode_family, snapshot_family};
 use crate::snapshot::Snapshot;
-use crate::summary::Summary;
-use crate::ticks::Ticks;
-use crate::timer::Timer;
 
 /// What is recorded, under which names.
 ///

@@ -1,10 +1,14 @@
 //! [`Snapshot`]: what a registry held at one moment, as plain data.
 
+pub(crate) mod buckets;
+pub(crate) mod histogram;
+pub(crate) mod log_linear;
+
 mod merge;
 
 use std::time::SystemTime;
 
-use crate::histogram_snapshot::HistogramSnapshot;
+use crate::snapshot::histogram::HistogramSnapshot;
 use crate::unit::Unit;
 
 /// Every metric of a registry at one moment, as plain data.

@@ -1,13 +1,15 @@
 //! [`Windows`]: what happened lately, computed from cumulative snapshots on the reader's side.
 
+pub(crate) mod ewma;
+
 use std::collections::VecDeque;
 use std::collections::vec_deque::Iter;
 use std::time::Duration;
 
 use crate::error::{QuantileError, WindowsError};
-use crate::ewma::Ewma;
-use crate::histogram_snapshot::HistogramSnapshot;
+use crate::snapshot::histogram::HistogramSnapshot;
 use crate::snapshot::{FamilySnapshot, SeriesSnapshot, Snapshot};
+use crate::window::ewma::Ewma;
 
 /// The snapshots of the last while, and what happened between them.
 ///

@@ -1,8 +1,8 @@
 //! The part of a bucket line that is the same for every series: `le="0.5"} `.
 
-use crate::buckets::{Bounds, Buckets};
 use crate::encode::ladder;
 use crate::encode::number::push_float;
+use crate::snapshot::buckets::{Bounds, Buckets};
 use crate::unit::Unit;
 
 /// The `le` fragments of one list of bounds, rendered when the list is first asked for and kept

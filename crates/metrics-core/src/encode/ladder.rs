@@ -65,7 +65,7 @@ const fn below_powers<const N: usize>(exponents: [u32; N]) -> [u64; N] {
 #[cfg(test)]
 mod tests {
     use super::bounds;
-    use crate::log_linear::Precision;
+    use crate::snapshot::log_linear::Precision;
     use crate::unit::Unit;
 
     #[test]

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::buckets::{Bounds, Buckets};
-use crate::histogram_snapshot::{HistogramSnapshot, Steps};
 use crate::json::JsonError;
 use crate::json::number::{Number, Shown, Wide, time_of, time_text};
-use crate::log_linear::Precision;
+use crate::snapshot::buckets::{Bounds, Buckets};
+use crate::snapshot::histogram::{HistogramSnapshot, Steps};
+use crate::snapshot::log_linear::Precision;
 use crate::snapshot::{
     FamilySnapshot, GaugeMerge, GaugeSnapshot, SeriesSnapshot, Snapshot, SummarySnapshot,
 };

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use super::reader::ProcessReader;
 use super::reading::ProcessReading;
-use crate::counter::Counter;
 use crate::error::RegisterError;
 use crate::family::Family;
-use crate::gauge::Gauge;
+use crate::instrument::counter::Counter;
+use crate::instrument::gauge::Gauge;
 use crate::registry::Registry;
 use crate::snapshot::GaugeMerge;
 use crate::unit::Unit;
@@ -243,7 +243,7 @@ struct Describes {
 }
 
 impl Describes {
-    fn define(self, registry: &Registry) -> crate::definition::Definition<'_, Gauge> {
+    fn define(self, registry: &Registry) -> crate::registry::definition::Definition<'_, Gauge> {
         let gauge = registry.gauge(self.name).help(self.help);
         gauge.unit(self.unit).merge(self.merge)
     }

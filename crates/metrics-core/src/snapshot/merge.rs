@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use crate::error::{MergeError, SnapshotMergeError};
-use crate::histogram_snapshot::HistogramSnapshot;
 use crate::kind::Kind;
-use crate::name::claims;
+use crate::registry::name::claims;
+use crate::snapshot::histogram::HistogramSnapshot;
 use crate::snapshot::{
     FamilySnapshot, GaugeMerge, GaugeSnapshot, SeriesSnapshot, Snapshot, SummarySnapshot, find,
 };

@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 
 use crate::primitive::{AtomicBool, AtomicU32, AtomicU64, Mutex, lock};
-use crate::tree::Tree;
+use crate::recording::tree::Tree;
 
 /// Buckets that are allocated together.
 #[cfg(not(brolly_loom))]

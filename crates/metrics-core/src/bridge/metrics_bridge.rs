@@ -13,11 +13,11 @@ use metrics::{Key, KeyName, Metadata, Recorder, SetRecorderError, SharedString};
 
 use self::families::{Families, Found, Refused};
 use self::handles::{CounterHandle, GaugeHandle, HistogramHandle};
-use crate::counter::Counter;
 use crate::error::RegisterError;
 use crate::family::Family;
-use crate::metric::Metric;
-use crate::recipe::Recipe;
+use crate::family::recipe::Recipe;
+use crate::instrument::counter::Counter;
+use crate::instrument::metric::Metric;
 use crate::registry::Registry;
 
 /// A recorder of the `metrics` facade that records into a [`Registry`].

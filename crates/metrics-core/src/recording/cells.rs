@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitive::{AtomicU64, Mutex, lock};
-use crate::tree::Tree;
+use crate::recording::tree::Tree;
 
 /// Counters of a group.
 #[cfg(not(brolly_loom))]

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::error::BucketsError;
-use crate::log_linear::Precision;
+use crate::snapshot::log_linear::Precision;
 use crate::unit::Unit;
 
 /// How a histogram groups its values.

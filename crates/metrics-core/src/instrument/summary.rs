@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::instrument::ticks::Ticks;
 use crate::snapshot::SummarySnapshot;
-use crate::ticks::Ticks;
 
 /// The last samples of a name, and what they say: least, most, mean, percentiles.
 ///

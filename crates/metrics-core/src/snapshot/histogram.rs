@@ -1,8 +1,8 @@
 //! [`HistogramSnapshot`]: a distribution as plain data, with quantiles, merging and differences.
 
-use crate::buckets::Buckets;
 use crate::error::{MergeError, QuantileError};
-use crate::shards::Totals;
+use crate::recording::shards::Totals;
+use crate::snapshot::buckets::Buckets;
 use crate::unit::Unit;
 
 /// A distribution at one moment.

@@ -7,11 +7,11 @@ use metrics::Key;
 
 use super::names::{label_name, metric_name};
 use crate::error::RegisterError;
-use crate::family_core::FamilyCore;
+use crate::family::core::FamilyCore;
+use crate::family::recipe::{Recipe, Settings};
+use crate::instrument::metric::Metric;
 use crate::kind::Kind;
-use crate::metric::Metric;
-use crate::name::{check_labels, check_name};
-use crate::recipe::{Recipe, Settings};
+use crate::registry::name::{check_labels, check_name};
 use crate::registry::{IfThere, Registry};
 use crate::unit::Unit;
 

@@ -4,9 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use metrics::{CounterFn, GaugeFn, HistogramFn};
 
-use crate::counter::Counter;
-use crate::gauge::Gauge;
-use crate::histogram::Histogram;
+use crate::instrument::counter::Counter;
+use crate::instrument::gauge::Gauge;
+use crate::instrument::histogram::Histogram;
 
 pub(super) struct CounterHandle {
     counter: Counter,

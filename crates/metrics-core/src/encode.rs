@@ -19,9 +19,9 @@ pub(crate) use self::escape::push_label_name;
 pub(crate) use self::escape::render_labels;
 pub use self::format::Format;
 use self::fragments::Fragments;
-use crate::histogram_snapshot::HistogramSnapshot;
 use crate::kind::Kind;
 use crate::snapshot::SummarySnapshot;
+use crate::snapshot::histogram::HistogramSnapshot;
 use crate::unit::Unit;
 
 /// What the name of a counter's samples ends with.

@@ -46,7 +46,7 @@ mod tests {
 
     use super::*;
     use crate::kind::Kind;
-    use crate::name::{check_labels, check_name};
+    use crate::registry::name::{check_labels, check_name};
 
     #[test]
     fn names_that_can_be_exposed_stay_as_they_are() {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::cells::{GROUP, Group};
-use crate::local;
-use crate::numbers::Numbers;
+use crate::recording::cells::{GROUP, Group};
+use crate::recording::local;
+use crate::recording::numbers::Numbers;
 
 /// A total that only grows, such as requests served.
 ///

@@ -7,8 +7,8 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 pub use crate::registry::default_registry;
 
+use crate::instrument::timer::{Outcome, Timer, TimerGuard};
 use crate::registry::Registry;
-use crate::timer::{Outcome, Timer, TimerGuard};
 
 /// Counts, in each registry, the places whose metric it refused.
 const REFUSED: &str = "timed_sites_refused_total";

@@ -1,11 +1,11 @@
 //! [`Metric`]: any of the things that record, and the trait by which a family knows which it holds.
 
-use crate::counter::Counter;
-use crate::gauge::{Gauge, IntGauge};
-use crate::histogram::Histogram;
-use crate::recipe::Recipe;
-use crate::summary::Summary;
-use crate::timer::Timer;
+use crate::family::recipe::Recipe;
+use crate::instrument::counter::Counter;
+use crate::instrument::gauge::{Gauge, IntGauge};
+use crate::instrument::histogram::Histogram;
+use crate::instrument::summary::Summary;
+use crate::instrument::timer::Timer;
 
 /// Any of the things that record.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub trait Instrument: Clone + sealed::Sealed {}
 
 pub(crate) mod sealed {
     use super::Metric;
-    use crate::recipe::Recipe;
+    use crate::family::recipe::Recipe;
 
     /// Keeps `Instrument` ours.
     pub trait Sealed: Sized {

@@ -5,10 +5,10 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 
-use crate::buckets::Buckets;
-use crate::family_core::FamilyCore;
-use crate::histogram::Histogram;
-use crate::ticks::Ticks;
+use crate::family::core::FamilyCore;
+use crate::instrument::histogram::Histogram;
+use crate::instrument::ticks::Ticks;
+use crate::snapshot::buckets::Buckets;
 use crate::unit::Unit;
 
 /// How something that was timed ended.

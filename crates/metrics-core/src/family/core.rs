@@ -3,19 +3,19 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use crate::counter::Counter;
 use crate::encode::{push_sample_name, render_labels};
 use crate::error::RegisterError;
-use crate::gauge::{Gauge, IntGauge};
-use crate::histogram::Histogram;
-use crate::index::{Index, MakeSeries, Series};
+use crate::family::index::{Index, MakeSeries, Series};
+use crate::family::recipe::{Recipe, Settings};
+use crate::family::rows::Rows;
+use crate::instrument::counter::Counter;
+use crate::instrument::gauge::{Gauge, IntGauge};
+use crate::instrument::histogram::Histogram;
+use crate::instrument::metric::Metric;
+use crate::instrument::summary::{Summary, Window};
+use crate::instrument::ticks::Ticks;
+use crate::instrument::timer::{Outcome, Timer};
 use crate::kind::Kind;
-use crate::metric::Metric;
-use crate::recipe::{Recipe, Settings};
-use crate::rows::Rows;
-use crate::summary::{Summary, Window};
-use crate::ticks::Ticks;
-use crate::timer::{Outcome, Timer};
 
 /// One registered name. A metric without labels is a family of one series.
 pub(crate) struct FamilyCore {

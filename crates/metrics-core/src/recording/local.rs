@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::cells::{Group, LocalCells};
-use crate::index::LocalTables;
-use crate::shards::{Home, LocalShards};
+use crate::family::index::LocalTables;
+use crate::recording::cells::{Group, LocalCells};
+use crate::recording::shards::{Home, LocalShards};
 
 pub(crate) struct Local {
     cells: LocalCells,

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::buckets::Buckets;
-use crate::cells::{Group, LocalCells};
-use crate::shards::{Home, LocalShards, Totals};
+use crate::recording::cells::{Group, LocalCells};
+use crate::recording::shards::{Home, LocalShards, Totals};
+use crate::snapshot::buckets::Buckets;
 
 /// A thread: what it keeps, until it is dropped.
 #[allow(missing_debug_implementations, reason = "only the models see it")]

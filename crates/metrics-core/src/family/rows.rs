@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::index::Series;
-use crate::metric::Metric;
+use crate::family::index::Series;
+use crate::instrument::metric::Metric;
 
 /// The series of a family in the order of exposition, with the text each one's lines begin with.
 ///

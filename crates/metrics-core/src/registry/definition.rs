@@ -5,21 +5,21 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::buckets::{Bounds, Buckets};
 use crate::error::RegisterError;
 use crate::family::Family;
-use crate::family_core::FamilyCore;
-use crate::gauge::{Gauge, IntGauge};
-use crate::histogram::Histogram;
-use crate::log_linear::Precision;
-use crate::metric::Instrument;
-use crate::name::{check_labels, check_name};
-use crate::recipe::{Recipe, Settings};
+use crate::family::core::FamilyCore;
+use crate::family::recipe::{Recipe, Settings};
+use crate::family::typed::{StaticLabels, TypedFamily, combinations};
+use crate::instrument::gauge::{Gauge, IntGauge};
+use crate::instrument::histogram::Histogram;
+use crate::instrument::metric::Instrument;
+use crate::instrument::summary::Summary;
+use crate::instrument::timer::{Outcome, Timer};
+use crate::registry::name::{check_labels, check_name};
 use crate::registry::{IfThere, Registry};
 use crate::snapshot::GaugeMerge;
-use crate::summary::Summary;
-use crate::timer::{Outcome, Timer};
-use crate::typed::{StaticLabels, TypedFamily, combinations};
+use crate::snapshot::buckets::{Bounds, Buckets};
+use crate::snapshot::log_linear::Precision;
 use crate::unit::Unit;
 
 /// A metric that is being described.
@@ -207,7 +207,13 @@ macro_rules! unit {
     )+};
 }
 
-unit!(crate::counter::Counter, Gauge, IntGauge, Histogram, Summary);
+unit!(
+    crate::instrument::counter::Counter,
+    Gauge,
+    IntGauge,
+    Histogram,
+    Summary
+);
 
 macro_rules! merge {
     ($($instrument:ty),+) => {$(

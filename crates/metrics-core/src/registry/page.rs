@@ -1,14 +1,14 @@
 //! What a family looks like at this moment: as plain data, and on a page.
 
-use crate::cells::GROUP;
-use crate::counter::Counter;
 use crate::encode::Encoder;
-use crate::family_core::FamilyCore;
-use crate::histogram_snapshot::HistogramSnapshot;
+use crate::family::core::FamilyCore;
+use crate::family::rows::{Row, Rows};
+use crate::instrument::counter::Counter;
+use crate::instrument::metric::Metric;
 use crate::kind::Kind;
-use crate::metric::Metric;
-use crate::rows::{Row, Rows};
-use crate::shards::Totals;
+use crate::recording::cells::GROUP;
+use crate::recording::shards::Totals;
+use crate::snapshot::histogram::HistogramSnapshot;
 use crate::snapshot::{FamilySnapshot, GaugeSnapshot, SeriesSnapshot, Snapshot};
 
 /// Adds a family to a snapshot.

@@ -21,12 +21,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
 
-use crate::key::Key;
-use crate::local;
-use crate::metric::Metric;
-use crate::numbers::Numbers;
-use crate::rows::Rows;
-use crate::tree::Tree;
+use crate::family::key::Key;
+use crate::family::rows::Rows;
+use crate::instrument::metric::Metric;
+use crate::recording::local;
+use crate::recording::numbers::Numbers;
+use crate::recording::tree::Tree;
 
 /// What all labels of the series for everything beyond the cap read.
 pub(crate) const OVERFLOW: &str = "overflow";

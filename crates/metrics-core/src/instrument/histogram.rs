@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::buckets::Buckets;
-use crate::histogram_snapshot::HistogramSnapshot;
-use crate::local;
-use crate::log_linear::Precision;
-use crate::numbers::Numbers;
 use crate::primitive::AtomicU64;
-use crate::shards::{Home, Totals};
+use crate::recording::local;
+use crate::recording::numbers::Numbers;
+use crate::recording::shards::{Home, Totals};
+use crate::snapshot::buckets::Buckets;
+use crate::snapshot::histogram::HistogramSnapshot;
+use crate::snapshot::log_linear::Precision;
 use crate::unit::Unit;
 
 /// A distribution of values, such as how long requests took.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::buckets::Buckets;
+use crate::instrument::summary::Summary;
 use crate::kind::Kind;
 use crate::snapshot::GaugeMerge;
-use crate::summary::Summary;
+use crate::snapshot::buckets::Buckets;
 use crate::unit::Unit;
 
 /// Which instrument.

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::ops::Index;
 use std::sync::Arc;
 
-use crate::family_core::FamilyCore;
-use crate::metric::Instrument;
+use crate::family::core::FamilyCore;
+use crate::instrument::metric::Instrument;
 
 /// A label whose values are known at compile time; made with [`static_label!`](crate::static_label).
 pub trait StaticLabel: Copy + 'static {

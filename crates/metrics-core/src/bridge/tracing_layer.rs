@@ -12,10 +12,10 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::counter::Counter;
 use crate::error::RegisterError;
 use crate::family::Family;
-use crate::histogram::Histogram;
+use crate::instrument::counter::Counter;
+use crate::instrument::histogram::Histogram;
 use crate::registry::Registry;
 use crate::unit::Unit;
 
