@@ -183,14 +183,13 @@ impl<'a> Encoder<'a> {
         } = &mut self.scratch;
         fragments.prepare(distribution.unit(), distribution.buckets());
         let below = distribution.cumulative_counts(ladder::bounds(distribution.unit()));
+        self.out.extend_from_slice(&line[1..]);
         for (fragment, count) in fragments.iter().zip(below) {
-            self.out.extend_from_slice(line);
             self.out.extend_from_slice(fragment);
             number::push_u64(self.out, count);
-            self.out.push(b'\n');
+            self.out.extend_from_slice(line);
         }
         let count = distribution.count();
-        self.out.extend_from_slice(line);
         self.out.extend_from_slice(b"le=\"+Inf\"} ");
         number::push_u64(self.out, count);
         self.out.push(b'\n');
@@ -214,7 +213,7 @@ impl<'a> Encoder<'a> {
         ];
         for (fragment, value) in quantiles {
             if let Some(value) = value {
-                self.out.extend_from_slice(&self.scratch.line);
+                self.out.extend_from_slice(&self.scratch.line[1..]);
                 self.out.extend_from_slice(fragment);
                 number::push_value(self.out, value);
                 self.out.push(b'\n');
@@ -257,12 +256,14 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Renders the start of the lines of a series that add a label of their own.
+    /// Renders the start of the lines of a series that add a label of their own, behind the end of
+    /// the line before, so that both are copied at once.
     fn prepare_line(&mut self, suffix: &str, labels: &str) {
         let Scratch {
             name, base, line, ..
         } = &mut self.scratch;
         line.clear();
+        line.push(b'\n');
         line.extend_from_slice(&name.as_bytes()[..*base]);
         line.extend_from_slice(suffix.as_bytes());
         match labels.strip_suffix('}') {

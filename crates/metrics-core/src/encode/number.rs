@@ -3,6 +3,10 @@
 /// Appends a whole number.
 #[inline]
 pub(super) fn push_u64(out: &mut Vec<u8>, value: u64) {
+    // Most counts of a page are small, and a push is cheaper than a copy.
+    if value < 10 {
+        return out.push(b'0' + value as u8);
+    }
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 

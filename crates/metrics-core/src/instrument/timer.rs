@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 
@@ -77,7 +78,6 @@ impl Timer {
     pub fn start(&self) -> TimerGuard<'_> {
         TimerGuard {
             was_panicking: thread::panicking(),
-            verdict: Outcome::Cancelled,
             timer: self,
             start: self.core.ticks.now(),
         }
@@ -137,6 +137,14 @@ impl Timer {
         }
     }
 
+    /// Records the time from a reading of the ticks until now.
+    #[inline]
+    fn record_since(&self, start: u64, outcome: Outcome) {
+        let ticks = &self.core.ticks;
+        let nanos = ticks.nanos_between(start, ticks.now());
+        self.histogram(outcome).record_raw(nanos);
+    }
+
     /// The histogram of an outcome.
     #[inline]
     fn histogram(&self, outcome: Outcome) -> &Histogram {
@@ -171,7 +179,6 @@ impl fmt::Debug for Timer {
 pub struct TimerGuard<'a> {
     timer: &'a Timer,
     start: u64,
-    verdict: Outcome,
     was_panicking: bool,
 }
 
@@ -190,21 +197,22 @@ impl TimerGuard<'_> {
 
     /// Records this outcome.
     #[inline]
-    pub fn finish(mut self, outcome: Outcome) {
-        self.verdict = outcome;
+    pub fn finish(self, outcome: Outcome) {
+        self.timer.record_since(self.start, outcome);
+        // It holds nothing to be given back, and a guard that is never dropped stays in registers.
+        mem::forget(self);
     }
 }
 
 impl Drop for TimerGuard<'_> {
-    #[inline]
     fn drop(&mut self) {
-        let ticks = &self.timer.core.ticks;
-        let nanos = ticks.nanos_between(self.start, ticks.now());
-        let is_abandoned = self.verdict == Outcome::Cancelled;
-        if is_abandoned && !self.was_panicking && thread::panicking() {
-            self.verdict = Outcome::Panic;
-        }
-        self.timer.histogram(self.verdict).record_raw(nanos);
+        let has_panicked = !self.was_panicking && thread::panicking();
+        let outcome = if has_panicked {
+            Outcome::Panic
+        } else {
+            Outcome::Cancelled
+        };
+        self.timer.record_since(self.start, outcome);
     }
 }
 

@@ -18,8 +18,8 @@
 
 use std::array;
 use std::cell::OnceCell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Arc, OnceLock};
 
 use crate::primitive::{AtomicBool, AtomicU32, AtomicU64, Mutex, lock};
 use crate::recording::tree::Tree;
@@ -30,13 +30,12 @@ const BLOCK: usize = 64;
 #[cfg(brolly_loom)]
 const BLOCK: usize = 2;
 
-/// Blocks that are listed together.
+/// Blocks that a thread lists together.
 const NEIGHBOURS: usize = 8;
 
-type Block = Box<[AtomicU32; BLOCK]>;
-type List = Box<[OnceLock<Block>; NEIGHBOURS]>;
+type Block = [AtomicU32; BLOCK];
 
-/// The samples of one thread for one home.
+/// The samples of one thread for one home, but for the blocks of cells.
 #[repr(align(64))]
 struct Shard {
     /// Whether these samples no longer count. Written under the home's lock: set by a reset, taken
@@ -45,21 +44,25 @@ struct Shard {
     sum: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
-    /// The blocks in lists of neighbours. Most distributions touch few, which lie together, so
-    /// blocks and lists are made when they are touched.
-    lists: Box<[OnceLock<List>]>,
 }
 
 /// Where the shards of one histogram are listed.
 pub(crate) struct Home {
-    blocks: usize,
+    buckets: usize,
     state: Mutex<State>,
 }
 
 struct State {
-    live: Vec<Arc<Shard>>,
+    live: Vec<Live>,
     /// What is no longer in a shard: of threads that have ended, and of cells that were full.
     retired: Totals,
+}
+
+/// A shard as readers see it.
+struct Live {
+    shard: Arc<Shard>,
+    /// The blocks that were touched, with their numbers, in order.
+    blocks: Vec<(u32, Arc<Block>)>,
 }
 
 /// Samples added up.
@@ -131,99 +134,21 @@ impl Totals {
     }
 
     /// Adds a shard's samples: counts first, as invariant 1 asks.
-    fn add_shard(&mut self, shard: &Shard) {
+    fn add_shard(&mut self, live: &Live) {
         let mut samples = 0;
-        for (number, block) in shard.blocks() {
-            for (ours, cell) in self.block(number).iter_mut().zip(block.iter()) {
+        for (number, block) in &live.blocks {
+            for (ours, cell) in self.block(*number).iter_mut().zip(block.iter()) {
+                // Pairs with the release store in `Leaf::record`.
                 let count = u64::from(cell.load(Acquire));
                 samples |= count;
                 *ours = ours.saturating_add(count);
             }
         }
         if samples > 0 {
+            let shard = &*live.shard;
             self.sum = self.sum.saturating_add(u128::from(shard.sum.load(Relaxed)));
             self.stretch(shard.min.load(Relaxed), shard.max.load(Relaxed));
         }
-    }
-}
-
-impl Shard {
-    fn new(blocks: usize) -> Self {
-        let shard = Self {
-            is_stale: AtomicBool::new(false),
-            sum: AtomicU64::new(0),
-            min: AtomicU64::new(u64::MAX),
-            max: AtomicU64::new(0),
-            lists: (0..blocks.div_ceil(NEIGHBOURS))
-                .map(|_| OnceLock::new())
-                .collect(),
-        };
-        // Models cannot see that `OnceLock` publishes what it holds, so there a shard is made
-        // with all its blocks.
-        if cfg!(brolly_loom) {
-            (0..blocks).for_each(|number| shard.add_block(number));
-        }
-        shard
-    }
-
-    /// Counts a sample. False, and nothing is recorded, when its block is not there yet or when a
-    /// cell or the sum is full.
-    #[inline]
-    fn record(&self, bucket: usize, value: u64) -> bool {
-        let number = bucket / BLOCK;
-        let list = self.lists.get(number / NEIGHBOURS).and_then(OnceLock::get);
-        let Some(block) = list.and_then(|list| list[number % NEIGHBOURS].get()) else {
-            return false;
-        };
-        let cell = &block[bucket % BLOCK];
-        let (sum, is_sum_full) = self.sum.load(Relaxed).overflowing_add(value);
-        if is_sum_full {
-            return false;
-        }
-        let (count, is_count_full) = cell.load(Relaxed).overflowing_add(1);
-        if is_count_full {
-            return false;
-        }
-        self.sum.store(sum, Relaxed);
-        if value < self.min.load(Relaxed) {
-            self.min.store(value, Relaxed);
-        }
-        if value > self.max.load(Relaxed) {
-            self.max.store(value, Relaxed);
-        }
-        // Pairs with the acquire load in `Totals::add_shard`.
-        cell.store(count, Release);
-        true
-    }
-
-    /// Makes a block, if it is not there.
-    fn add_block(&self, number: usize) {
-        if let Some(list) = self.lists.get(number / NEIGHBOURS) {
-            let list = list.get_or_init(|| Box::new([const { OnceLock::new() }; NEIGHBOURS]));
-            list[number % NEIGHBOURS]
-                .get_or_init(|| Box::new(array::from_fn(|_| AtomicU32::new(0))));
-        }
-    }
-
-    /// The blocks that are there, with their numbers, in order.
-    fn blocks(&self) -> impl Iterator<Item = (u32, &Block)> {
-        let lists = (0..).step_by(NEIGHBOURS).zip(&self.lists);
-        lists.flat_map(|(first, list)| {
-            let blocks = (first..).zip(list.get().into_iter().flat_map(|list| list.iter()));
-            blocks.filter_map(|(number, block)| Some((number, block.get()?)))
-        })
-    }
-
-    /// Sets everything back to zero. Only the owner may, and only under the home's lock.
-    fn empty(&self) {
-        for (_, block) in self.blocks() {
-            for cell in block.iter() {
-                cell.store(0, Relaxed);
-            }
-        }
-        self.sum.store(0, Relaxed);
-        self.min.store(u64::MAX, Relaxed);
-        self.max.store(0, Relaxed);
     }
 }
 
@@ -231,7 +156,7 @@ impl Home {
     /// A home for distributions of this many buckets.
     pub(crate) fn new(buckets: usize) -> Self {
         Self {
-            blocks: buckets.div_ceil(BLOCK),
+            buckets,
             state: Mutex::new(State {
                 live: Vec::new(),
                 retired: Totals::default(),
@@ -239,14 +164,14 @@ impl Home {
         }
     }
 
-    /// Reads all samples of the present generation.
+    /// Reads all samples.
     pub(crate) fn read(&self, totals: &mut Totals) {
         totals.clear();
         let state = lock(&self.state);
         totals.add(&state.retired);
         let live = state.live.iter();
-        for shard in live.filter(|shard| !shard.is_stale.load(Relaxed)) {
-            totals.add_shard(shard);
+        for live in live.filter(|live| !live.shard.is_stale.load(Relaxed)) {
+            totals.add_shard(live);
         }
     }
 
@@ -254,8 +179,8 @@ impl Home {
     pub(crate) fn reset(&self) {
         let mut state = lock(&self.state);
         state.retired = Totals::default();
-        for shard in &state.live {
-            shard.is_stale.store(true, Relaxed);
+        for live in &state.live {
+            live.shard.is_stale.store(true, Relaxed);
         }
     }
 
@@ -266,31 +191,65 @@ impl Home {
 
     /// A shard for the calling thread.
     fn shard(&self) -> Arc<Shard> {
-        let shard = Arc::new(Shard::new(self.blocks));
-        lock(&self.state).live.push(Arc::clone(&shard));
+        let shard = Arc::new(Shard {
+            is_stale: AtomicBool::new(false),
+            sum: AtomicU64::new(0),
+            min: AtomicU64::new(u64::MAX),
+            max: AtomicU64::new(0),
+        });
+        lock(&self.state).live.push(Live {
+            shard: Arc::clone(&shard),
+            blocks: Vec::new(),
+        });
         shard
     }
 
-    /// Makes room in a shard. Its samples are kept with the retired ones, unless they are stale.
-    fn drain(&self, shard: &Shard) {
-        let mut state = lock(&self.state);
-        if !shard.is_stale.load(Relaxed) {
-            state.retired.add_shard(shard);
+    /// A block for a shard.
+    fn block(&self, shard: &Arc<Shard>, number: u32) -> Arc<Block> {
+        let block: Arc<Block> = Arc::new(array::from_fn(|_| AtomicU32::new(0)));
+        if let Some(live) = lock(&self.state).find(shard) {
+            let at = live.blocks.partition_point(|(it, _)| *it < number);
+            live.blocks.insert(at, (number, Arc::clone(&block)));
         }
-        shard.empty();
+        block
+    }
+
+    /// Makes room in a shard. Its samples are kept with the retired ones, unless they are stale.
+    fn drain(&self, shard: &Arc<Shard>) {
+        let mut state = lock(&self.state);
+        let State { live, retired } = &mut *state;
+        let Some(live) = live.iter().find(|live| Arc::ptr_eq(&live.shard, shard)) else {
+            return;
+        };
+        if !shard.is_stale.load(Relaxed) {
+            retired.add_shard(live);
+        }
+        for cell in live.blocks.iter().flat_map(|(_, block)| block.iter()) {
+            cell.store(0, Relaxed);
+        }
+        shard.sum.store(0, Relaxed);
+        shard.min.store(u64::MAX, Relaxed);
+        shard.max.store(0, Relaxed);
         shard.is_stale.store(false, Relaxed);
-        drop(state);
     }
 
     /// Takes over what a thread that ends has recorded.
     fn retire(&self, shard: &Arc<Shard>) {
         let mut state = lock(&self.state);
-        if let Some(at) = state.live.iter().position(|live| Arc::ptr_eq(live, shard)) {
-            state.live.swap_remove(at);
+        let State { live, retired } = &mut *state;
+        if let Some(at) = live.iter().position(|it| Arc::ptr_eq(&it.shard, shard)) {
+            let live = live.swap_remove(at);
             if !shard.is_stale.load(Relaxed) {
-                state.retired.add_shard(shard);
+                retired.add_shard(&live);
             }
         }
+    }
+}
+
+impl State {
+    fn find(&mut self, shard: &Arc<Shard>) -> Option<&mut Live> {
+        let mut live = self.live.iter_mut();
+        live.find(|live| Arc::ptr_eq(&live.shard, shard))
     }
 }
 
@@ -300,14 +259,20 @@ pub(crate) struct LocalShards {
 }
 
 /// Homes are numbered far beyond the entries of a tree, so its entries are pages.
-struct Page([OnceCell<Leaf>; PAGE]);
+type Page = Box<[OnceCell<Leaf>; PAGE]>;
 
 const PAGE: usize = 16;
 
+/// A shard as its owner sees it.
 struct Leaf {
     shard: Arc<Shard>,
     home: Arc<Home>,
+    /// The blocks in lists of neighbours. Most distributions touch few, which lie together, so
+    /// blocks and lists are made when they are touched.
+    lists: Box<[OnceCell<List>]>,
 }
+
+type List = Box<[OnceCell<Arc<Block>>; NEIGHBOURS]>;
 
 impl LocalShards {
     pub(crate) const fn new() -> Self {
@@ -319,11 +284,8 @@ impl LocalShards {
     #[inline]
     pub(crate) fn record(&self, number: usize, bucket: usize, value: u64) -> bool {
         let page = self.pages.get(number / PAGE);
-        let Some(leaf) = page.and_then(|page| page.0[number % PAGE].get()) else {
-            return false;
-        };
-        // A reset that is not seen here yet comes after this sample.
-        !leaf.shard.is_stale.load(Relaxed) && leaf.shard.record(bucket, value)
+        let leaf = page.and_then(|page| page[number % PAGE].get());
+        leaf.is_some_and(|leaf| leaf.record(bucket, value))
     }
 
     /// Does what there is to be done, and records. False when the number is too high to have a
@@ -338,30 +300,75 @@ impl LocalShards {
         if number / PAGE >= Tree::<Page>::LEN {
             return false;
         }
-        let page = self
-            .pages
-            .get_or_init(number / PAGE, || Page([const { OnceCell::new() }; PAGE]));
-        let leaf = page.0[number % PAGE].get_or_init(|| Leaf {
+        let page = self.pages.get_or_init(number / PAGE, || {
+            Box::new([const { OnceCell::new() }; PAGE])
+        });
+        let leaf = page[number % PAGE].get_or_init(|| Leaf {
             shard: home.shard(),
             home: Arc::clone(home),
+            lists: (0..home.buckets.div_ceil(BLOCK * NEIGHBOURS))
+                .map(|_| OnceCell::new())
+                .collect(),
         });
-        let shard = &*leaf.shard;
-        if shard.is_stale.load(Relaxed) {
-            home.drain(shard);
-        }
-        shard.add_block(bucket / BLOCK);
-        if !shard.record(bucket, value) {
-            home.drain(shard);
-            let is_recorded = shard.record(bucket, value);
+        leaf.add_block(bucket);
+        if !leaf.record(bucket, value) {
+            home.drain(&leaf.shard);
+            let is_recorded = leaf.record(bucket, value);
             debug_assert!(is_recorded, "an empty shard takes any sample");
         }
         true
     }
 }
 
+impl Leaf {
+    /// Counts a sample. False, and nothing is recorded, when the shard is stale, when its block is
+    /// not there yet, or when a cell or the sum is full.
+    #[inline]
+    fn record(&self, bucket: usize, value: u64) -> bool {
+        let number = bucket / BLOCK;
+        let list = self.lists.get(number / NEIGHBOURS).and_then(OnceCell::get);
+        let Some(block) = list.and_then(|list| list[number % NEIGHBOURS].get()) else {
+            return false;
+        };
+        let shard = &*self.shard;
+        // A reset that is not seen here yet comes after this sample.
+        if shard.is_stale.load(Relaxed) {
+            return false;
+        }
+        let (sum, is_sum_full) = shard.sum.load(Relaxed).overflowing_add(value);
+        if is_sum_full {
+            return false;
+        }
+        let cell = &block[bucket % BLOCK];
+        let (count, is_count_full) = cell.load(Relaxed).overflowing_add(1);
+        if is_count_full {
+            return false;
+        }
+        shard.sum.store(sum, Relaxed);
+        if value < shard.min.load(Relaxed) {
+            shard.min.store(value, Relaxed);
+        }
+        if value > shard.max.load(Relaxed) {
+            shard.max.store(value, Relaxed);
+        }
+        // Pairs with the acquire load in `Totals::add_shard`.
+        cell.store(count, Release);
+        true
+    }
+
+    /// Makes the block of a bucket, if it is not there.
+    fn add_block(&self, bucket: usize) {
+        let number = bucket / BLOCK;
+        if let Some(list) = self.lists.get(number / NEIGHBOURS) {
+            let list = list.get_or_init(|| Box::new([const { OnceCell::new() }; NEIGHBOURS]));
+            list[number % NEIGHBOURS].get_or_init(|| self.home.block(&self.shard, number as u32));
+        }
+    }
+}
+
 impl Drop for LocalShards {
     fn drop(&mut self) {
-        let leaves = self.pages.iter().flat_map(|page| page.0.iter());
+        let leaves = self.pages.iter().flat_map(|page| page.iter());
         for leaf in leaves.filter_map(OnceCell::get) {
             leaf.home.retire(&leaf.shard);
         }
