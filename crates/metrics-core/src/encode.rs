@@ -128,10 +128,23 @@ impl<'a> Encoder<'a> {
     pub(crate) fn counter(&mut self, labels: &str, total: u64) {
         self.start(labels);
         self.total(total);
+        self.out.push(b'\n');
     }
 
-    /// One series of a counter whose text before the value is rendered already:
-    /// [`push_sample_name`], labels, space.
+    /// Begins lines whose text is rendered already: the end of the line before, the name of
+    /// [`push_sample_name`], labels, a space. So a line takes two copies.
+    pub(crate) fn begin_lines(&mut self) {
+        let header_end = self.out.pop();
+        debug_assert_eq!(header_end, Some(b'\n'), "a family begins with its header");
+    }
+
+    /// Ends lines that were begun.
+    pub(crate) fn end_lines(&mut self) {
+        self.out.push(b'\n');
+    }
+
+    /// A line of a counter between [`begin_lines`](Self::begin_lines) and
+    /// [`end_lines`](Self::end_lines).
     #[inline]
     pub(crate) fn total_line(&mut self, start: &str, total: u64) {
         self.out.extend_from_slice(start.as_bytes());
@@ -145,7 +158,6 @@ impl<'a> Encoder<'a> {
         } else {
             number::push_u64(self.out, total);
         }
-        self.out.push(b'\n');
     }
 
     /// As [`total_line`](Self::total_line), of a number with a sign.
@@ -153,7 +165,6 @@ impl<'a> Encoder<'a> {
     pub(crate) fn signed_line(&mut self, start: &str, value: i64) {
         self.out.extend_from_slice(start.as_bytes());
         number::push_i64(self.out, value);
-        self.out.push(b'\n');
     }
 
     /// As [`total_line`](Self::total_line), of any number.
@@ -161,7 +172,6 @@ impl<'a> Encoder<'a> {
     pub(crate) fn float_line(&mut self, start: &str, value: f64) {
         self.out.extend_from_slice(start.as_bytes());
         number::push_value(self.out, value);
-        self.out.push(b'\n');
     }
 
     /// One series of a gauge.

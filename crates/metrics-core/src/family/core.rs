@@ -133,8 +133,8 @@ impl FamilyCore {
         self.timers.as_ref().unwrap_or(&self.series).dropped()
     }
 
-    /// The series, in the order of exposition. Their text is what comes before the value of a
-    /// counter or a gauge, and the labels of anything else.
+    /// The series, in the order of exposition. Their text is what comes between the value
+    /// before and the own value of a counter or a gauge, and the labels of anything else.
     pub(crate) fn rows(&self) -> Arc<Rows> {
         self.series.rows(|mut series| {
             series.sort_by_cached_key(|series| {
@@ -146,6 +146,7 @@ impl FamilyCore {
                 let values = self.sorted_values(series);
                 match self.recipe.kind() {
                     Kind::Counter | Kind::Gauge => {
+                        text.push('\n');
                         push_sample_name(text, &self.name, self.recipe.kind());
                         render_labels(text, &names, &values);
                         text.push(' ');

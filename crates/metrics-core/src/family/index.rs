@@ -324,7 +324,6 @@ impl Table {
             }
             if seen == tag(hash)
                 && let Some(series) = entry.series.get()
-                && series.hash == hash
                 && series.key.is(values)
             {
                 return Some(series);

@@ -68,6 +68,8 @@ struct Live {
 /// Samples added up.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
+    /// How many buckets there are: the cells beyond them stay empty and are not looked at.
+    buckets: usize,
     /// The numbers of the blocks of buckets that were touched, in order, and their cells.
     numbers: Vec<u32>,
     blocks: Vec<[u64; BLOCK]>,
@@ -77,13 +79,27 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
+    fn of(buckets: usize) -> Self {
+        Self {
+            buckets,
+            ..Self::default()
+        }
+    }
+
     /// The buckets that are not empty, in order.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (u32, u64)> {
         let blocks = self.numbers.iter().zip(&self.blocks);
         blocks.flat_map(|(number, cells)| {
             let first = number * BLOCK as u32;
-            (first..).zip(cells.iter().copied()).filter(|(_, n)| *n > 0)
+            let cells = cells[..self.cells_of(*number)].iter().copied();
+            (first..).zip(cells).filter(|(_, n)| *n > 0)
         })
+    }
+
+    /// How many cells of a block are those of buckets.
+    fn cells_of(&self, number: u32) -> usize {
+        let before = number as usize * BLOCK;
+        self.buckets.saturating_sub(before).min(BLOCK)
     }
 
     fn clear(&mut self) {
@@ -137,7 +153,8 @@ impl Totals {
     fn add_shard(&mut self, live: &Live) {
         let mut samples = 0;
         for (number, block) in &live.blocks {
-            for (ours, cell) in self.block(*number).iter_mut().zip(block.iter()) {
+            let cells = self.cells_of(*number);
+            for (ours, cell) in self.block(*number).iter_mut().zip(&block[..cells]) {
                 // Pairs with the release store in `Leaf::record`.
                 let count = u64::from(cell.load(Acquire));
                 samples |= count;
@@ -159,7 +176,7 @@ impl Home {
             buckets,
             state: Mutex::new(State {
                 live: Vec::new(),
-                retired: Totals::default(),
+                retired: Totals::of(buckets),
             }),
         }
     }
@@ -167,6 +184,7 @@ impl Home {
     /// Reads all samples.
     pub(crate) fn read(&self, totals: &mut Totals) {
         totals.clear();
+        totals.buckets = self.buckets;
         let state = lock(&self.state);
         totals.add(&state.retired);
         let live = state.live.iter();
@@ -178,7 +196,7 @@ impl Home {
     /// Forgets all samples: those that are being recorded at this moment belong to the past.
     pub(crate) fn reset(&self) {
         let mut state = lock(&self.state);
-        state.retired = Totals::default();
+        state.retired = Totals::of(self.buckets);
         for live in &state.live {
             live.shard.is_stale.store(true, Relaxed);
         }
@@ -197,10 +215,13 @@ impl Home {
             min: AtomicU64::new(u64::MAX),
             max: AtomicU64::new(0),
         });
-        lock(&self.state).live.push(Live {
+        let mut state = lock(&self.state);
+        make_room(&mut state.live);
+        state.live.push(Live {
             shard: Arc::clone(&shard),
             blocks: Vec::new(),
         });
+        drop(state);
         shard
     }
 
@@ -209,6 +230,7 @@ impl Home {
         let block: Arc<Block> = Arc::new(array::from_fn(|_| AtomicU32::new(0)));
         if let Some(live) = lock(&self.state).find(shard) {
             let at = live.blocks.partition_point(|(it, _)| *it < number);
+            make_room(&mut live.blocks);
             live.blocks.insert(at, (number, Arc::clone(&block)));
         }
         block
@@ -243,6 +265,14 @@ impl Home {
                 retired.add_shard(&live);
             }
         }
+    }
+}
+
+/// Room for one more, with less to spare than a vector takes by itself: there are many of these
+/// lists, and most stay short.
+fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(1 + list.len() / 4);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::encode::Encoder;
 use crate::family::core::FamilyCore;
+use crate::family::recipe::Settings;
 use crate::family::rows::{Row, Rows};
 use crate::instrument::counter::Counter;
 use crate::instrument::metric::Metric;
@@ -73,20 +74,36 @@ fn describe<T>(
 pub(crate) fn encode_family(family: &FamilyCore, reader: &mut Reader, encoder: &mut Encoder<'_>) {
     let kind = family.recipe.kind();
     encoder.family(&family.name, &family.help, family.settings.unit, kind);
-    let settings = &family.settings;
-    let mut distribution = HistogramSnapshot::empty(settings.unit, settings.buckets.clone());
-    for (text, row) in family.rows().iter() {
-        match &row.metric {
-            Metric::Counter(counter) => encoder.total_line(text, reader.groups.value(counter)),
-            Metric::Gauge(gauge) => encoder.float_line(text, gauge.value()),
-            Metric::IntGauge(gauge) => encoder.signed_line(text, gauge.value()),
-            Metric::Histogram(histogram) => {
-                histogram.read(&mut distribution, &mut reader.samples);
-                encoder.histogram(text, &distribution);
+    let rows = family.rows();
+    match kind {
+        Kind::Counter | Kind::Gauge => {
+            encoder.begin_lines();
+            for (text, row) in rows.iter() {
+                match &row.metric {
+                    Metric::Counter(it) => encoder.total_line(text, reader.groups.value(it)),
+                    Metric::Gauge(it) => encoder.float_line(text, it.value()),
+                    Metric::IntGauge(it) => encoder.signed_line(text, it.value()),
+                    Metric::Histogram(_) | Metric::Summary(_) | Metric::Timer(_) => {}
+                }
             }
-            Metric::Summary(summary) => encoder.summary(text, &summary.snapshot()),
-            // Its histograms are series of their own.
-            Metric::Timer(_) => {}
+            encoder.end_lines();
+        }
+        Kind::Histogram => {
+            let Settings { unit, buckets, .. } = &family.settings;
+            let mut distribution = HistogramSnapshot::empty(*unit, buckets.clone());
+            for (labels, row) in rows.iter() {
+                if let Metric::Histogram(histogram) = &row.metric {
+                    histogram.read(&mut distribution, &mut reader.samples);
+                    encoder.histogram(labels, &distribution);
+                }
+            }
+        }
+        Kind::Summary => {
+            for (labels, row) in rows.iter() {
+                if let Metric::Summary(summary) = &row.metric {
+                    encoder.summary(labels, &summary.snapshot());
+                }
+            }
         }
     }
 }
