@@ -272,7 +272,7 @@ impl Home {
 /// lists, and most stay short.
 fn make_room<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() {
-        list.reserve_exact(1 + list.len() / 4);
+        list.reserve_exact(1 + list.len() / 16);
     }
 }
 
