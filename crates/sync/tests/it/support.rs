@@ -94,14 +94,10 @@ impl<T> Future for Steered<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         self.0.polls.fetch_add(1, Ordering::SeqCst);
+        // The waker comes first: a value that arrives in between then wakes it.
+        *self.0.waker.lock().unwrap() = Some(cx.waker().clone());
         let value = self.0.value.lock().unwrap().take();
-        match value {
-            Some(value) => Poll::Ready(value),
-            None => {
-                *self.0.waker.lock().unwrap() = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        value.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
