@@ -4,13 +4,14 @@ pub(crate) mod definition;
 pub(crate) mod name;
 pub(crate) mod page;
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::mem;
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::SystemTime;
 
 use brolly_sync::Clock;
@@ -19,6 +20,7 @@ use crate::encode::{Encoder, Format};
 use crate::error::RegisterError;
 use crate::family::core::FamilyCore;
 use crate::family::index::{Index, MakeSeries, OVERFLOW};
+use crate::family::recipe::Recipe;
 use crate::instrument::counter::Counter;
 use crate::instrument::gauge::{Gauge, IntGauge};
 use crate::instrument::histogram::Histogram;
@@ -26,7 +28,7 @@ use crate::instrument::metric::{Instrument, Metric};
 use crate::instrument::summary::Summary;
 use crate::instrument::ticks::Ticks;
 use crate::instrument::timer::Timer;
-use crate::registry::definition::Definition;
+use crate::registry::definition::{Definition, the_only_one};
 use crate::registry::name::claims;
 use crate::registry::page::{Reader, encode_family, snapshot_family};
 use crate::snapshot::Snapshot;
@@ -48,6 +50,34 @@ struct Inner {
     /// The summaries of [`Registry::record`], by name.
     samples: Index,
     collect_panics: AtomicU64,
+    /// The threads whose collectors run.
+    collecting: Mutex<Vec<ThreadId>>,
+}
+
+/// A thread calls the collectors of a registry, until this is dropped.
+struct Collecting<'a> {
+    threads: &'a Mutex<Vec<ThreadId>>,
+    thread: ThreadId,
+}
+
+impl<'a> Collecting<'a> {
+    /// None when this thread calls them already.
+    fn start(threads: &'a Mutex<Vec<ThreadId>>) -> Option<Self> {
+        let thread = thread::current().id();
+        let mut collecting = threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if collecting.contains(&thread) {
+            return None;
+        }
+        collecting.push(thread);
+        Some(Self { threads, thread })
+    }
+}
+
+impl Drop for Collecting<'_> {
+    fn drop(&mut self) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| *thread != self.thread);
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +164,8 @@ impl Registry {
 
     /// Records a sample under a name, in a [`Summary`] that is made on first sight.
     ///
-    /// Names beyond the registry's limit share the summary `overflow`.
+    /// A summary that was registered under the name, with a window of its own for instance, is the
+    /// one that records. Names beyond the registry's limit share the summary `overflow`.
     ///
     /// # Errors
     ///
@@ -153,10 +184,19 @@ impl Registry {
     /// than to keep up to date.
     ///
     /// It runs under no lock and may record, register and look up. It is not called for a snapshot
-    /// that it takes itself. If it panics, the page goes on without it; see
+    /// of this registry that it takes itself. If it panics, the page goes on without it; see
     /// [`collect_panics`](Self::collect_panics).
     pub fn on_collect(&self, collect: impl Fn() + Send + Sync + 'static) {
         self.lock().collectors.push(Arc::new(collect));
+    }
+
+    /// How many lookups went to an `overflow` series, because a family or the names of
+    /// [`record`](Self::record) were full.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        let families = self.families();
+        let dropped = families.iter().map(|family| family.dropped());
+        dropped.fold(self.inner.samples.dropped(), u64::saturating_add)
     }
 
     /// How often a function given to [`on_collect`](Self::on_collect) has panicked.
@@ -265,25 +305,34 @@ impl Registry {
         &self.inner.ticks
     }
 
+    /// The summary without labels of this name.
+    fn summary_named(&self, name: &str) -> Option<Summary> {
+        let family = self.lock().families.get(name).cloned()?;
+        let is_one = family.recipe == Recipe::Summary && family.labels.is_empty();
+        is_one.then(|| the_only_one(&family))
+    }
+
     fn families(&self) -> Vec<Arc<FamilyCore>> {
         self.lock().families.values().cloned().collect()
     }
 
     fn collect(&self) {
-        thread_local! {
-            static IS_COLLECTING: Cell<bool> = const { Cell::new(false) };
-        }
         self.inner.ticks.calibrate();
         let collectors = self.lock().collectors.clone();
-        if collectors.is_empty() || IS_COLLECTING.replace(true) {
+        if collectors.is_empty() {
             return;
         }
+        let Some(_collecting) = Collecting::start(&self.inner.collecting) else {
+            return;
+        };
         for collect in collectors {
-            if catch_unwind(AssertUnwindSafe(|| collect())).is_err() {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| collect())) {
                 self.inner.collect_panics.fetch_add(1, Relaxed);
+                // What was thrown may throw again when it is dropped.
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+                mem::forget(dropped);
             }
         }
-        IS_COLLECTING.set(false);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -297,6 +346,11 @@ impl Default for Registry {
         Self::new()
     }
 }
+
+// What is behind its locks is whole whenever they are free, and what was given to it (a clock,
+// collectors) runs under none of them.
+impl UnwindSafe for Registry {}
+impl RefUnwindSafe for Registry {}
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -322,8 +376,11 @@ impl MakeSeries for OfSamples<'_> {
 
     fn make(&self, values: &[&str]) -> Result<Metric, RegisterError> {
         // The names have a limit of their own, the index's, and so has the one beyond it.
-        let definition = self.0.summary(values.first().copied().unwrap_or(OVERFLOW));
-        let summary = definition.unlimited().get_or_register()?;
+        let name = values.first().copied().unwrap_or(OVERFLOW);
+        let summary = match self.0.summary_named(name) {
+            Some(summary) => summary,
+            None => self.0.summary(name).unlimited().get_or_register()?,
+        };
         Ok(Metric::Summary(summary))
     }
 }
@@ -367,6 +424,7 @@ impl RegistryBuilder {
                 state: Mutex::default(),
                 samples: Index::new(self.limits.metrics),
                 collect_panics: AtomicU64::new(0),
+                collecting: Mutex::default(),
             }),
         }
     }

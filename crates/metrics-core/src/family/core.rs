@@ -45,11 +45,18 @@ impl FamilyCore {
     ) -> Self {
         let is_timer = recipe == Recipe::Timer;
         let outcomes = if is_timer { Outcome::ALL.len() } else { 1 };
+        let has_own_labels = !labels.is_empty();
         if is_timer {
             labels.push(Outcome::LABEL.to_owned());
         }
         let mut order: Vec<_> = (0..labels.len()).collect();
         order.sort_unstable_by_key(|position| &labels[*position]);
+        // A timer keeps its histograms, and a metric without labels is its own handle.
+        let is_looked_up = !is_timer && !labels.is_empty();
+        // The overflow timer has outcomes too.
+        let max_of_all = max_series
+            .saturating_add(usize::from(is_timer))
+            .saturating_mul(outcomes);
         Self {
             name,
             help,
@@ -58,13 +65,15 @@ impl FamilyCore {
             labels,
             order,
             ticks,
-            // The overflow timer has outcomes too.
-            series: Index::new(
-                max_series
-                    .saturating_add(usize::from(is_timer))
-                    .saturating_mul(outcomes),
-            ),
-            timers: is_timer.then(|| Index::new(max_series)),
+            series: if is_looked_up {
+                Index::new(max_series)
+            } else {
+                Index::seldom_asked(max_of_all)
+            },
+            timers: is_timer.then(|| match has_own_labels {
+                true => Index::new(max_series),
+                false => Index::seldom_asked(max_series),
+            }),
         }
     }
 
@@ -115,12 +124,17 @@ impl FamilyCore {
     /// Forgets what is recorded for these values of the own labels.
     pub(crate) fn remove(&self, values: &[&str]) -> bool {
         let Some(timers) = &self.timers else {
-            return self.series.remove(values);
+            return self.series.remove(values, |_| ());
         };
-        for outcome in Outcome::ALL {
-            self.series.remove(&[values, &[outcome.name()]].concat());
-        }
-        timers.remove(values)
+        timers.remove(values, |metric| {
+            if let Metric::Timer(timer) = metric {
+                timer.detach();
+            }
+            for outcome in Outcome::ALL {
+                let values = [values, &[outcome.name()]].concat();
+                self.series.remove(&values, |_| ());
+            }
+        })
     }
 
     /// How many combinations of the own labels there are.

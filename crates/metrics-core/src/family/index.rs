@@ -85,14 +85,25 @@ struct Entry {
 static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers::new());
 static STAMPS: AtomicU64 = AtomicU64::new(1);
 
+/// The number of an index that has no place in the tables of threads.
+const NOWHERE: usize = usize::MAX;
+
 impl Index {
     pub(crate) fn new(max: usize) -> Self {
+        let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::numbered(numbers.take(), max)
+    }
+
+    /// For what is looked up when it is registered and then never again: it takes no place from
+    /// those that are looked up all the time.
+    pub(crate) fn seldom_asked(max: usize) -> Self {
+        Self::numbered(NOWHERE, max)
+    }
+
+    fn numbered(number: usize, max: usize) -> Self {
         let table = Arc::new(Table::new(FIRST_LEN));
         Self {
-            number: NUMBERS
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
+            number,
             max,
             hasher: RandomState::default(),
             stamp: AtomicU64::new(table.stamp),
@@ -139,12 +150,15 @@ impl Index {
     }
 
     /// Forgets a series. Handles to it go on recording, unseen.
-    pub(crate) fn remove(&self, values: &[&str]) -> bool {
+    ///
+    /// `farewell` is called with it first, under the lock: no other takes its place before.
+    pub(crate) fn remove(&self, values: &[&str], farewell: impl FnOnce(&Metric)) -> bool {
         let mut state = self.lock();
         let hash = self.hash(values);
         let Some(found) = state.table.find(hash, values).cloned() else {
             return false;
         };
+        farewell(&found.metric);
         state.series.retain(|series| !Arc::ptr_eq(series, &found));
         state.overflow.take_if(|it| Arc::ptr_eq(it, &found));
         let table = Table::holding(&state.series, state.table.entries.len());
@@ -271,6 +285,9 @@ impl Index {
 
 impl Drop for Index {
     fn drop(&mut self) {
+        if self.number == NOWHERE {
+            return;
+        }
         local::tables(|tables| {
             tables.forget(self.number);
             Some(())
@@ -385,5 +402,19 @@ impl LocalTables {
         let kept = self.tables.get(number);
         let old = kept.and_then(|kept| kept.try_borrow_mut().ok()?.take());
         drop(old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_without_labels_take_no_place_from_families() {
+        let all = Tree::<RefCell<Option<Arc<Table>>>>::LEN;
+        let many: Vec<_> = (0..all).map(|_| Index::seldom_asked(1)).collect();
+        assert!(Index::new(8).number < all);
+        drop(many);
+        assert!(Index::new(8).number < all);
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) buckets: Buckets,
     pub(crate) window: usize,
     pub(crate) max_age: Option<Duration>,
+    /// The values of each label, where they are known at compile time.
+    pub(crate) values: Option<&'static [&'static [&'static str]]>,
 }
 
 impl Settings {
@@ -51,17 +53,24 @@ impl Settings {
             buckets: Buckets::default(),
             window: Summary::DEFAULT_WINDOW,
             max_age: None,
+            values: None,
         }
     }
 
     /// The first thing that the two say differently.
     pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
+        // A dynamic family of a typed one's name takes whatever values there are.
+        let values = self.values.zip(other.values);
         let differences = [
             (self.unit != other.unit, "unit"),
             (self.merge != other.merge, "rule for merging"),
             (self.buckets != other.buckets, "choice of buckets"),
             (self.window != other.window, "window"),
             (self.max_age != other.max_age, "maximum age"),
+            (
+                values.is_some_and(|(ours, theirs)| ours != theirs),
+                "set of label values",
+            ),
         ];
         let mut found = differences.into_iter().filter(|(differs, _)| *differs);
         found.next().map(|(_, what)| what)

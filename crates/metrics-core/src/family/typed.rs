@@ -25,8 +25,8 @@ impl StaticLabel for bool {
     }
 }
 
-/// One to four labels whose values are known at compile time, as a tuple.
-pub trait StaticLabels: Copy + 'static {
+/// One to four labels whose values are known at compile time, as a tuple. The trait is sealed.
+pub trait StaticLabels: Copy + 'static + sealed::Sealed {
     /// As many names as there are labels.
     type Names: AsRef<[&'static str]>;
 
@@ -37,8 +37,15 @@ pub trait StaticLabels: Copy + 'static {
     fn index(self) -> usize;
 }
 
+mod sealed {
+    /// Keeps `StaticLabels` ours: there are as many names as lists of values.
+    pub trait Sealed {}
+}
+
 macro_rules! tuples {
     ($(($($label:ident)+) $len:literal),+) => {$(
+        impl<$($label: StaticLabel),+> sealed::Sealed for ($($label,)+) {}
+
         impl<$($label: StaticLabel),+> StaticLabels for ($($label,)+) {
             type Names = [&'static str; $len];
 

@@ -1,6 +1,8 @@
 //! [`Counter`]: a total that only grows.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,6 +106,16 @@ static SLOTS: Mutex<Slots> = Mutex::new(Slots {
     groups: Vec::new(),
 });
 
+/// How many slots were given back so far.
+static GIVEN_BACK: AtomicU64 = AtomicU64::new(0);
+
+/// Changes before a slot is handed out again. Whoever remembers what slots held asks after it has
+/// got hold of a counter: what was remembered under another number may be of an earlier counter.
+pub(crate) fn slots_given_back() -> u64 {
+    // Relaxed: who holds a counter was handed it after its slot was given back.
+    GIVEN_BACK.load(Relaxed)
+}
+
 impl Slots {
     fn lock() -> MutexGuard<'static, Self> {
         SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -126,6 +138,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        Slots::lock().numbers.give_back(self.slot);
+        let mut slots = Slots::lock();
+        GIVEN_BACK.fetch_add(1, Relaxed);
+        slots.numbers.give_back(self.slot);
     }
 }

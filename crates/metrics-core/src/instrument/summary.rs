@@ -33,7 +33,8 @@ pub(crate) struct Window {
 
 #[derive(Default)]
 struct State {
-    /// Samples, each with the time it came in nanoseconds where age matters.
+    /// Samples, each with the reading of its time where age matters. Readings and not nanoseconds:
+    /// the scale between the two may be measured again, and would stretch all the time since boot.
     samples: VecDeque<(f64, u64)>,
     count: u64,
     rejected: u64,
@@ -120,19 +121,18 @@ impl Core {
 }
 
 impl Window {
-    /// The time in nanoseconds, where age matters.
+    /// A reading of the time, where age matters.
     fn now(&self) -> u64 {
         let ticks = self.max_age.as_ref();
-        ticks.map_or(0, |(_, ticks)| ticks.nanos(ticks.now()))
+        ticks.map_or(0, |(_, ticks)| ticks.now())
     }
 
     fn expire(&self, samples: &mut VecDeque<(f64, u64)>, now: u64) {
-        let Some((max_age, _)) = &self.max_age else {
+        let Some((max_age, ticks)) = &self.max_age else {
             return;
         };
-        let oldest = u128::from(now).saturating_sub(max_age.as_nanos());
         while let Some((_, at)) = samples.front() {
-            if u128::from(*at) >= oldest {
+            if u128::from(ticks.nanos_between(*at, now)) <= max_age.as_nanos() {
                 break;
             }
             samples.pop_front();
@@ -140,7 +140,7 @@ impl Window {
     }
 }
 
-/// The mean, taken so that no sum can overflow.
+/// The mean of samples in order, taken so that no sum can overflow.
 fn mean(samples: &[f64]) -> Option<f64> {
     let mut mean = 0.0;
     for (before, sample) in samples.iter().enumerate() {
@@ -148,5 +148,26 @@ fn mean(samples: &[f64]) -> Option<f64> {
         let share = 1.0 / (before + 1) as f64;
         mean = mean * (1.0 - share) + sample * share;
     }
-    (!samples.is_empty()).then_some(mean)
+    // Rounding may carry it past the extremes, if only by the last bit.
+    let (min, max) = (samples.first()?, samples.last()?);
+    Some(mean.max(*min).min(*max))
+}
+
+#[cfg(all(test, feature = "tsc"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_better_scale_does_not_age_samples() {
+        let ticks = Ticks::fastest();
+        let age = Duration::from_secs(1);
+        let summary = Summary::new(Window {
+            len: 9,
+            max_age: Some((age, ticks.clone())),
+        });
+        summary.observe(1.0);
+        // A first guess is off by some thousandths of the time since boot.
+        ticks.scale_by(1.25);
+        assert_eq!(summary.snapshot().window_count, 1);
+    }
 }

@@ -65,9 +65,13 @@ impl Ticks {
         }
     }
 
-    /// A reading in nanoseconds.
-    pub(crate) fn nanos(&self, reading: u64) -> u64 {
-        self.nanos_between(0, reading)
+    /// As if the scale had been measured again.
+    #[cfg(all(test, feature = "tsc"))]
+    pub(crate) fn scale_by(&self, factor: f64) {
+        if let Self::Counter(counter) = self {
+            let scale = counter.scale.load(Relaxed) as f64 * factor;
+            counter.scale.store(scale as u64, Relaxed);
+        }
     }
 }
 

@@ -145,6 +145,13 @@ impl Timer {
         self.histogram(outcome).record_raw(nanos);
     }
 
+    /// Makes no series from here on: what is not there yet is recorded unseen.
+    pub(crate) fn detach(&self) {
+        for histogram in &self.core.by_outcome {
+            histogram.get_or_init(unseen);
+        }
+    }
+
     /// The histogram of an outcome.
     #[inline]
     fn histogram(&self, outcome: Outcome) -> &Histogram {
@@ -152,9 +159,14 @@ impl Timer {
         core.by_outcome[outcome as usize].get_or_init(|| match core.family.upgrade() {
             Some(family) => family.histogram_of_outcome(&core.values, outcome),
             // Nobody can see it, but whoever holds a timer may go on measuring.
-            None => Histogram::new(Unit::Seconds, Buckets::default()),
+            None => unseen(),
         })
     }
+}
+
+/// A histogram that no registry shows.
+fn unseen() -> Histogram {
+    Histogram::new(Unit::Seconds, Buckets::default())
 }
 
 impl Outcome {

@@ -126,7 +126,8 @@ impl<'r, M: Instrument> Definition<'r, M> {
     }
 }
 
-fn the_only_one<M: Instrument>(family: &Arc<FamilyCore>) -> M {
+/// The metric of a family without labels.
+pub(super) fn the_only_one<M: Instrument>(family: &Arc<FamilyCore>) -> M {
     let found = family.with(&[], |metric| M::of(metric).cloned());
     found.expect("a family holds what its recipe makes")
 }
@@ -190,6 +191,7 @@ impl<M: Instrument, L: StaticLabels> TypedDefinition<'_, M, L> {
             return Err(self.plan.out_of_range("typed_labels", series, allowed));
         }
         self.plan.max_series = Some(series);
+        self.plan.settings.values = Some(L::VALUES);
         Ok(TypedFamily::new(self.plan.register(if_there)?))
     }
 }

@@ -4,7 +4,7 @@ use crate::encode::Encoder;
 use crate::family::core::FamilyCore;
 use crate::family::recipe::Settings;
 use crate::family::rows::{Row, Rows};
-use crate::instrument::counter::Counter;
+use crate::instrument::counter::{Counter, slots_given_back};
 use crate::instrument::metric::Metric;
 use crate::kind::Kind;
 use crate::recording::cells::GROUP;
@@ -15,6 +15,7 @@ use crate::snapshot::{FamilySnapshot, GaugeSnapshot, SeriesSnapshot, Snapshot};
 /// Adds a family to a snapshot.
 pub(crate) fn snapshot_family(family: &FamilyCore, reader: &mut Reader, snapshot: &mut Snapshot) {
     let rows = family.rows();
+    reader.groups.renew();
     let merge = family.settings.merge;
     match family.recipe.kind() {
         Kind::Counter => {
@@ -75,6 +76,7 @@ pub(crate) fn encode_family(family: &FamilyCore, reader: &mut Reader, encoder: &
     let kind = family.recipe.kind();
     encoder.family(&family.name, &family.help, family.settings.unit, kind);
     let rows = family.rows();
+    reader.groups.renew();
     match kind {
         Kind::Counter | Kind::Gauge => {
             encoder.begin_lines();
@@ -122,11 +124,23 @@ struct Groups {
     /// Where a group is among the totals, by its number; `NOWHERE` until it is read.
     positions: Vec<u32>,
     totals: Vec<[u64; GROUP]>,
+    /// What [`slots_given_back`] said before they were read.
+    given_back: u64,
 }
 
 const NOWHERE: u32 = u32::MAX;
 
 impl Groups {
+    /// Forgets what may be of counters that are gone, before the counters at hand are read.
+    fn renew(&mut self) {
+        let given_back = slots_given_back();
+        if given_back != self.given_back {
+            self.positions.clear();
+            self.totals.clear();
+            self.given_back = given_back;
+        }
+    }
+
     fn value(&mut self, counter: &Counter) -> u64 {
         let group = counter.slot() / GROUP;
         if group >= self.positions.len() {

@@ -1,11 +1,13 @@
 //! Counters: totals that are right whatever threads do.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Barrier};
+use std::fmt;
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use brolly_metrics_core::{Counter, Format, Registry, Unit};
+use brolly_sync::Clock;
 
 fn counter() -> Counter {
     Registry::new().counter("sample").register().expect("valid")
@@ -163,4 +165,62 @@ fn a_counter_of_seconds_counts_nanoseconds_and_shows_seconds() {
     assert_eq!(Unit::Seconds.counted(counter.value()), 1.5);
     let page = registry.encode(Format::Text);
     assert!(page.contains("busy_seconds_total 1.5\n"), "{page}");
+}
+
+/// A clock that does something when it is asked for the time the next time.
+#[derive(Clone, Default)]
+struct Meanwhile(Arc<Mutex<Option<Act>>>);
+
+type Act = Box<dyn FnOnce() + Send>;
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
+impl Clock for Meanwhile {
+    fn now(&self) -> Duration {
+        let act = self.0.lock().expect("nothing panics").take();
+        if let Some(act) = act {
+            act();
+        }
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn a_counter_that_comes_while_a_page_is_read_shows_nothing_of_one_that_went() {
+    for is_page in [true, false] {
+        let clock = Meanwhile::default();
+        let registry = Registry::builder().clock(clock.clone()).build();
+        let family = |name| {
+            registry
+                .counter(name)
+                .labels(["l"])
+                .register()
+                .expect("valid")
+        };
+        let (first, last) = (family("a_total"), family("c_total"));
+        let aged = registry.summary("b").max_age(Duration::from_secs(1));
+        let _aged = aged.register().expect("valid");
+        first.with(["goes"], |counter| counter.add(1_000));
+        first.with(["stays"], |counter| counter.add(1));
+        let last_too = last.clone();
+        *clock.0.lock().expect("nothing panics") = Some(Box::new(move || {
+            first.remove(["goes"]);
+            // The table that this thread kept holds the counter until it looks again.
+            drop(first.get(["stays"]));
+            last_too.with(["comes"], |counter| counter.inc());
+        }));
+        if is_page {
+            let page = registry.encode(Format::Text);
+            assert!(page.contains("c_total{l=\"comes\"} 1\n"), "{page}");
+        } else {
+            // Counters of a snapshot are read family by family too.
+            let snapshot = registry.snapshot();
+            let family = snapshot.counter("c_total").expect("registered");
+            assert_eq!(family.get(&["comes"]), Some(&1));
+        }
+    }
 }

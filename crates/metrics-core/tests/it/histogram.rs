@@ -167,3 +167,26 @@ proptest! {
         prop_assert_eq!(histogram.snapshot(), expected);
     }
 }
+
+#[test]
+fn samples_and_resets_at_the_same_time_never_panic() {
+    let registry = Registry::new();
+    let histogram = registry.histogram("h").register().expect("valid");
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    registry.clear();
+                }
+            });
+        }
+        let writer = scope.spawn(|| (0..300_000).for_each(|_| histogram.record_raw(1)));
+        let result = writer.join();
+        is_done.store(true, Ordering::Relaxed);
+        result.expect("nothing panics");
+    });
+    registry.clear();
+    histogram.record_raw(1);
+    assert_eq!(histogram.snapshot().count(), 1);
+}

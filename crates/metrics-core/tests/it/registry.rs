@@ -292,6 +292,7 @@ fn samples_are_recorded_by_name() {
     assert_eq!(of("git_operations.status").and_then(|it| it.avg), Some(2.0));
     assert_eq!(of("b").map(|it| (it.count, it.rejected)), Some((0, 1)));
     assert_eq!(of("overflow").map(|it| it.count), Some(3));
+    assert_eq!(registry.dropped(), 3);
     assert_eq!(of("c"), None);
     for name in ["taken", "not a name", ""] {
         let fresh = Registry::new();
@@ -428,4 +429,32 @@ fn what_was_cleared_stays_cleared_when_its_thread_ends() {
     });
     assert_eq!((counter.value(), histogram.snapshot().count()), (0, 0));
     assert_eq!(histogram.snapshot().sum(), 0.0);
+}
+
+#[test]
+fn a_collector_that_reads_another_registry_finds_it_up_to_date() {
+    let (inner, outer) = (Registry::new(), Registry::new());
+    let level = inner.gauge("level").register().expect("valid");
+    inner.on_collect(move || level.set(7.0));
+    let seen = outer.gauge("seen").register().expect("valid");
+    outer.on_collect(move || {
+        let snapshot = inner.snapshot();
+        let level = snapshot.gauge("level").expect("registered");
+        seen.set(level.series[0].value.value);
+    });
+    assert!(outer.encode(Format::Text).contains("seen 7\n"));
+}
+
+#[test]
+fn a_collector_whose_panic_panics_in_turn_harms_nobody() {
+    struct Thrown;
+    impl Drop for Thrown {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+    let registry = Registry::new();
+    registry.on_collect(|| std::panic::panic_any(Thrown));
+    let _ = (registry.snapshot(), registry.snapshot());
+    assert_eq!(registry.collect_panics(), 2);
 }

@@ -9,7 +9,7 @@ fn on_threads<T: Send + Sync + Unpin>() {}
 
 #[test]
 fn handles_and_data_go_anywhere() {
-    on_threads::<Registry>();
+    anywhere::<Registry>();
     on_threads::<Counter>();
     on_threads::<Family<Counter, 2>>();
     on_threads::<Family<Timer, 0>>();

@@ -16,6 +16,17 @@ fn summary(window: usize) -> Summary {
 }
 
 #[test]
+fn the_mean_lies_within_the_extremes() {
+    for sample in [0.1, -0.3, 1.7e308, f64::MIN, 5e-324] {
+        let summary = summary(100);
+        for _ in 0..100 {
+            summary.observe(sample);
+            assert_eq!(summary.snapshot().avg, Some(sample));
+        }
+    }
+}
+
+#[test]
 fn nothing_recorded_says_nothing() {
     assert_eq!(summary(10).snapshot(), SummarySnapshot::default());
 }
@@ -104,4 +115,19 @@ proptest! {
             prop_assert_eq!(found, Some(last[rank - 1]));
         }
     }
+}
+
+#[test]
+fn samples_by_name_go_to_the_summary_that_was_registered_with_it() {
+    let registry = Registry::new();
+    let summary = registry
+        .summary("x")
+        .window(2)
+        .max_age(Duration::from_secs(60));
+    let summary = summary.register().expect("valid");
+    for sample in [1.0, 2.0, 3.0] {
+        registry.record("x", sample).expect("a summary");
+    }
+    assert_eq!(summary.snapshot().count, 3);
+    assert_eq!(summary.snapshot().window_count, 2);
 }

@@ -209,3 +209,23 @@ fn the_real_clock_measures_real_time() {
         "{seconds}: {least} {most}"
     );
 }
+
+#[test]
+fn a_measurement_that_outlives_its_series_does_not_bring_it_back() {
+    let registry = Registry::new();
+    let peers = registry.timer("t").labels(["peer"]).max_series(2);
+    let peers = peers.register().expect("valid");
+    for peer in 0..20 {
+        let peer = peer.to_string();
+        let timer = peers.get([&peer]);
+        let measuring = timer.start();
+        assert!(peers.remove([&peer]));
+        measuring.success();
+    }
+    peers.with(["last"], |timer| timer.time(|| ()));
+    let snapshot = registry.snapshot();
+    let family = snapshot.histogram("t").expect("registered");
+    let shown: Vec<_> = family.series.iter().map(|it| &it.label_values).collect();
+    // In the order of the labels: the outcome comes before the peer.
+    assert_eq!(shown, [&["success", "last"]]);
+}

@@ -82,3 +82,19 @@ fn a_label_without_values_is_refused() {
         })
     ));
 }
+
+#[test]
+fn a_typed_family_of_other_values_is_another_definition() {
+    let registry = Registry::new();
+    let first = registry.counter("c").typed_labels::<(Method,)>(["l"]);
+    first.get_or_register().expect("valid");
+    let again = registry.counter("c").typed_labels::<(Method,)>(["l"]);
+    assert!(again.get_or_register().is_ok());
+    // Its values would all be beyond the limit of the first, and recorded as overflow.
+    let other = registry.counter("c").typed_labels::<(bool,)>(["l"]);
+    let (name, what) = ("c".to_owned(), "set of label values");
+    assert_eq!(
+        other.get_or_register().err(),
+        Some(RegisterError::DefinitionMismatch { name, what })
+    );
+}
