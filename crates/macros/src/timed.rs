@@ -42,7 +42,6 @@ fn timed(arguments: &Arguments, function: &Function) -> TokenStream {
     let private = arguments.private();
     let site = site(arguments, function);
     let registry = registry(arguments);
-    let body = function.timed_body();
     let returned = Returned::of(&function.signature.output);
 
     let [call, result, future] = ["call", "result", "future"].map(|it| Ident::new(it, here));
@@ -66,13 +65,14 @@ fn timed(arguments: &Arguments, function: &Function) -> TokenStream {
     // What is awaited gets its name first, so that no temporary of it lives across the await.
     let awaited = measured(quote_spanned! {here=> #future.await });
     let arrow = returned.arrow();
+    let body = function.body_after(TokenStream::new());
     let run = quote_spanned! {here=> #private::call(move || #arrow #body) };
 
     let steps = match &returned {
         _ if function.signature.asyncness.is_some() => {
-            let hint = returned.hint();
+            let body = function.body_after(returned.hint(&private));
             quote_spanned! {here=>
-                let #future = async move { #hint #body };
+                let #future = async move #body;
                 #awaited
             }
         }

@@ -306,9 +306,11 @@ fn rate(samples: &str) -> String {
 
 /// The sum over all processes, for each combination of these labels.
 fn sum_by(labels: &[String], more: Option<&str>, expr: &str) -> String {
-    // The query language takes these for numbers, so nothing can be grouped by them.
-    let is_number = |label: &String| ["inf", "nan"].contains(&label.to_lowercase().as_str());
-    if labels.iter().any(is_number) {
+    // The query language takes two of these for numbers, and the third it does not take here at all:
+    // nothing can be grouped by them.
+    const WORDS: [&str; 3] = ["inf", "nan", "without"];
+    let is_word = |label: &String| WORDS.contains(&label.to_lowercase().as_str());
+    if labels.iter().any(is_word) {
         return expr.to_owned();
     }
     let all: Vec<&str> = more

@@ -16,7 +16,7 @@ use std::cell::Cell;
 
 #[cfg(feature = "serde")]
 pub(crate) use self::escape::push_label_name;
-pub(crate) use self::escape::render_labels;
+pub(crate) use self::escape::{push_name, render_labels};
 pub use self::format::Format;
 use self::fragments::Fragments;
 use crate::kind::Kind;

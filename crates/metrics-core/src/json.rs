@@ -39,9 +39,10 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// When it is not JSON of that shape, has a field that nobody knows or another version, or
-    /// when it contradicts itself: a count that is not the sum of its buckets, a bucket that does
-    /// not exist, a name or a series that comes twice.
+    /// When it is not JSON of that shape, has a field that nobody knows or another version, has a
+    /// name that no registry takes, or when it contradicts itself: a count that is not the sum of its
+    /// buckets, a bucket that does not exist, a name or a series that comes twice, two names that are
+    /// one on a page.
     pub fn from_json(text: &str) -> Result<Self, JsonError> {
         Document::parse(text)?.into_snapshot()
     }
@@ -56,7 +57,8 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// When the file system refuses; `path` is untouched then.
+    /// When the file system refuses. `path` is untouched then, unless it is the very last step that
+    /// fails, which makes the new name survive a crash: the new content is there already.
     pub fn write_json(&self, path: impl AsRef<Path>) -> Result<(), WriteError> {
         let mut text = self.to_json();
         text.push('\n');

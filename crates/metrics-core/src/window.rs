@@ -24,8 +24,8 @@ use crate::window::ewma::Ewma;
 /// A counter or histogram that is smaller than before was reset in between, and all it holds is
 /// new. When time goes backwards, all readings are forgotten.
 ///
-/// It holds at most `length / interval + 3` snapshots, all but the newest without gauges and
-/// summaries.
+/// It holds at most `length / interval` (rounded up) and three snapshots, all but the newest without
+/// gauges and summaries.
 ///
 /// ```
 /// use std::time::Duration;

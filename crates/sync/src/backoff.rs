@@ -68,7 +68,13 @@ impl Backoff {
     /// The delay before the next attempt. Never more than the limit.
     pub fn next_delay(&mut self) -> Duration {
         let base = self.base;
-        self.base = times(base, self.settings.factor).clamp(base, self.settings.max);
+        // Rounding must not keep a short delay where it is.
+        let least = match self.settings.factor > 1.0 {
+            true => base.saturating_add(Duration::from_nanos(1)),
+            false => base,
+        };
+        let longer = times(base, self.settings.factor).max(least);
+        self.base = longer.min(self.settings.max);
         self.attempts = self.attempts.saturating_add(1);
         match self.settings.jitter {
             Jitter::None => base,

@@ -228,6 +228,32 @@ mod tests {
     }
 
     #[test]
+    fn who_is_left_leaves_in_order_whoever_was_cancelled() {
+        for factor in 1..1_000 {
+            let mut sleepers = Sleepers::default();
+            // Multiples modulo a prime: each deadline once, in an order of their own.
+            let deadlines: Vec<u64> = (1..=40).map(|n| n * factor % 1_009).collect();
+            let mut left = Vec::new();
+            let keys: Vec<_> = deadlines
+                .iter()
+                .map(|nanos| insert(&mut sleepers, *nanos))
+                .collect();
+            for (key, nanos) in keys.into_iter().zip(deadlines) {
+                match nanos % 2 {
+                    0 => assert!(sleepers.cancel(key).is_some()),
+                    _ => left.push(nanos),
+                }
+            }
+            left.sort_unstable();
+            for nanos in left {
+                let next = sleepers.next_deadline();
+                assert_eq!(next, Some(Duration::from_nanos(nanos)));
+                assert!(sleepers.pop_due(Duration::from_nanos(nanos)).is_some());
+            }
+        }
+    }
+
+    #[test]
     fn a_key_never_means_a_later_sleeper_in_the_same_slot() {
         let mut sleepers = Sleepers::default();
         let first = insert(&mut sleepers, 1);

@@ -14,6 +14,11 @@ use crate::timer::{Sleep, Timer};
 /// Under tokio's paused clock it stands still and jumps with it. Its sleeps may be polled anywhere,
 /// but end only while the runtime runs. tokio rounds a deadline up to the next millisecond. A
 /// sleep costs one allocation.
+///
+/// # Panics
+///
+/// A sleep that is polled before its time and after its runtime was shut down panics, as tokio's
+/// own do: a thread that waits by this timer must not outlive the runtime.
 #[derive(Clone, Debug)]
 pub struct TokioTimer {
     handle: Handle,

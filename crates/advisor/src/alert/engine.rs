@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use brolly_metrics_core::{FamilySnapshot, GaugeSnapshot};
 
 use crate::alert::reading::{Labels, View, read};
-use crate::alert::{Alarm, AlarmState, Change, Missing, Rule, RuleSet, Timeline};
+use crate::alert::{Alarm, AlarmState, Change, Condition, Missing, Rule, RuleSet, Timeline};
 use crate::level::Severity;
 use crate::steady_time::SteadyTime;
 
@@ -126,7 +126,7 @@ impl AlertEngine {
 
     /// Looks at the newest snapshot of a timeline, and at gauges that were made from it. Returns
     /// what there is to tell, in the order of the rules and of the labels. Nothing without a
-    /// snapshot.
+    /// snapshot; of a rule with a window, nothing without an older one.
     pub fn evaluate(
         &mut self,
         timeline: &Timeline,
@@ -149,6 +149,14 @@ impl AlertEngine {
         };
         let mut events = Vec::new();
         for (rule, live) in self.rules.rules().iter().zip(&mut self.live) {
+            // Without a snapshot to look back to, the rule has nothing to go by yet: that is not
+            // the same as a value that is missing.
+            if rule
+                .window
+                .is_some_and(|window| timeline.back(window).is_none())
+            {
+                continue;
+            }
             let mut evaluation = Evaluation {
                 rule,
                 live,
@@ -235,7 +243,7 @@ impl Evaluation<'_> {
                 place
             }
         };
-        self.step_live(place, value);
+        self.step_live(place, value, &condition);
     }
 
     /// The alert for "there is no such series": its labels are those that the rule asks for.
@@ -252,18 +260,24 @@ impl Evaluation<'_> {
         self.step(labels, None);
     }
 
+    /// A series that is gone is forgotten: where that is bad, the alert for "there is no such
+    /// series" says so, and that one is itself forgotten as soon as there is a series.
     fn step_unseen(&mut self) {
+        let mut condition = self.rule.condition();
+        if condition.missing == Missing::Alert {
+            condition.missing = Missing::Ok;
+        }
         for place in 0..self.live.len() {
             if !self.live[place].is_seen {
-                self.step_live(place, None);
+                self.step_live(place, None, &condition);
             }
         }
     }
 
-    fn step_live(&mut self, place: usize, value: Option<f64>) {
+    fn step_live(&mut self, place: usize, value: Option<f64>, condition: &Condition) {
         let live = &mut self.live[place];
         let was = live.alarm.state();
-        let change = live.alarm.step(self.passed, value, &self.rule.condition());
+        let change = live.alarm.step(self.passed, value, condition);
         let is_new = !matches!(was, AlarmState::Pending | AlarmState::Firing);
         if is_new && matches!(live.alarm.state(), AlarmState::Pending | AlarmState::Firing) {
             live.since = self.at;

@@ -22,7 +22,8 @@ pub(super) fn rule_file(rules: &[Rule], group: &str) -> String {
         out.push_str("        labels:\n");
         let _ = writeln!(out, "          severity: {}", quoted(rule.severity.name()));
         for (name, value) in &rule.labels {
-            let _ = writeln!(out, "          {name}: {}", quoted(&plain(value)));
+            // Quoted: `null` is a name of a label, but no string of YAML.
+            let _ = writeln!(out, "          {}: {}", quoted(name), quoted(&plain(value)));
         }
         if !rule.summary.is_empty() {
             out.push_str("        annotations:\n");
@@ -43,7 +44,11 @@ fn expression(rule: &Rule) -> String {
         true => reading(rule, &rule.metric),
         false => ratio(rule),
     };
-    let compare = |limit: f64| format!("{value} {} {limit:?}", rule.op.symbol());
+    let compare = |limit: f64| match rule.op {
+        // What is not a number differs from every limit there, and is missing here.
+        Op::Ne => format!("({value} != {limit:?} and {value} == {value})"),
+        op => format!("{value} {} {limit:?}", op.symbol()),
+    };
     let mut condition = compare(rule.value);
     if let Some(clear) = rule.clear {
         // What fires already is compared with the other limit.
@@ -60,8 +65,10 @@ fn expression(rule: &Rule) -> String {
         );
     }
     if rule.missing == Missing::Alert {
-        let name = absent_name(rule);
-        condition = format!("({condition}) or absent({})", selector(&name, &rule.metric));
+        let absent = absent_names(rule).into_iter();
+        let absent = absent.map(|name| format!("absent({})", selector(&name, &rule.metric)));
+        let absent = absent.collect::<Vec<_>>().join(" and ");
+        condition = format!("({condition}) or ({absent})");
     }
     condition
 }
@@ -100,7 +107,15 @@ fn reading(rule: &Rule, metric: &Metric) -> String {
         None => selector(name, metric),
     };
     match rule.stat {
-        Stat::Value => selector(&name, metric),
+        Stat::Value => match counter(&name) {
+            total if total == name => selector(&name, metric),
+            // A gauge, or a counter under the name that it has there.
+            total => format!(
+                "({} or {})",
+                selector(&name, metric),
+                selector(&total, metric)
+            ),
+        },
         Stat::Rate => over(&counter(&name)),
         Stat::Increase => {
             let window = duration(rule.window.unwrap_or_default());
@@ -127,13 +142,14 @@ fn reading(rule: &Rule, metric: &Metric) -> String {
     }
 }
 
-/// A name that is there whenever the metric is.
-fn absent_name(rule: &Rule) -> String {
+/// Names of which one is there whenever the metric is.
+fn absent_names(rule: &Rule) -> Vec<String> {
     let name = exposed(&rule.metric.name);
     match rule.stat {
-        Stat::Value => name,
-        Stat::Rate | Stat::Increase => counter(&name),
-        Stat::Mean | Stat::Quantile(_) => name + "_count",
+        Stat::Value if counter(&name) != name => vec![counter(&name), name],
+        Stat::Value => vec![name],
+        Stat::Rate | Stat::Increase => vec![counter(&name)],
+        Stat::Mean | Stat::Quantile(_) => vec![name + "_count"],
     }
 }
 
@@ -150,18 +166,35 @@ fn counter(name: &str) -> String {
     }
 }
 
+/// Words of the query language that are no name of a metric there unless quoted.
+const RESERVED: [&str; 8] = [
+    "atan2",
+    "bool",
+    "group_left",
+    "group_right",
+    "ignoring",
+    "inf",
+    "nan",
+    "on",
+];
+
 fn selector(name: &str, metric: &Metric) -> String {
-    if metric.matchers.is_empty() {
-        return name.to_owned();
-    }
+    let is_reserved = RESERVED.iter().any(|word| name.eq_ignore_ascii_case(word));
     let matchers = metric.matchers.iter().map(|matcher| {
         let sign = if matcher.is_equal { "=" } else { "!=" };
         format!("{}{sign}{}", matcher.name, string(&matcher.value))
     });
-    format!("{name}{{{}}}", matchers.collect::<Vec<_>>().join(","))
+    let quoted = is_reserved.then(|| format!("__name__={}", string(name)));
+    let matchers: Vec<String> = quoted.into_iter().chain(matchers).collect();
+    let name = if is_reserved { "" } else { name };
+    match matchers.is_empty() {
+        true => name.to_owned(),
+        false => format!("{name}{{{}}}", matchers.join(",")),
+    }
 }
 
-/// A string of the query language, where anything but these three may stand for itself.
+/// A string of the query language, where anything but these four may stand for itself. The last one
+/// is taken for text that is not UTF-8.
 fn string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -170,6 +203,7 @@ fn string(text: &str) -> String {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
+            '\u{fffd}' => out.push_str("\\ufffd"),
             c => out.push(c),
         }
     }

@@ -71,7 +71,9 @@ impl RuleSet {
     ///
     /// A rule of [`Stat::Mean`] is written for a histogram. A quantile is written for a histogram
     /// or a summary, whichever there is. [`Missing::Keep`](crate::Missing::Keep) has no counterpart
-    /// there; a missing value resolves.
+    /// there; a missing value resolves. [`Missing::Alert`](crate::Missing::Alert) speaks there when
+    /// there is no series at all, and not of a series without a value, such as a mean without
+    /// samples or a ratio of too little. The server refuses a group without a name.
     #[must_use]
     pub fn to_prometheus_yaml(&self, group: &str) -> String {
         super::prometheus::rule_file(&self.rules, group)

@@ -103,11 +103,15 @@ impl Reader<'_> {
         })?;
         let mut rules = Vec::new();
         let mut names = HashSet::new();
-        for (key, value) in parsed.get_ref() {
-            if key.get_ref() != "rule" {
-                let problem = "is not known: a file has `[[rule]]` tables only";
-                return Err(self.error(key.span(), Some(key.get_ref()), problem));
-            }
+        let unknown = parsed
+            .get_ref()
+            .keys()
+            .filter(|key| key.get_ref() != "rule");
+        if let Some(key) = unknown.min_by_key(|key| key.span().start) {
+            let problem = "is not known: a file has `[[rule]]` tables only";
+            return Err(self.error(key.span(), Some(key.get_ref()), problem));
+        }
+        for value in parsed.get_ref().values() {
             let DeValue::Array(array) = value.get_ref() else {
                 return Err(self.error(value.span(), Some("rule"), "is not an array of tables"));
             };
@@ -161,7 +165,12 @@ impl Reader<'_> {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         RulesFileError {
             line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            // The mark of the byte order takes no room in the line.
+            column: before[line_start..]
+                .trim_start_matches('\u{feff}')
+                .chars()
+                .count()
+                + 1,
             key: key.map(str::to_owned),
             problem: problem.into(),
         }

@@ -32,7 +32,11 @@ pub(super) fn normalise(message: &str) -> String {
                 first.len_utf8()
             }
         };
-        in_word = found.is_none() && (first.is_alphanumeric() || first == '_');
+        // What follows digits within a word is still that word. Were it not, every letter between
+        // two digits would look for the end of the word again.
+        if found.is_none() {
+            in_word = first.is_alphanumeric() || first == '_';
+        }
         rest = &rest[len..];
     }
     out

@@ -37,16 +37,19 @@ impl SizeSmoother {
         }
     }
 
-    /// The mean utilisation over the window; none until half of its intervals were measured.
+    /// The mean utilisation over the window; none until what was measured reaches over half of it,
+    /// however seldom that was.
     #[must_use]
     pub fn utilisation(&self) -> Option<f64> {
-        let (sum, count) = self
+        let oldest = self.history.intervals().next()?.index;
+        let (sum, count, newest) = self
             .history
             .intervals()
-            .fold((0.0, 0u32), |(sum, count), interval| {
-                (sum + interval.mean(), count + 1)
+            .fold((0.0, 0u32, oldest), |(sum, count, _), interval| {
+                (sum + interval.mean(), count + 1, interval.index)
             });
-        (count >= INTERVALS / 2).then(|| sum / f64::from(count))
+        let reach = newest - oldest + 1;
+        (reach >= u64::from(INTERVALS / 2)).then(|| sum / f64::from(count))
     }
 
     /// The size suggested for a pool configured with this minimum and maximum; none while the

@@ -73,6 +73,9 @@ impl Trend {
         let (score, variance) = mann_kendall(&points);
         let spread = two_sided_z(alpha) * variance.sqrt();
         slopes.sort_unstable_by(f64::total_cmp);
+        // As many slopes lie below the interval as above it. The cast saturates at 0.
+        let below = (slopes.len() as f64 - spread) / 2.0 - 1.0;
+        let below = (below.round() as usize).min((slopes.len() - 1) / 2);
         let (&(at, _), _) = points.split_last()?;
         let mut levels: Vec<f64> = points
             .iter()
@@ -80,8 +83,8 @@ impl Trend {
             .collect();
         Some(Self {
             slope,
-            slope_low: ranked(&slopes, (slopes.len() as f64 - spread) / 2.0),
-            slope_high: ranked(&slopes, (slopes.len() as f64 + spread) / 2.0),
+            slope_low: slopes[below],
+            slope_high: slopes[slopes.len() - 1 - below],
             level: finite(median(&mut levels)?)?,
             at,
             p_value: p_value(score, variance),
@@ -175,10 +178,4 @@ fn p_value(score: f64, variance: f64) -> f64 {
     }
     let distance = (score.abs() - 1.0).max(0.0);
     two_sided_p(distance / variance.sqrt())
-}
-
-/// The number at a rank, brought into the list.
-fn ranked(sorted: &[f64], rank: f64) -> f64 {
-    // The cast saturates at 0.
-    sorted[(rank.round() as usize).min(sorted.len() - 1)]
 }

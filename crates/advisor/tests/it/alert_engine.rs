@@ -406,6 +406,31 @@ fn a_rule_can_ask_for_a_series_to_be_there() {
 }
 
 #[test]
+fn a_rule_over_a_window_begins_with_the_second_snapshot_whatever_missing_means() {
+    for stat in [Stat::Increase, Stat::Rate, Stat::Mean, Stat::Quantile(0.5)] {
+        let mut scene = Scene::new([rule(|rule| {
+            rule.stat = stat;
+            rule.window = Some(MINUTE);
+            rule.op = Op::Gt;
+            rule.value = 1e9;
+            rule.missing = Missing::Alert;
+            rule.metric = Metric::new(match stat {
+                Stat::Increase | Stat::Rate => "c",
+                _ => "h",
+            });
+        })]);
+        let look = |at: f64, total: u64| {
+            let samples = vec![0.5; total as usize];
+            Build::at(at)
+                .counter("c", &[], total)
+                .seconds("h", &[], &samples)
+        };
+        assert_eq!(scene.told(look(0.0, 1)), [], "{stat:?}");
+        assert_eq!(scene.told(look(60.0, 2)), [], "{stat:?}");
+    }
+}
+
+#[test]
 fn a_clock_that_jumps_forward_fires_nothing_by_itself() {
     let mut scene = Scene::new([rule(|rule| rule.hold = 10 * MINUTE)]);
     let look = |at: f64| Build::at(at).gauge("m", &[], 1.0);
@@ -536,4 +561,41 @@ fn a_timeline_keeps_a_bounded_number_of_snapshots_and_looks_back_over_its_span()
         "{age:?}"
     );
     assert!(format!("{timeline:?}").matches("Snapshot {").count() <= 32);
+}
+
+#[test]
+fn an_alert_for_an_absent_metric_resolves_when_any_of_its_series_comes() {
+    let mut scene = Scene::new([rule(|rule| {
+        rule.op = Op::Lt;
+        rule.missing = Missing::Alert;
+    })]);
+    let told = |change| ("r".to_owned(), change);
+    assert_eq!(scene.told(Build::at(0.0)), [told(Change::Fired)]);
+    // The series has labels that the rule did not ask for.
+    let well = |at: f64| Build::at(at).gauge("m", &["pool=a"], 1.0);
+    assert_eq!(scene.told(well(1.0)), [told(Change::Resolved)]);
+    assert_eq!(scene.told(well(2.0)), []);
+    assert_eq!(scene.engine.alerts().count(), 0);
+}
+
+#[test]
+fn a_series_that_vanishes_is_one_alert_for_the_metric_and_none_for_itself() {
+    let mut scene = Scene::new([rule(|rule| {
+        rule.op = Op::Lt;
+        rule.missing = Missing::Alert;
+    })]);
+    let bad = |at: f64| Build::at(at).gauge("m", &["pool=a"], -1.0);
+    assert_eq!(scene.see(bad(0.0)).len(), 1);
+    // While another remains it is forgotten.
+    let events = scene.see(Build::at(1.0).gauge("m", &["pool=b"], 1.0));
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].change, Change::Resolved);
+    assert_eq!(events[0].alert.labels["pool"], "a");
+    scene.see(bad(2.0));
+    let events = scene.see(Build::at(3.0));
+    let changes: Vec<_> = events
+        .iter()
+        .map(|event| (event.alert.labels.len(), event.change))
+        .collect();
+    assert_eq!(changes, [(0, Change::Fired), (1, Change::Resolved)]);
 }

@@ -125,6 +125,18 @@ fn long_texts_are_cut_between_characters() {
 }
 
 #[test]
+fn digits_do_not_end_a_word() {
+    for (message, expected) in [
+        ("node1deadbeef1 left", "node<n>deadbeef<n> left"),
+        ("a1b2c3d4e5x gone", "a<n>b<n>c<n>d<n>e<n>x gone"),
+        ("host1/b", "host<n>/b"),
+        ("5 deadbeef1", "<n> <hex>"),
+    ] {
+        assert_eq!(pattern(message), expected);
+    }
+}
+
+#[test]
 fn hostile_messages_take_no_longer_than_plain_ones() {
     // Each would take a scan of the rest for every character if it were not for the bounds; a
     // quadratic pass over 4 KiB is 8 million steps a message.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use brolly_advisor::{Conventions, LabelMatcher, Metric, Missing, Op, Rule, RuleSet, Stat};
 
 /// Texts that a careless writer would let through.
-const NASTY: [&str; 14] = [
+const NASTY: [&str; 15] = [
     "",
     "plain",
     "it's \"quoted\"",
@@ -21,6 +21,7 @@ const NASTY: [&str; 14] = [
     "# no comment",
     "%YAML",
     "true",
+    "not \u{fffd} UTF-8",
 ];
 
 /// Whether `promtool` is there; a test says once that it is not. With `CI=true` it has to be.
@@ -144,6 +145,20 @@ fn every_text_is_accepted() {
 }
 
 #[test]
+fn metrics_named_like_words_of_the_query_language_are_accepted() {
+    if !has_promtool() {
+        return;
+    }
+    let words = "nan Inf atan2 on ignoring group_left group_right bool by sum and offset start";
+    let rules = words.split(' ').map(|word| {
+        let mut rule = Rule::new(word, word, Op::Gt, 1.0);
+        rule.missing = Missing::Alert;
+        rule
+    });
+    check(&RuleSet::new(rules).expect("good rules"), "words");
+}
+
+#[test]
 fn texts_arrive_as_they_were_and_thresholds_fire_there_as_here() {
     if !has_promtool() {
         return;
@@ -207,6 +222,59 @@ fn a_clear_threshold_keeps_an_alert_firing_there_too() {
         }
     }
     let rules = rules.to_prometheus_yaml("g");
+    let files = [("rules.yml", rules.as_str()), ("test.yml", test.as_str())];
+    let verdict = promtool(&["test", "rules", "test.yml"], &files);
+    verdict.unwrap_or_else(|said| panic!("{said}\n{rules}\n{test}"));
+}
+
+#[test]
+fn labels_counters_and_what_is_no_number_mean_the_same_there() {
+    if !has_promtool() {
+        return;
+    }
+    let mut labelled = Rule::new("labelled", "m", Op::Gt, 5.0);
+    for name in ["null", "true", "no", "y"] {
+        labelled.labels.insert(name.to_owned(), name.to_owned());
+    }
+    let mut idle = Rule::new("idle", "s", Op::Ne, 0.5);
+    idle.stat = Stat::Mean;
+    idle.window = Some(Duration::from_secs(300));
+    let mut gone = Rule::new("gone", "app.gone", Op::Gt, 5.0);
+    gone.missing = Missing::Alert;
+    let mut there = Rule::new("there", "app.jobs", Op::Lt, 5.0);
+    there.missing = Missing::Alert;
+    let rules = RuleSet::new([
+        labelled,
+        Rule::new("total", "app.jobs", Op::Gt, 5.0),
+        Rule::new("differs", "odd", Op::Ne, 5.0),
+        idle,
+        gone,
+        there,
+    ]);
+    let rules = rules.expect("good").to_prometheus_yaml("g");
+    let mut test = String::from(
+        "rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n      - series: m\n        values: 6x9\n      - series: app_jobs_total\n        values: 6x9\n      - series: odd\n        values: NaN NaN NaN NaN NaN NaN NaN NaN\n      - series: s_sum\n        values: 1x9\n      - series: s_count\n        values: 1x9\n    alert_rule_test:\n",
+    );
+    for (name, labels) in [
+        (
+            "labelled",
+            Some("\"null\": \"null\", \"true\": \"true\", \"no\": \"no\", \"y\": \"y\", "),
+        ),
+        ("total", Some("")),
+        ("differs", None),
+        ("idle", None),
+        ("gone", Some("")),
+        ("there", None),
+    ] {
+        test.push_str(&format!(
+            "      - eval_time: 7m\n        alertname: {name}\n"
+        ));
+        if let Some(labels) = labels {
+            test.push_str(&format!(
+                "        exp_alerts:\n          - exp_labels: {{{labels}severity: warning}}\n"
+            ));
+        }
+    }
     let files = [("rules.yml", rules.as_str()), ("test.yml", test.as_str())];
     let verdict = promtool(&["test", "rules", "test.yml"], &files);
     verdict.unwrap_or_else(|said| panic!("{said}\n{rules}\n{test}"));

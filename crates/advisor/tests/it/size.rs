@@ -77,6 +77,21 @@ fn a_moment_does_not_change_the_size() {
     assert_eq!(smoother.suggest(5, 20), None);
 }
 
+#[test]
+fn utilisation_is_smoothed_however_seldom_it_is_measured() {
+    // The usual periods of a scrape, and seconds until half of five minutes is known.
+    for (period, known) in [(1, 140), (15, 150), (30, 150), (60, 180), (120, 240)] {
+        let mut smoother = SizeSmoother::new(SizeFormula::default(), Duration::from_secs(300));
+        for at in (0..3_000).step_by(period) {
+            smoother.observe(Duration::from_secs(at), 0.5);
+            let is_known = smoother.utilisation().is_some();
+            assert_eq!(is_known, at >= known, "every {period} s, at {at} s");
+        }
+        smoother.observe(Duration::from_secs(3_000), 1.0);
+        assert_eq!(smoother.suggest(5, 20), Some(SizeRange::new(5, 20)));
+    }
+}
+
 /// Servers, load in Erlang, probability of waiting: the small ones from tables of Erlang's second
 /// formula, all of them as exact fractions give it.
 #[test]

@@ -197,3 +197,15 @@ fn what_a_fuzzer_found_worth_keeping_is_read_without_a_panic() {
     }
     assert!(count >= 10, "{count} files");
 }
+
+#[test]
+fn the_first_unknown_key_is_told_where_an_editor_shows_it() {
+    for (text, line, column, key) in [
+        ("\u{feff}zz = 1\naa = 2\n", 1, 1, "zz"),
+        ("[[rule]]\nname = 'x'\n[zz]\n[aa]\n", 3, 2, "zz"),
+    ] {
+        let error = RuleSet::from_toml(text).expect_err("it is unknown");
+        let place = (error.line, error.column, error.key.as_deref());
+        assert_eq!(place, (line, column, Some(key)), "{text:?}");
+    }
+}

@@ -116,6 +116,17 @@ fn a_rising_line_is_a_trend_with_its_slope() {
 }
 
 #[test]
+fn the_interval_of_a_slope_reaches_as_far_down_as_up() {
+    // The slopes of this curve lie evenly around 7, so what is symmetric by rank is by value.
+    for (alpha, reach) in [(0.05, 3.0), (0.5, 1.0), (1.0, 0.0)] {
+        let trend = Trend::of(line(8, |time| time * time), alpha).expect("8 points");
+        assert_eq!(trend.slope, 7.0);
+        let ends = (trend.slope_low, trend.slope_high);
+        assert_eq!(ends, (7.0 - reach, 7.0 + reach), "{alpha}");
+    }
+}
+
+#[test]
 fn a_quarter_of_wild_points_does_not_carry_the_trend_away() {
     let wild = line(40, |t| if t % 4.0 == 0.0 { 1e6 } else { -t });
     let trend = Trend::of(wild.clone(), 0.05).expect("enough points");

@@ -15,9 +15,11 @@ pub(super) struct Function {
 }
 
 impl Function {
-    /// The body in braces.
-    pub(super) fn timed_body(&self) -> Group {
-        let mut body = Group::new(Delimiter::Brace, self.body.clone());
+    /// The body in its braces, with statements before it. No second pair of braces: the compiler
+    /// would tell the user that they are not needed.
+    pub(super) fn body_after(&self, mut statements: TokenStream) -> Group {
+        statements.extend(self.body.clone());
+        let mut body = Group::new(Delimiter::Brace, statements);
         body.set_span(self.body_span);
         body
     }

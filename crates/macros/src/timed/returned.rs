@@ -1,7 +1,7 @@
 //! What a function returns, as far as its signature shows.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
     GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypeParamBound, parse_quote,
@@ -51,8 +51,9 @@ impl Returned {
     }
 
     /// A statement that tells an async block its type, which cannot be written down otherwise, so
-    /// that `?` knows what to turn errors into.
-    pub(super) fn hint(&self) -> TokenStream {
+    /// that `?` knows what to turn errors into. It needs no lint to be allowed, which a user may have
+    /// forbidden.
+    pub(super) fn hint(&self, private: &syn::Path) -> TokenStream {
         let output = match self {
             Self::Never => return TokenStream::new(),
             Self::Value(it) | Self::Future(it) | Self::BoxedFuture(it) => it,
@@ -60,22 +61,16 @@ impl Returned {
         if matches!(output, Type::Infer(_)) {
             return TokenStream::new();
         }
-        // Mistakes are shown at the type, and the local is out of the body's sight.
+        // Mistakes are shown at the type.
         let span = output.span().resolved_at(Span::mixed_site());
+        let private = private.to_token_stream().into_iter().map(|mut token| {
+            token.set_span(span.resolved_at(token.span()));
+            token
+        });
+        let private: TokenStream = private.collect();
         quote_spanned! {span=>
-            #[allow(
-                unreachable_code,
-                unused_variables,
-                clippy::diverging_sub_expression,
-                clippy::empty_loop,
-                clippy::let_unit_value,
-                clippy::let_with_type_underscore,
-                clippy::needless_return,
-                reason = "never runs: it tells the block its type"
-            )]
             if false {
-                let never: #output = loop {};
-                return never;
+                return #private::never_called::<#output>();
             }
         }
     }
@@ -129,17 +124,29 @@ fn infer_opaque(ty: &mut Type) {
         Type::Reference(reference) => infer_opaque(&mut reference.elem),
         Type::Slice(slice) => infer_opaque(&mut slice.elem),
         Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(infer_opaque),
-        Type::Path(path) => {
-            for segment in &mut path.path.segments {
-                if let PathArguments::AngleBracketed(arguments) = &mut segment.arguments {
-                    for argument in &mut arguments.args {
-                        if let GenericArgument::Type(argument) = argument {
-                            infer_opaque(argument);
-                        }
-                    }
+        Type::Ptr(pointer) => infer_opaque(&mut pointer.elem),
+        Type::Path(path) => infer_opaque_arguments(&mut path.path),
+        Type::TraitObject(object) => {
+            for bound in &mut object.bounds {
+                if let TypeParamBound::Trait(bound) = bound {
+                    infer_opaque_arguments(&mut bound.path);
                 }
             }
         }
         _ => {}
+    }
+}
+
+fn infer_opaque_arguments(path: &mut syn::Path) {
+    for segment in &mut path.segments {
+        if let PathArguments::AngleBracketed(arguments) = &mut segment.arguments {
+            for argument in &mut arguments.args {
+                match argument {
+                    GenericArgument::Type(it) => infer_opaque(it),
+                    GenericArgument::AssocType(it) => infer_opaque(&mut it.ty),
+                    _ => {}
+                }
+            }
+        }
     }
 }

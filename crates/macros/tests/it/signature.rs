@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::iter;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use brolly_metrics_core::{Registry, timed};
@@ -62,6 +63,25 @@ impl Shelf {
     fn into_books(self) -> Box<dyn Iterator<Item = String>> {
         Box::new(self.books.into_iter())
     }
+}
+
+#[timed(registry = registry)]
+fn countdown(registry: &Registry, from: u8) -> Box<dyn Iterator<Item = impl Display>> {
+    Box::new((0..from).rev())
+}
+
+#[timed(registry = registry)]
+fn someday(registry: &Registry) -> Pin<Box<dyn Future<Output = impl Display>>> {
+    Box::pin(async { 7 })
+}
+
+#[test]
+fn a_type_without_a_name_may_stand_anywhere_in_the_returned_one() {
+    let registry = Registry::new();
+    assert_eq!(countdown(&registry, 2).count(), 2);
+    assert_eq!(finish(someday(&registry)).to_string(), "7");
+    assert_eq!(outcomes(&registry, "it.signature.countdown"), [1, 0, 0, 0]);
+    assert_eq!(outcomes(&registry, "it.signature.someday"), [1, 0, 0, 0]);
 }
 
 #[test]

@@ -39,7 +39,8 @@ use crate::registry::Registry;
 /// A family has the labels of its first use, or those [declared](Self::declare_labels) before. A
 /// label that a later use lacks reads empty, which Prometheus takes for a label that is not there. A
 /// label that a later use has besides is dropped and counted, so the totals of counters and
-/// histograms stay right; a gauge with such a label is refused, because two values cannot be one. How
+/// histograms stay right (of several figures that counters are set to with `absolute`, the largest
+/// stays); a gauge with such a label is refused, because two values cannot be one. How
 /// many label sets there may be is for the registry to say; the rest go to its series `overflow`.
 ///
 /// # Descriptions
@@ -88,6 +89,8 @@ struct Shared {
     histograms: Handles<metrics::Histogram>,
     /// The way to get there.
     families: Mutex<Families>,
+    /// Held while a counter is raised to a figure.
+    raising: Arc<Mutex<()>>,
     losses: Losses,
 }
 
@@ -132,6 +135,7 @@ impl MetricsBridge {
                 gauges: Handles::default(),
                 histograms: Handles::default(),
                 families: Mutex::new(Families::new(registry)),
+                raising: Arc::default(),
                 losses,
             }),
         })
@@ -243,7 +247,8 @@ impl Recorder for MetricsBridge {
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
         let make = |metric| match metric {
             Metric::Counter(counter) => {
-                let handle = Arc::new(CounterHandle::new(counter));
+                let raising = Arc::clone(&self.shared.raising);
+                let handle = Arc::new(CounterHandle::new(counter, raising));
                 Some(metrics::Counter::from_arc(handle))
             }
             _ => None,

@@ -182,6 +182,13 @@ pub fn call<R>(function: impl FnOnce() -> R) -> R {
     function()
 }
 
+/// Gives a place in the source a type. Expansions never reach it.
+#[cold]
+#[must_use]
+pub fn never_called<T>() -> T {
+    unreachable!("expansions name it after `if false`")
+}
+
 /// Tells the outcome of a value by its type: a `Result` by its variant with the method of this type,
 /// anything else by [`OutcomeOfAnything`], whose method is only found where this type has none.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ pub(crate) fn render_labels(
 
 /// Appends a metric name as it is exposed: every character that may not be in one, the dot above
 /// all, becomes `_`.
-pub(super) fn push_name(out: &mut String, name: &str) {
+pub(crate) fn push_name(out: &mut String, name: &str) {
     push_sanitized(out, name, |c| {
         c.is_ascii_alphanumeric() || c == '_' || c == ':'
     });

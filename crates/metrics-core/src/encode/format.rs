@@ -27,7 +27,13 @@ impl Format {
     /// empty or broken, the answer is the text format, which everything reads.
     #[must_use]
     pub fn negotiate(accept: &str) -> Self {
-        let ranges = accept.split(',').filter_map(acceptable);
+        // What stands between double quotes is text, commas included.
+        let mut is_quoted = false;
+        let ranges = accept.split(move |c| {
+            is_quoted ^= c == '"';
+            c == ',' && !is_quoted
+        });
+        let ranges = ranges.filter_map(acceptable);
         // Of equal ones `max_by` keeps the last, and OpenMetrics sorts after text.
         let best = ranges.max_by_key(|(format, weight)| (*weight, *format == Self::OpenMetrics));
         best.map_or(Self::Text, |(format, _)| format)

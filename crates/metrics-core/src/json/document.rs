@@ -1,11 +1,16 @@
 //! The shape of the JSON text, and the way from a snapshot to it and back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::error::RegisterError;
 use crate::json::JsonError;
 use crate::json::number::{Number, Shown, Wide, time_of, time_text};
+use crate::kind::Kind;
+use crate::registry::name::{check_labels, check_name, claims};
 use crate::snapshot::buckets::{Bounds, Buckets};
 use crate::snapshot::histogram::{HistogramSnapshot, Steps};
 use crate::snapshot::log_linear::Precision;
@@ -43,6 +48,7 @@ type Labels = BTreeMap<String, String>;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CounterSeries {
+    #[serde(deserialize_with = "labels_of")]
     labels: Labels,
     value: u64,
 }
@@ -50,6 +56,7 @@ struct CounterSeries {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GaugeSeries {
+    #[serde(deserialize_with = "labels_of")]
     labels: Labels,
     value: Number,
     merge: GaugeMerge,
@@ -60,6 +67,7 @@ struct GaugeSeries {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HistogramSeries {
+    #[serde(deserialize_with = "labels_of")]
     labels: Labels,
     count: u64,
     #[serde(default)]
@@ -100,6 +108,7 @@ struct StepsDocument {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SummarySeries {
+    #[serde(deserialize_with = "labels_of")]
     labels: Labels,
     count: u64,
     window_count: u64,
@@ -141,14 +150,74 @@ impl Document {
     pub(super) fn into_snapshot(self) -> Result<Snapshot, JsonError> {
         check_version(self.version)?;
         let mut names = BTreeSet::new();
-        Ok(Snapshot {
+        let snapshot = Snapshot {
             timestamp: time_of(&self.timestamp)?,
             counters: snapshots(self.counters, &mut names)?,
             gauges: snapshots(self.gauges, &mut names)?,
             histograms: snapshots(self.histograms, &mut names)?,
             summaries: snapshots(self.summaries, &mut names)?,
+        };
+        check_names(&snapshot)?;
+        Ok(snapshot)
+    }
+}
+
+/// What comes from elsewhere has names that a registry could have, so that its page can be read.
+fn check_names(snapshot: &Snapshot) -> Result<(), JsonError> {
+    fn check<T>(kind: Kind, families: &[FamilySnapshot<T>]) -> Result<(), JsonError> {
+        families.iter().try_for_each(|family| {
+            check_name(&family.name, kind)?;
+            check_labels(&family.name, &family.label_names, &[])?;
+            Ok(())
         })
     }
+    check(Kind::Counter, &snapshot.counters)?;
+    check(Kind::Gauge, &snapshot.gauges)?;
+    check(Kind::Histogram, &snapshot.histograms)?;
+    check(Kind::Summary, &snapshot.summaries)?;
+
+    let mut claimed = BTreeMap::new();
+    for (kind, name) in snapshot.kinds() {
+        for exposed in claims(name, kind) {
+            if let Some(owner) = claimed.insert(exposed.clone(), name) {
+                let (name, owner) = (name.to_owned(), owner.to_owned());
+                return Err(RegisterError::NameClash {
+                    name,
+                    exposed,
+                    owner,
+                }
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The labels of a series. One that comes twice is refused, where a map would keep the last.
+fn labels_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
+    struct Reader;
+
+    impl<'de> Visitor<'de> for Reader {
+        type Value = Labels;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of texts")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+            let mut labels = Labels::new();
+            while let Some((name, value)) = map.next_entry::<String, String>()? {
+                if labels.contains_key(&name) {
+                    let text = format!("the label `{name}` is there twice");
+                    return Err(A::Error::custom(text));
+                }
+                labels.insert(name, value);
+            }
+            Ok(labels)
+        }
+    }
+
+    deserializer.deserialize_map(Reader)
 }
 
 fn check_version(found: u64) -> Result<(), JsonError> {
@@ -392,7 +461,13 @@ impl Series for HistogramSeries {
                 counted,
             });
         }
-        if min > max {
+        // Beside writers the extremes run ahead of the buckets, and never behind.
+        let is_within = |first: usize, last: usize| {
+            min <= *buckets.values_of(first).end() && max >= *buckets.values_of(last).start()
+        };
+        let ends = counts.first().zip(counts.last());
+        let fits = ends.is_none_or(|(first, last)| is_within(first.0 as usize, last.0 as usize));
+        if min > max || !fits {
             return Err(JsonError::Extremes { metric: metric() });
         }
         let steps = Steps {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::error::BucketsError;
+use crate::error::{BucketsError, RegisterError};
 
 /// Why a JSON text is no snapshot.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -35,6 +35,9 @@ pub enum JsonError {
         /// The text.
         text: String,
     },
+    /// A metric has a name, or labels, that no registry takes beside the others.
+    #[error(transparent)]
+    Name(#[from] RegisterError),
     /// Two families have the same name.
     #[error("the metric `{metric}` is there twice")]
     DuplicateMetric {
@@ -99,8 +102,9 @@ pub enum JsonError {
         /// The sum of its buckets.
         counted: u64,
     },
-    /// The smallest sample of a histogram is larger than the largest.
-    #[error("the smallest sample of the metric `{metric}` is larger than the largest")]
+    /// The smallest sample of a histogram is larger than the largest, or they leave out a bucket that
+    /// counts.
+    #[error("the smallest and the largest sample of the metric `{metric}` do not fit its buckets")]
     Extremes {
         /// The metric.
         metric: String,

@@ -26,6 +26,8 @@ fn try_replace(path: &Path, content: &[u8]) -> io::Result<()> {
         _ => Path::new("."),
     };
     fs::create_dir_all(folder)?;
+    // Opened first: a folder that may not be read is found out before anything is replaced.
+    let handle = open_folder(folder)?;
     let (file, new) = create_beside(folder)?;
     let written = fill(file, content, path).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
@@ -33,7 +35,8 @@ fn try_replace(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     }
     written?;
-    sync_folder(folder)
+    // Makes the new name last.
+    handle.map_or(Ok(()), |folder| folder.sync_all())
 }
 
 /// A new file in a folder, under a name that nobody else uses.
@@ -56,17 +59,15 @@ fn create_beside(folder: &Path) -> io::Result<(File, PathBuf)> {
 }
 
 fn fill(mut file: File, content: &[u8], old: &Path) -> io::Result<()> {
-    file.write_all(content)?;
+    // Before there is anything to read: nobody sees more for a moment than they should.
     if let Ok(old) = fs::metadata(old) {
         file.set_permissions(old.permissions())?;
     }
+    file.write_all(content)?;
     file.sync_all()
 }
 
-/// Makes the new name last. Only Unix opens folders as files.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+/// Only Unix opens folders as files.
+fn open_folder(folder: &Path) -> io::Result<Option<File>> {
+    cfg!(unix).then(|| File::open(folder)).transpose()
 }

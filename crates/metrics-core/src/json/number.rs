@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use serde::de::{Error, IgnoredAny, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, Expected, IgnoredAny, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::JsonError;
@@ -28,7 +29,7 @@ impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
 
-        impl Visitor<'_> for Reader {
+        impl<'de> Visitor<'de> for Reader {
             type Value = Number;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,6 +56,11 @@ impl<'de> Deserialize<'de> for Number {
                     _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
                 }
             }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Number, A::Error> {
+                let number = number_of(map)?.as_f64();
+                number.map(Number).ok_or_else(|| too_large(&self))
+            }
         }
 
         deserializer.deserialize_any(Reader)
@@ -78,7 +84,7 @@ impl<'de> Deserialize<'de> for Wide {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
 
-        impl Visitor<'_> for Reader {
+        impl<'de> Visitor<'de> for Reader {
             type Value = Wide;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,10 +101,27 @@ impl<'de> Deserialize<'de> for Wide {
                     .map(Wide)
                     .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
             }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Wide, A::Error> {
+                let number = number_of(map)?.as_u64();
+                number
+                    .map(|it| Wide(it.into()))
+                    .ok_or_else(|| too_large(&self))
+            }
         }
 
         deserializer.deserialize_any(Reader)
     }
+}
+
+/// A number, where another crate of the program turned on `arbitrary_precision` of `serde_json`:
+/// numbers of any type come as maps then.
+fn number_of<'de, A: MapAccess<'de>>(map: A) -> Result<serde_json::Number, A::Error> {
+    serde_json::Number::deserialize(MapAccessDeserializer::new(map))
+}
+
+fn too_large<E: Error>(expected: &dyn Expected) -> E {
+    E::invalid_value(Unexpected::Other("another number"), expected)
 }
 
 /// A figure for people, which follows from others: written, and not believed when read.

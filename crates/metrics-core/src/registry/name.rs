@@ -1,5 +1,6 @@
 //! The rules for names of metrics and labels, and which names a metric takes in the exposition.
 
+use crate::encode::push_name;
 use crate::error::RegisterError;
 use crate::kind::Kind;
 
@@ -67,9 +68,12 @@ pub(crate) fn check_labels(
     Ok(())
 }
 
-/// The family name in the exposition: dots are not allowed there.
+/// The family name in the exposition, as a page shows it: dots are not allowed there, nor what a
+/// snapshot made by hand may have besides.
 pub(crate) fn exposed(name: &str) -> String {
-    name.replace('.', "_")
+    let mut exposed = String::new();
+    push_name(&mut exposed, name);
+    exposed
 }
 
 /// All names that a metric takes in the exposition.

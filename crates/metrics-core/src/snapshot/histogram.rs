@@ -243,8 +243,17 @@ impl HistogramSnapshot {
     /// there or below. Exact when `le` is an explicit bound.
     #[must_use]
     pub fn cumulative(&self, le: f64) -> u64 {
-        let Some(steps) = self.unit.to_steps(le) else {
+        let Some(nearest) = self.unit.to_steps(le) else {
             return if le > 0.0 { self.count() } else { 0 };
+        };
+        // A bound that was given may lie between two steps, and ends its bucket all the same.
+        let is_bound = match &self.buckets {
+            Buckets::LogLinear(_) => false,
+            Buckets::Explicit(bounds) => bounds.values().contains(&le),
+        };
+        let is_above = !is_bound && self.unit.in_units(nearest) > le;
+        let Some(steps) = nearest.checked_sub(u64::from(is_above)) else {
+            return 0;
         };
         let ends_below = |index: u32| *self.buckets.values_of(index as usize).end() <= steps;
         let counts = self.counts.iter();

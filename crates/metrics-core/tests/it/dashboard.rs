@@ -38,6 +38,7 @@ fn snapshot() -> Snapshot {
                 [(vec!["a", "b"], 1)],
             ),
             family("strange", Unit::None, &["nan"], [(vec!["a"], 1)]),
+            family("stranger", Unit::None, &["without"], [(vec!["a"], 1)]),
             plain("sum", Unit::Seconds, 1),
         ],
         gauges: words.map(|word| plain(word, Unit::Ratio, gauge())).to_vec(),

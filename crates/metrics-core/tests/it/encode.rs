@@ -219,6 +219,7 @@ fn the_media_type_with_the_highest_weight_wins() {
         ),
         ("application/openmetrics-text; q=0", text),
         ("application/openmetrics-text; version=2.0.0", text),
+        ("text/plain; x=\"a,application/openmetrics-text,b\"", text),
         ("application/openmetrics-text; q=x, image/png", text),
         (
             "text/html, application/vnd.google.protobuf; q=1, ;;,=,",

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use brolly_metrics_core::{Buckets, Histogram, Precision, Registry, Unit};
+use brolly_metrics_core::{
+    Bounds, Buckets, Histogram, HistogramSnapshot, Precision, Registry, Unit,
+};
 use proptest::prelude::*;
 
 fn seconds() -> Histogram {
@@ -74,6 +76,18 @@ fn a_value_on_a_bound_belongs_to_the_bucket_it_ends() {
     ] {
         assert!(page.contains(line), "{line} in {page}");
     }
+}
+
+#[test]
+fn what_is_above_a_bound_is_not_counted_below_it() {
+    let sizes = HistogramSnapshot::of(Unit::Bytes, Buckets::default(), [0.0, 1.0, 4.0]);
+    let counted = [0.6, 1.0, 3.5, 3.999, 4.0].map(|le| sizes.cumulative(le));
+    assert_eq!(counted, [1, 2, 2, 2, 3]);
+
+    // A bound between two steps is the end of its bucket, as it says.
+    let bounds = Bounds::new(Unit::Bytes, &[3.5]).expect("valid");
+    let sizes = HistogramSnapshot::of(Unit::Bytes, Buckets::Explicit(bounds), [4.0, 5.0]);
+    assert_eq!(sizes.cumulative(3.5), 1);
 }
 
 #[test]

@@ -286,6 +286,59 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn what_no_page_could_show_is_refused() {
+    let counters = |names: [&str; 2]| {
+        let mut families = names.map(|name| plain(name, Unit::None, 1)).to_vec();
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        let counters = Snapshot {
+            counters: families,
+            ..empty()
+        };
+        Snapshot::from_json(&counters.to_json())
+    };
+    assert!(counters(["a.b", "a_c"]).is_ok());
+    let clash = counters(["a.b", "a_b"]);
+    assert!(matches!(clash, Err(JsonError::Name(_))), "{clash:?}");
+    let clash = counters(["a", "a_total"]);
+    assert!(matches!(clash, Err(JsonError::Name(_))), "{clash:?}");
+    let name = counters(["a", "b c"]);
+    assert!(matches!(name, Err(JsonError::Name(_))), "{name:?}");
+
+    for label in ["le", "__name__", "a-b"] {
+        let counter = family("requests", Unit::None, &[label], [(vec!["x"], 1)]);
+        let labels = Snapshot {
+            counters: vec![counter],
+            ..empty()
+        };
+        let labels = Snapshot::from_json(&labels.to_json());
+        assert!(matches!(labels, Err(JsonError::Name(_))), "{labels:?}");
+    }
+}
+
+#[test]
+fn a_label_that_comes_twice_is_refused() {
+    let text = snapshot().to_json();
+    let twice = text.replacen("\"path\": \"/\"", "\"path\": \"/\", \"path\": \"x\"", 1);
+    assert_ne!(twice, text);
+    let error = Snapshot::from_json(&twice).expect_err("there are two");
+    assert!(
+        error
+            .to_string()
+            .contains("the label `path` is there twice")
+    );
+}
+
+#[test]
+fn extremes_that_leave_out_a_bucket_are_refused() {
+    let error = tampered(|it| {
+        let steps = &mut it["histograms"][1]["series"][0]["steps"];
+        (steps["min"], steps["max"]) = (json!(900_000_000), json!(900_000_001));
+    });
+    let metric = "wait".to_owned();
+    assert_eq!(error, JsonError::Extremes { metric });
+}
+
+#[test]
 fn another_version_is_named_before_anything_else() {
     let error = tampered(|value| {
         value["version"] = json!(2);
@@ -394,6 +447,24 @@ fn a_file_keeps_its_permissions_and_a_new_one_is_readable() {
 }
 
 #[cfg(unix)]
+/// Root may read every folder, so this says something only when run as somebody else.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_may_not_be_read_leaves_the_file_untouched() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("metrics.json");
+    fs::write(&path, "old").expect("it is ours");
+    let mode = |mode| fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode));
+    mode(0o300).expect("it is ours");
+    let written = snapshot().write_json(&path);
+    mode(0o700).expect("it is ours");
+    let is_old = fs::read_to_string(&path).expect("it is there") == "old";
+    assert_eq!(is_old, written.is_err());
+    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 1);
+}
+
 #[test]
 fn a_link_is_replaced_and_what_it_led_to_stays() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -380,6 +380,7 @@ fn two_metrics_that_would_be_one_on_a_page_are_refused() {
     };
     for (ours, theirs, exposed) in [
         (gauge("a.b"), gauge("a_b"), "a_b"),
+        (gauge("a-b"), gauge("a_b"), "a_b"),
         (counter("a"), counter("a_total"), "a"),
         (summary("a"), gauge("a_count"), "a_count"),
         (gauge("a_total"), counter("a"), "a_total"),

@@ -1,5 +1,6 @@
 //! The facade's macros record into a registry, whatever names and labels they come with.
 
+use std::sync::Barrier;
 use std::thread;
 
 use brolly_metrics_core::{BridgeStats, Format, MetricsBridge, Registry, Unit};
@@ -412,4 +413,43 @@ proptest! {
         let refused = stats.refused_names + stats.refused_labels + stats.refused_full;
         prop_assert_eq!(counted + refused, asked);
     }
+}
+
+#[test]
+fn a_figure_raises_a_series_once_whichever_handles_it_comes_through() {
+    const ROUNDS: u64 = 5_000;
+    let registry = Registry::new();
+    let bridge = MetricsBridge::new(&registry).expect("the names are free");
+    assert!(bridge.declare_labels("jobs", ["queue"]));
+    let jobs = with_local_recorder(&bridge, || {
+        [
+            counter!("jobs", "queue" => "a"),
+            counter!("jobs", "queue" => "a", "worker" => "1"),
+        ]
+    });
+    let value = || {
+        let snapshot = registry.snapshot();
+        let jobs = snapshot.counter("jobs").and_then(|jobs| jobs.get(&["a"]));
+        *jobs.expect("it was looked up")
+    };
+    let (together, done) = (Barrier::new(3), Barrier::new(3));
+    let mut raised_twice = 0;
+    thread::scope(|scope| {
+        for handle in &jobs {
+            scope.spawn(|| {
+                for figure in 1..=ROUNDS {
+                    together.wait();
+                    handle.absolute(figure * 1_000);
+                    done.wait();
+                }
+            });
+        }
+        for figure in 1..=ROUNDS {
+            together.wait();
+            done.wait();
+            // Nothing panics between the barriers, or the others would wait for ever.
+            raised_twice += u64::from(value() != figure * 1_000);
+        }
+    });
+    assert_eq!(raised_twice, 0);
 }

@@ -347,3 +347,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_length_between_two_intervals_holds_as_many_as_the_next_one() {
+    let mut windows =
+        Windows::new(Duration::from_secs(1), Duration::from_millis(2500)).expect("valid");
+    for millis in [9500, 10_700, 11_000, 12_000, 13_000, 13_100] {
+        windows.feed(Duration::from_millis(millis), empty());
+    }
+    assert_eq!(windows.len(), 3 + 3);
+}

@@ -221,3 +221,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_delay_too_short_to_multiply_grows_all_the_same() {
+    for (nanos, factor) in [(1, 1.3), (400, 1.001)] {
+        let mut backoff = Backoff::builder()
+            .initial(Duration::from_nanos(nanos))
+            .max(Duration::from_micros(10))
+            .factor(factor)
+            .jitter(Jitter::None)
+            .build()
+            .expect("good settings");
+        let delays: Vec<_> = (0..20_000).map(|_| backoff.next_delay()).collect();
+        assert_eq!(delays.last(), Some(&Duration::from_micros(10)));
+    }
+}

@@ -138,3 +138,15 @@ fn a_runtime_that_shuts_down_leaves_its_loads_to_those_who_wait() {
         assert_eq!(waits.join().unwrap(), Ok(7));
     });
 }
+
+#[test]
+#[should_panic(expected = "being shutdown")]
+fn a_sleep_does_not_outlive_its_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let timer = TokioTimer::new(runtime.handle().clone());
+    drop(runtime);
+    timer.sleep_blocking(3600 * SECOND);
+}

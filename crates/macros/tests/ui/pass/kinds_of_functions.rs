@@ -2,6 +2,7 @@
 
 #![deny(warnings, clippy::pedantic)]
 #![deny(missing_docs)]
+#![forbid(unreachable_code, unused_variables)]
 
 use std::pin::Pin;
 
@@ -15,6 +16,10 @@ async fn asynchronous() -> std::io::Result<()> {
     std::future::ready(()).await;
     Ok(())
 }
+
+#[timed]
+#[rustfmt::skip]
+async fn on_one_line() -> Option<u8> { Some(1) }
 
 #[timed(registry = None::<&Registry>)]
 fn off() -> impl Future<Output = u8> {
@@ -32,6 +37,7 @@ unsafe fn not_safe() {}
 fn main() {
     plain();
     drop(asynchronous());
+    drop(on_one_line());
     drop(off());
     drop(boxed("x"));
     // SAFETY: it asks for nothing.

@@ -1,6 +1,6 @@
 //! What the facade's handles do.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{CounterFn, GaugeFn, HistogramFn};
 
@@ -10,16 +10,14 @@ use crate::instrument::histogram::Histogram;
 
 pub(super) struct CounterHandle {
     counter: Counter,
-    /// Held while the counter is raised to a figure, so that it is raised once.
-    raising: Mutex<()>,
+    /// Held while a counter is raised to a figure, so that it is raised once. One lock for all
+    /// counters: several handles may be of one series.
+    raising: Arc<Mutex<()>>,
 }
 
 impl CounterHandle {
-    pub(super) fn new(counter: Counter) -> Self {
-        Self {
-            counter,
-            raising: Mutex::new(()),
-        }
+    pub(super) fn new(counter: Counter, raising: Arc<Mutex<()>>) -> Self {
+        Self { counter, raising }
     }
 }
 
