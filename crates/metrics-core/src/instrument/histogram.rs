@@ -12,7 +12,7 @@ use crate::recording::numbers::Numbers;
 use crate::recording::shards::{Home, Totals};
 use crate::snapshot::buckets::Buckets;
 use crate::snapshot::histogram::HistogramSnapshot;
-use crate::snapshot::log_linear::Precision;
+use crate::snapshot::log_linear::Scale;
 use crate::unit::Unit;
 
 /// A distribution of values, such as how long requests took.
@@ -26,8 +26,8 @@ use crate::unit::Unit;
 pub struct Histogram {
     number: u32,
     unit: Unit,
-    /// The precision of log-linear buckets; none for explicit ones.
-    precision: Option<Precision>,
+    /// Finds log-linear buckets; none for explicit ones.
+    scale: Option<Scale>,
     core: Arc<Core>,
 }
 
@@ -45,8 +45,8 @@ impl Histogram {
             // A home that has no shards needs no number that is told from others without.
             number: u32::try_from(number).unwrap_or(u32::MAX),
             unit,
-            precision: match &buckets {
-                Buckets::LogLinear(precision) => Some(*precision),
+            scale: match &buckets {
+                Buckets::LogLinear(precision) => Some(precision.scale()),
                 Buckets::Explicit(_) => None,
             },
             core: Arc::new(Core {
@@ -85,8 +85,8 @@ impl Histogram {
     /// histogram of seconds, bytes in one of bytes, millionths in one without a unit.
     #[inline]
     pub fn record_raw(&self, steps: u64) {
-        match self.precision {
-            Some(precision) => self.record(|| precision.index_of(steps), steps),
+        match self.scale {
+            Some(scale) => self.record(|| scale.index_of(steps), steps),
             None => self.record_in_bounds(steps),
         }
     }

@@ -52,12 +52,16 @@ impl Precision {
     }
 
     /// The bucket of a value. Buckets are numbered in the order of their values.
-    #[inline]
     pub(crate) const fn index_of(self, value: u64) -> usize {
-        let bits = self.0 as u32;
-        let exponent = 63 - (value | (1 << bits)).leading_zeros();
-        let shift = exponent - bits;
-        ((shift as usize) << bits) + (value >> shift) as usize
+        self.scale().index_of(value)
+    }
+
+    /// What finds buckets.
+    pub(crate) const fn scale(self) -> Scale {
+        Scale {
+            bits: self.0 as u32,
+            block_len: 1 << self.0,
+        }
     }
 
     /// The values of a bucket.
@@ -79,6 +83,24 @@ impl Precision {
 impl Default for Precision {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+/// A precision with its power of two worked out: a shift by a variable is dear on processors of
+/// the x86-64 baseline, and this leaves one of three.
+#[derive(Clone, Copy)]
+pub(crate) struct Scale {
+    bits: u32,
+    block_len: u32,
+}
+
+impl Scale {
+    /// The bucket of a value.
+    #[inline]
+    pub(crate) const fn index_of(self, value: u64) -> usize {
+        let exponent = 63 - (value | self.block_len as u64).leading_zeros();
+        let shift = exponent - self.bits;
+        (shift * self.block_len) as usize + (value >> shift) as usize
     }
 }
 
