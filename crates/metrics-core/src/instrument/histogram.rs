@@ -85,30 +85,34 @@ impl Histogram {
     /// histogram of seconds, bytes in one of bytes, millionths in one without a unit.
     #[inline]
     pub fn record_raw(&self, steps: u64) {
-        match self.scale {
-            Some(scale) => self.record(|| scale.index_of(steps), steps),
-            None => self.record_in_bounds(steps),
+        // Everything else is looked at once the thread has been asked for its own: what is held
+        // meanwhile has to be saved.
+        if !local::record(|shards| {
+            shards.record(self.number as usize, self.bucket_of(steps), steps)
+        }) {
+            self.record_first(steps);
         }
     }
 
-    /// The bucket comes late, so that little has to be kept while the thread is asked for its own.
     #[inline]
-    fn record(&self, bucket: impl Fn() -> usize, steps: u64) {
-        if !local::record(self.number as usize, &bucket, steps) {
-            self.record_first(bucket(), steps);
+    fn bucket_of(&self, steps: u64) -> usize {
+        match self.scale {
+            Some(scale) => scale.index_of(steps),
+            None => self.bucket_in_bounds(steps),
         }
     }
 
     /// Not inlined: the search would weigh on what needs none.
     #[inline(never)]
-    fn record_in_bounds(&self, steps: u64) {
-        self.record(|| self.core.buckets.index_of(steps), steps);
+    fn bucket_in_bounds(&self, steps: u64) -> usize {
+        self.core.buckets.index_of(steps)
     }
 
     /// Records where something is to be done first; see [`local::record_first`].
     #[cold]
     #[inline(never)]
-    fn record_first(&self, bucket: usize, steps: u64) {
+    fn record_first(&self, steps: u64) {
+        let bucket = self.bucket_of(steps);
         let home = &self.core.home;
         if !local::record_first(self.number as usize, home, bucket, steps) {
             home.record_retired(bucket, steps);

@@ -38,11 +38,11 @@ pub(crate) fn add_first(slot: usize, group: &Arc<Group>, by: u64) -> bool {
         .unwrap_or(false)
 }
 
-/// Records in the shard of the calling thread, if nothing is in the way.
+/// Records in a shard of the calling thread; false when the thread is past its end, too.
 #[inline]
-pub(crate) fn record(number: usize, bucket: impl Fn() -> usize, value: u64) -> bool {
+pub(crate) fn record(record: impl FnOnce(&LocalShards) -> bool) -> bool {
     LOCAL
-        .try_with(|local| local.shards.record(number, bucket(), value))
+        .try_with(|local| record(&local.shards))
         .unwrap_or(false)
 }
 
