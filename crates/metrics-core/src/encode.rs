@@ -125,7 +125,7 @@ impl<'a> Encoder<'a> {
 
     /// One series of a counter.
     #[inline]
-    pub(crate) fn counter(&mut self, labels: &str, total: u64) {
+    pub(crate) fn counter(&mut self, labels: &[u8], total: u64) {
         self.start(labels);
         self.total(total);
         self.out.push(b'\n');
@@ -146,8 +146,8 @@ impl<'a> Encoder<'a> {
     /// A line of a counter between [`begin_lines`](Self::begin_lines) and
     /// [`end_lines`](Self::end_lines).
     #[inline]
-    pub(crate) fn total_line(&mut self, start: &str, total: u64) {
-        self.out.extend_from_slice(start.as_bytes());
+    pub(crate) fn total_line(&mut self, start: &[u8], total: u64) {
+        self.out.extend_from_slice(start);
         self.total(total);
     }
 
@@ -162,21 +162,21 @@ impl<'a> Encoder<'a> {
 
     /// As [`total_line`](Self::total_line), of a number with a sign.
     #[inline]
-    pub(crate) fn signed_line(&mut self, start: &str, value: i64) {
-        self.out.extend_from_slice(start.as_bytes());
+    pub(crate) fn signed_line(&mut self, start: &[u8], value: i64) {
+        self.out.extend_from_slice(start);
         number::push_i64(self.out, value);
     }
 
     /// As [`total_line`](Self::total_line), of any number.
     #[inline]
-    pub(crate) fn float_line(&mut self, start: &str, value: f64) {
-        self.out.extend_from_slice(start.as_bytes());
+    pub(crate) fn float_line(&mut self, start: &[u8], value: f64) {
+        self.out.extend_from_slice(start);
         number::push_value(self.out, value);
     }
 
     /// One series of a gauge.
     #[inline]
-    pub(crate) fn gauge(&mut self, labels: &str, value: f64) {
+    pub(crate) fn gauge(&mut self, labels: &[u8], value: f64) {
         self.start(labels);
         number::push_value(self.out, value);
         self.out.push(b'\n');
@@ -186,7 +186,7 @@ impl<'a> Encoder<'a> {
     ///
     /// Explicit buckets show their bounds, log-linear ones the [ladder](ladder) of their unit.
     /// What a bound counts is exact in both cases.
-    pub(crate) fn histogram(&mut self, labels: &str, distribution: &HistogramSnapshot) {
+    pub(crate) fn histogram(&mut self, labels: &[u8], distribution: &HistogramSnapshot) {
         self.prepare_line("_bucket", labels);
         let Scratch {
             line, fragments, ..
@@ -214,7 +214,7 @@ impl<'a> Encoder<'a> {
 
     /// One series of a summary: the quantiles of its window, as far as it has them, and how many
     /// samples were ever recorded. It has no `_sum`: none is kept for more than the window.
-    pub(crate) fn summary(&mut self, labels: &str, summary: &SummarySnapshot) {
+    pub(crate) fn summary(&mut self, labels: &[u8], summary: &SummarySnapshot) {
         self.prepare_line("", labels);
         let quantiles: [(&[u8], _); 3] = [
             (b"quantile=\"0.5\"} ", summary.p50),
@@ -252,23 +252,23 @@ impl<'a> Encoder<'a> {
 
     /// The start of a line of plain samples, up to the value.
     #[inline]
-    fn start(&mut self, labels: &str) {
+    fn start(&mut self, labels: &[u8]) {
         self.out.extend_from_slice(self.scratch.name.as_bytes());
-        self.out.extend_from_slice(labels.as_bytes());
+        self.out.extend_from_slice(labels);
         self.out.push(b' ');
     }
 
     /// The start of a line of derived samples, up to the value.
-    fn start_of(&mut self, suffix: &str, labels: &str) {
-        let base = &self.scratch.name[..self.scratch.base];
-        for part in [base, suffix, labels, " "] {
-            self.out.extend_from_slice(part.as_bytes());
+    fn start_of(&mut self, suffix: &str, labels: &[u8]) {
+        let base = &self.scratch.name.as_bytes()[..self.scratch.base];
+        for part in [base, suffix.as_bytes(), labels, b" "] {
+            self.out.extend_from_slice(part);
         }
     }
 
     /// Renders the start of the lines of a series that add a label of their own, behind the end of
     /// the line before, so that both are copied at once.
-    fn prepare_line(&mut self, suffix: &str, labels: &str) {
+    fn prepare_line(&mut self, suffix: &str, labels: &[u8]) {
         let Scratch {
             name, base, line, ..
         } = &mut self.scratch;
@@ -276,9 +276,9 @@ impl<'a> Encoder<'a> {
         line.push(b'\n');
         line.extend_from_slice(&name.as_bytes()[..*base]);
         line.extend_from_slice(suffix.as_bytes());
-        match labels.strip_suffix('}') {
+        match labels.strip_suffix(b"}") {
             Some(open) => {
-                line.extend_from_slice(open.as_bytes());
+                line.extend_from_slice(open);
                 line.push(b',');
             }
             None => line.push(b'{'),

@@ -91,7 +91,7 @@ impl Page<'_> {
         &mut self,
         family: Option<&FamilySnapshot<T>>,
         kind: Kind,
-        series: impl Fn(&mut Encoder<'_>, &str, &T),
+        series: impl Fn(&mut Encoder<'_>, &[u8], &T),
     ) {
         let Some(family) = family else { return };
         self.encoder
@@ -99,7 +99,7 @@ impl Page<'_> {
         for one in &family.series {
             self.labels.clear();
             render_labels(&mut self.labels, &family.label_names, &one.label_values);
-            series(&mut self.encoder, &self.labels, &one.value);
+            series(&mut self.encoder, self.labels.as_bytes(), &one.value);
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::instrument::metric::Metric;
 /// from front to back.
 pub(crate) struct Rows {
     rows: Vec<Row>,
-    text: String,
+    /// UTF-8; as bytes, because cutting them asks nothing.
+    text: Box<[u8]>,
 }
 
 pub(crate) struct Row {
@@ -34,12 +35,12 @@ impl Rows {
             }
         };
         let rows = series.iter().map(row).collect();
-        text.shrink_to_fit();
+        let text = text.into_boxed_str().into_boxed_bytes();
         Self { rows, text }
     }
 
     /// Each row with its text.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Row)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &Row)> {
         let mut start = 0;
         self.rows.iter().map(move |row| {
             let text = &self.text[start..row.end];
