@@ -1,9 +1,5 @@
 //! What the bridges record allocates nothing once it is known.
 
-#![cfg(all(feature = "macros", feature = "metrics", feature = "tracing"))]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 
@@ -11,35 +7,10 @@ use brolly_metrics_core::{MetricsBridge, Registry, TracingLayer, timed};
 use brolly_sync::ManualClock;
 use tracing_subscriber::layer::SubscriberExt;
 
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to `System` with the layout it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.set(CALLS.get() + 1);
-        // SAFETY: the caller's promises are passed on unchanged.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on unchanged.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// The allocations of the second time: what is seen for the first time may allocate.
 fn allocations(work: impl Fn()) -> usize {
     work();
-    let before = CALLS.get();
-    work();
-    CALLS.get() - before
+    crate::allocations(work)
 }
 
 #[timed(registry = registry)]

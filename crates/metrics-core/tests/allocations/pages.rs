@@ -1,36 +1,11 @@
 //! A page costs no allocation for each line, nor for each family.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::SystemTime;
 
 use brolly_metrics_core::{
     Bounds, Buckets, FamilySnapshot, Format, GaugeMerge, GaugeSnapshot, HistogramSnapshot,
     SeriesSnapshot, Snapshot, SummarySnapshot, Unit,
 };
-
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to `System` with the layout it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.set(CALLS.get() + 1);
-        // SAFETY: the caller's promises are passed on unchanged.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on unchanged.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn families<T: Clone>(prefix: &str, value: &T) -> Vec<FamilySnapshot<T>> {
     let series = (0..20).map(|number| SeriesSnapshot {
@@ -71,10 +46,9 @@ fn a_page_allocates_nothing_but_itself() {
         snapshot.encode_into(format, &mut page);
         let length = page.len();
         page.clear();
-        let before = CALLS.get();
-        snapshot.encode_into(format, &mut page);
         // The text of the labels of one series, which grows at most a few times.
-        assert!(CALLS.get() - before <= 4, "{}", CALLS.get() - before);
+        let allocated = crate::allocations(|| snapshot.encode_into(format, &mut page));
+        assert!(allocated <= 4, "{allocated}");
         assert_eq!(page.len(), length);
     }
 }

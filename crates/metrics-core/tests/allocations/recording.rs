@@ -1,42 +1,11 @@
 //! Recording allocates nothing once its series is known, and a series costs what is said.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
 use brolly_metrics_core::{Registry, Unit};
 
-struct Counting;
+use crate::{allocations, kept_bytes};
 
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-static BYTES: AtomicIsize = AtomicIsize::new(0);
-
-// SAFETY: every call goes to `System` with the layout it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Relaxed);
-        BYTES.fetch_add(layout.size() as isize, Relaxed);
-        // SAFETY: the caller's promises are passed on unchanged.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        BYTES.fetch_sub(layout.size() as isize, Relaxed);
-        // SAFETY: the caller's promises are passed on unchanged.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn calls(work: impl FnOnce()) -> usize {
-    let before = CALLS.load(Relaxed);
-    work();
-    CALLS.load(Relaxed) - before
-}
-
-// One test, because the counters are the process's.
 #[test]
 fn a_hit_allocates_nothing_and_a_series_stays_small() {
     let registry = Registry::new();
@@ -72,7 +41,7 @@ fn a_hit_allocates_nothing_and_a_series_stays_small() {
     // The window of a summary grows until it is full.
     (0..2_000).for_each(|_| record());
     // The timer may reach a power of two it has not been in before.
-    let allocated = calls(|| (0..1_000).for_each(|_| record()));
+    let allocated = allocations(|| (0..1_000).for_each(|_| record()));
     assert!(allocated <= 8, "{allocated}");
 
     // 100 samples over three powers of ten.
@@ -82,15 +51,15 @@ fn a_hit_allocates_nothing_and_a_series_stays_small() {
         .labels(["n"])
         .register()
         .expect("valid");
-    let before = BYTES.load(Relaxed);
-    for series in 0..100 {
-        many.with([&series.to_string()], |histogram| {
-            for step in 0..100 {
-                histogram.observe(1e-3 * 1.07f64.powi(step));
-            }
-        });
-    }
-    let each = (BYTES.load(Relaxed) - before) / 100;
-    assert!(each <= 4_500, "{each} bytes");
+    let kept = kept_bytes(|| {
+        for series in 0..100 {
+            many.with([&series.to_string()], |histogram| {
+                for step in 0..100 {
+                    histogram.observe(1e-3 * 1.07f64.powi(step));
+                }
+            });
+        }
+    });
+    assert!(kept / 100 <= 4_500, "{} bytes", kept / 100);
     black_box(&registry);
 }
