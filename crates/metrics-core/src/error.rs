@@ -229,6 +229,12 @@ pub enum RegisterError {
         /// How many metrics the registry takes.
         max: usize,
     },
+    /// The registry calls as many functions before a page as it takes.
+    #[error("the registry has {max} collectors already, which is all it takes")]
+    TooManyCollectors {
+        /// How many it takes.
+        max: usize,
+    },
     /// A setting is out of its range.
     #[error("{field} of the metric `{name}` is {value}; allowed is {allowed}")]
     OutOfRange {

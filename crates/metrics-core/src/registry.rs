@@ -94,6 +94,9 @@ struct State {
     collectors: Vec<Collector>,
 }
 
+/// The most functions that are called before a page.
+const MAX_COLLECTORS: usize = 1_000;
+
 type Collector = Arc<dyn Fn() + Send + Sync>;
 
 static IDS: AtomicU64 = AtomicU64::new(1);
@@ -186,8 +189,21 @@ impl Registry {
     /// It runs under no lock and may record, register and look up. It is not called for a snapshot
     /// of this registry that it takes itself. If it panics, the page goes on without it; see
     /// [`collect_panics`](Self::collect_panics).
-    pub fn on_collect(&self, collect: impl Fn() + Send + Sync + 'static) {
-        self.lock().collectors.push(Arc::new(collect));
+    ///
+    /// # Errors
+    ///
+    /// When the registry has 1,000 of them already.
+    pub fn on_collect(
+        &self,
+        collect: impl Fn() + Send + Sync + 'static,
+    ) -> Result<(), RegisterError> {
+        let mut state = self.lock();
+        if state.collectors.len() >= MAX_COLLECTORS {
+            let max = MAX_COLLECTORS;
+            return Err(RegisterError::TooManyCollectors { max });
+        }
+        state.collectors.push(Arc::new(collect));
+        Ok(())
     }
 
     /// How many lookups went to an `overflow` series, because a family or the names of
@@ -373,6 +389,11 @@ struct OfSamples<'a>(&'a Registry);
 
 impl MakeSeries for OfSamples<'_> {
     type Error = RegisterError;
+
+    fn takes(&self, _names: &[&str]) -> bool {
+        // A name that is too long is not valid, and whoever records under it is told so.
+        true
+    }
 
     fn make(&self, values: &[&str]) -> Result<Metric, RegisterError> {
         // The names have a limit of their own, the index's, and so has the one beyond it.

@@ -1,9 +1,9 @@
 //! [`Index`]: from label values to what is recorded for them, without a lock where they are known.
 //!
-//! A *table* is an open-addressing hash table whose entries are set once. When it is three quarters full, or
-//! when series are removed, a new one takes its place under the index's lock. Each thread keeps the
-//! table it used last and compares its stamp with that of the index before it looks; so a hit costs
-//! no atomic read-modify-write, allocates nothing, and no table is freed under a reader.
+//! A *table* is an open-addressing hash table whose entries are set once. When it is three quarters
+//! full, or when series are removed, a new one takes its place under the index's lock. Each thread
+//! keeps the table it used last and compares its stamp with that of the index before it looks; so a
+//! hit costs no atomic read-modify-write, allocates nothing, and no table is freed under a reader.
 //!
 //! Invariants:
 //!
@@ -31,6 +31,9 @@ use crate::recording::tree::Tree;
 /// What all labels of the series for everything beyond the cap read.
 pub(crate) const OVERFLOW: &str = "overflow";
 
+/// The longest value that has a series of its own, in bytes.
+const MAX_VALUE: usize = 1_024;
+
 /// The entries of the first table.
 const FIRST_LEN: usize = 8;
 
@@ -44,6 +47,11 @@ pub(crate) struct Series {
 /// Makes what is recorded for label values.
 pub(crate) trait MakeSeries {
     type Error;
+
+    /// Whether these values may have a series of their own.
+    fn takes(&self, values: &[&str]) -> bool {
+        values.iter().all(|value| value.len() <= MAX_VALUE)
+    }
 
     fn make(&self, values: &[&str]) -> Result<Metric, Self::Error>;
 }
@@ -217,7 +225,8 @@ impl Index {
             return Ok(Arc::clone(overflow));
         }
         let own = state.series.len() - usize::from(state.overflow.is_some());
-        if own < self.max || is_overflow(values) {
+        let is_full = own >= self.max;
+        if (!is_full && maker.takes(values)) || is_overflow(values) {
             return self.insert(state, hash, values, maker);
         }
         let series = match &state.overflow {
@@ -228,7 +237,10 @@ impl Index {
             }
         };
         self.dropped.fetch_add(1, Relaxed);
-        Ok(Arc::clone(state.table.overflow.get_or_init(|| series)))
+        if is_full {
+            state.table.overflow.get_or_init(|| Arc::clone(&series));
+        }
+        Ok(series)
     }
 
     fn insert<M: MakeSeries>(

@@ -58,6 +58,20 @@ fn an_attack_on_the_labels_ends_in_one_series_with_the_total_right() {
 }
 
 #[test]
+fn values_too_long_to_keep_are_counted_with_the_rest_and_others_are_still_taken() {
+    let (registry, family) = family(["a"], 10);
+    let long = "x".repeat(1_025);
+    for _ in 0..3 {
+        family.with([&long], |counter| counter.inc());
+    }
+    family.with([&long[1..]], |counter| counter.inc());
+    family.with(["short"], |counter| counter.inc());
+    assert_eq!((family.len(), family.dropped()), (3, 3));
+    assert_eq!(family.get(["overflow"]).value(), 3);
+    assert!(!registry.encode(Format::Text).contains(&long));
+}
+
+#[test]
 fn who_is_called_overflow_by_right_shares_the_series() {
     let (_, family) = family(["a"], 2);
     family.get(["overflow"]).inc();

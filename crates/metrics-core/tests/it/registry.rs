@@ -272,6 +272,27 @@ fn a_registry_takes_no_more_than_its_limit() {
 }
 
 #[test]
+fn a_registry_calls_no_more_collectors_than_its_limit() {
+    let registry = Registry::new();
+    for _ in 0..1_000 {
+        registry.on_collect(|| ()).expect("there is room");
+    }
+    let refused = registry.on_collect(|| ()).err();
+    assert_eq!(
+        refused,
+        Some(RegisterError::TooManyCollectors { max: 1_000 })
+    );
+}
+
+#[test]
+fn a_sample_under_a_name_too_long_is_refused_and_not_dropped() {
+    let registry = Registry::new();
+    let refused = registry.record(&"x".repeat(5_000), 1.0);
+    assert!(matches!(refused, Err(RegisterError::InvalidName { .. })));
+    assert_eq!(registry.dropped(), 0);
+}
+
+#[test]
 fn samples_are_recorded_by_name() {
     let registry = Registry::builder().max_metrics(2).build();
     registry.counter("taken").register().expect("valid");
@@ -308,14 +329,17 @@ fn everything_can_be_asked_for_at_once_and_by_those_who_are_asked() {
     let depth = registry.gauge("depth").register().expect("valid");
     let asked = Arc::new(AtomicU64::new(0));
     let (weak, count) = (registry.clone(), Arc::clone(&asked));
-    registry.on_collect(move || {
+    let collect = move || {
         count.fetch_add(1, Ordering::Relaxed);
         depth.set(3.0);
         weak.record("seen", 1.0).expect("valid");
         let _ = weak.snapshot();
         let _ = weak.encode(Format::Text);
-    });
-    registry.on_collect(|| panic!("a collector fails"));
+    };
+    registry.on_collect(collect).expect("there is room");
+    registry
+        .on_collect(|| panic!("a collector fails"))
+        .expect("there is room");
     let snapshot = registry.snapshot();
     assert_eq!(snapshot.gauges[0].series[0].value.value, 3.0);
     assert!(snapshot.summary("seen").is_some());
@@ -435,13 +459,16 @@ fn what_was_cleared_stays_cleared_when_its_thread_ends() {
 fn a_collector_that_reads_another_registry_finds_it_up_to_date() {
     let (inner, outer) = (Registry::new(), Registry::new());
     let level = inner.gauge("level").register().expect("valid");
-    inner.on_collect(move || level.set(7.0));
+    inner
+        .on_collect(move || level.set(7.0))
+        .expect("there is room");
     let seen = outer.gauge("seen").register().expect("valid");
-    outer.on_collect(move || {
+    let collect = move || {
         let snapshot = inner.snapshot();
         let level = snapshot.gauge("level").expect("registered");
         seen.set(level.series[0].value.value);
-    });
+    };
+    outer.on_collect(collect).expect("there is room");
     assert!(outer.encode(Format::Text).contains("seen 7\n"));
 }
 
@@ -454,7 +481,9 @@ fn a_collector_whose_panic_panics_in_turn_harms_nobody() {
         }
     }
     let registry = Registry::new();
-    registry.on_collect(|| std::panic::panic_any(Thrown));
+    registry
+        .on_collect(|| std::panic::panic_any(Thrown))
+        .expect("there is room");
     let _ = (registry.snapshot(), registry.snapshot());
     assert_eq!(registry.collect_panics(), 2);
 }
