@@ -1,0 +1,213 @@
+//! The adaptive policy: keeps what is used again, lets scans pass through, and finds out by trying
+//! which of two rules tells the one from the other.
+//!
+//! No single rule is good everywhere. S3-FIFO (Yang, Zhang, Qiu, Yue and Rashmi, "FIFO queues are
+//! all you need for cache eviction", SOSP 2023) follows changing popularity, and loses everything
+//! on a loop that is longer than the cache. TinyLFU (Einziger, Friedman and Manes, "TinyLFU: a
+//! highly efficient cache admission policy", ACM ToS 2017) holds on to a part of the loop, and
+//! misses the second use of what is used twice in short order. So there is one structure, two
+//! queues and a memory of keys that have gone ([`segments`], [`memory`]), that can follow either
+//! rule and change it at any time; and two small copies of it, one for each rule, that see a sample
+//! of the keys ([`shadow`]). The rule whose copy missed less is followed ([`duel`]).
+//!
+//! # Invariants
+//!
+//! 1. A slot is in exactly one queue from its insertion until it is removed or evicted.
+//! 2. A slot is in the watch list if and only if its state says so; its key is of the sample.
+//! 3. One call does a bounded amount of work whatever the capacity, but for tables that grow.
+//!
+//! # Cost
+//!
+//! Readers count up to three on the entry and do nothing else. An insertion looks into one bucket
+//! of the memory, an eviction into another; entries that were read since they were passed the last
+//! time are passed once for each of up to three reads. Nine bytes for each slot, four to eight for
+//! each entry of the capacity, 7 KiB for the copies, and nothing is allocated when tables are not
+//! growing.
+
+mod duel;
+mod engine;
+mod memory;
+mod segments;
+mod shadow;
+#[cfg(test)]
+mod tests;
+
+use super::{Marks, Policy, Touch};
+use crate::order::SlotVec;
+use duel::Duel;
+use engine::Engine;
+use segments::Entries;
+
+#[derive(Debug)]
+pub(crate) struct Adaptive {
+    engine: Engine,
+    duel: Duel,
+    hashes: SlotVec<u32>,
+    /// Slots of the sample's keys, in no order.
+    watched: Vec<u32>,
+    /// Where the next look at them begins.
+    hand: usize,
+}
+
+/// So many slots are watched at most. There are a quarter as many on average; hashes that are not
+/// well mixed must not make the list long.
+const MAX_WATCHED: usize = 4 * shadow::MOST;
+
+/// So many watched slots are looked at with each insertion: each several times, on average, before
+/// insertions have replaced everything, or once or twice in caches that are as small as a shadow.
+const LOOKS: usize = 2;
+
+impl Adaptive {
+    pub(crate) fn new() -> Self {
+        Self {
+            engine: Engine::new(),
+            duel: Duel::new(),
+            hashes: SlotVec::new(0),
+            watched: Vec::new(),
+            hand: 0,
+        }
+    }
+
+    /// The cache is full with so many entries.
+    #[inline]
+    fn fit(&mut self, entries: usize) {
+        if self.duel.fit(entries) {
+            self.choose_watched();
+        }
+    }
+
+    /// The sample is another one. Entries that are new to it stay unwatched.
+    #[cold]
+    fn choose_watched(&mut self) {
+        let Self { engine, duel, hashes, watched, .. } = self;
+        watched.retain(|slot| {
+            let kept = duel.samples(hashes.get(*slot));
+            engine.segments.set_watched(*slot, kept);
+            kept
+        });
+    }
+
+    /// Tells the duel about reads of a few watched slots.
+    #[inline]
+    fn look_around(&mut self, marks: &impl Marks) {
+        for _ in 0..LOOKS.min(self.watched.len()) {
+            if self.hand >= self.watched.len() {
+                self.hand = 0;
+            }
+            let slot = self.watched[self.hand];
+            self.hand += 1;
+            let reads = take_mark(marks, slot);
+            if reads > 0 {
+                self.engine.touch(slot, reads);
+                self.duel.access(self.hashes.get(slot));
+            }
+        }
+    }
+
+    #[inline]
+    fn watch(&mut self, slot: u32) {
+        if self.watched.len() < MAX_WATCHED {
+            self.watched.push(slot);
+            self.engine.segments.set_watched(slot, true);
+        }
+    }
+
+    #[inline]
+    fn unwatch(&mut self, slot: u32) {
+        if self.engine.segments.state(slot).is_watched() {
+            let at = self.watched.iter().position(|known| *known == slot);
+            self.watched.swap_remove(at.expect("what is marked as watched is in the list"));
+        }
+    }
+}
+
+impl Policy for Adaptive {
+    const TOUCH: Touch = Touch::Count { max: 3 };
+
+    fn set_capacity(&mut self, entries: u64) {
+        // A bound that no shard can reach is none: then what is held tells how much fits.
+        let room = u32::try_from(entries).unwrap_or(0) as usize;
+        self.engine.set_room(room);
+        if room > 0 {
+            self.fit(room);
+        }
+    }
+
+    #[inline]
+    fn insert(&mut self, slot: u32, hash: u32, marks: &impl Marks) {
+        marks.set_mark(slot, 0);
+        self.hashes.set(slot, hash);
+        self.engine.insert(slot, hash, self.duel.rule());
+        if self.duel.samples(hash) {
+            self.watch(slot);
+            self.duel.access(hash);
+        }
+        self.look_around(marks);
+    }
+
+    #[inline]
+    fn update(&mut self, slot: u32, _: &impl Marks) {
+        self.engine.touch(slot, 1);
+        if self.engine.segments.state(slot).is_watched() {
+            self.duel.access(self.hashes.get(slot));
+        }
+    }
+
+    #[inline]
+    fn remove(&mut self, slot: u32) {
+        self.unwatch(slot);
+        self.engine.segments.remove(slot);
+    }
+
+    #[inline]
+    fn evict(&mut self, marks: &impl Marks) -> Option<u32> {
+        self.fit(self.engine.segments.len());
+        let rule = self.duel.rule();
+        let mut entries = Live {
+            marks,
+            hashes: &self.hashes,
+            duel: &mut self.duel,
+        };
+        let victim = self.engine.evict(rule, &mut entries)?;
+        self.unwatch(victim);
+        Some(victim)
+    }
+
+    fn shrink(&mut self, slots: u32, _: &impl Marks) {
+        self.engine.segments.shrink(slots);
+        self.hashes.shrink(slots);
+    }
+}
+
+/// The entries of the cache itself.
+struct Live<'a, M> {
+    marks: &'a M,
+    hashes: &'a SlotVec<u32>,
+    duel: &'a mut Duel,
+}
+
+impl<M: Marks> Entries for Live<'_, M> {
+    #[inline]
+    fn take_reads(&mut self, slot: u32, watched: bool) -> u64 {
+        let reads = take_mark(self.marks, slot);
+        if reads > 0 && watched {
+            self.duel.access(self.hashes.get(slot));
+        }
+        reads
+    }
+
+    #[inline]
+    fn hash(&self, slot: u32) -> u32 {
+        self.hashes.get(slot)
+    }
+}
+
+#[inline]
+fn take_mark(marks: &impl Marks, slot: u32) -> u64 {
+    let reads = marks.mark(slot);
+    if reads > 0 {
+        // A read at the same time may be lost, which makes no difference worth a locked access.
+        marks.set_mark(slot, 0);
+    }
+    reads
+}
