@@ -1,0 +1,4 @@
+//! What the cache promises, one module per topic.
+
+mod bad_input;
+mod support;
