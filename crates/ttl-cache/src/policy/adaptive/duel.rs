@@ -1,43 +1,46 @@
-//! [`Duel`]: which rule suits the workload, found out by trying both on a sample of the keys.
+//! [`Duel`]: which rule suits the workload, found out by trying all of them on a sample of the keys.
 //!
 //! The idea is that of set dueling (Qureshi and others, "Adaptive insertion policies for high
 //! performance caching", ISCA 2007) in its older form with a separate directory for each policy:
-//! both see the very same uses, so the difference of their misses says something after few of them.
+//! all see the very same uses, so the differences of their misses say something after few of them.
 
 use super::segments::Rule;
 use super::shadow::{MOST, Shadow};
 
 #[derive(Debug)]
 pub(super) struct Duel {
-    /// For [`Rule::Frequency`] and for [`Rule::Reuse`]; there once the capacity is known.
-    shadows: Option<Box<[Shadow; 2]>>,
+    /// One for each of [`Rule::ALL`]; there once the capacity is known.
+    shadows: Option<Box<[Shadow; RULES]>>,
     /// One key in `2^sampling` is in the sample.
     sampling: u32,
-    /// How many more misses frequency had than reuse, within `±room`.
-    lead: i32,
+    /// How many more misses each had than the best of them, up to the limit.
+    behind: [u32; RULES],
     /// Entries of a shadow.
     room: usize,
     /// What the last call of `fit` said.
     entries: usize,
-    rule: Rule,
+    /// The rule to follow: an index.
+    leader: usize,
 }
+
+const RULES: usize = Rule::ALL.len();
 
 impl Duel {
     pub(super) fn new() -> Self {
         Self {
             shadows: None,
             sampling: 0,
-            lead: 0,
+            behind: [0; RULES],
             room: 0,
             entries: 0,
             // What is held is kept until there is evidence that it should not be: the other way
             // round, the first fill would be lost before a loop comes round again.
-            rule: Rule::Frequency,
+            leader: 0,
         }
     }
 
     pub(super) fn rule(&self) -> Rule {
-        self.rule
+        Rule::ALL[self.leader]
     }
 
     /// The cache is full with so many entries. Returns whether that changes the sample.
@@ -57,11 +60,10 @@ impl Duel {
         let anew = self.shadows.is_none() || wanted > self.sampling || too_small;
         if anew {
             self.sampling = wanted;
-            let rules = [Rule::Frequency, Rule::Reuse];
-            self.shadows = Some(Box::new(rules.map(Shadow::new)));
+            self.shadows = Some(Box::new(Rule::ALL.map(Shadow::new)));
         }
         self.room = (entries >> self.sampling).clamp(1, MOST);
-        for shadow in self.shadows.iter_mut().flat_map(|both| both.iter_mut()) {
+        for shadow in self.shadows.iter_mut().flat_map(|all| all.iter_mut()) {
             shadow.set_room(self.room);
         }
         anew
@@ -80,16 +82,23 @@ impl Duel {
         let Some(shadows) = &mut self.shadows else {
             return;
         };
-        let [by_frequency, by_reuse] = &mut **shadows;
-        let difference = i32::from(by_frequency.access(hash)) - i32::from(by_reuse.access(hash));
+        let missed = shadows.each_mut().map(|shadow| shadow.access(hash));
+        if missed.iter().all(|one| *one == missed[0]) {
+            return;
+        }
+        for (behind, missed) in self.behind.iter_mut().zip(missed) {
+            *behind += u32::from(missed);
+        }
+        let best = self.behind.into_iter().min().unwrap_or(0);
         // The limit is the hysteresis: a lead is lost after as many misses as a shadow has entries,
         // which is also what it costs to replace everything that is held.
-        let limit = (self.room as i32).max(MIN_LIMIT);
-        self.lead = (self.lead + difference).clamp(-limit, limit);
-        match self.lead {
-            1.. => self.rule = Rule::Reuse,
-            0 => {}
-            _ => self.rule = Rule::Frequency,
+        let limit = (self.room as u32).max(MIN_LIMIT);
+        for behind in &mut self.behind {
+            *behind = (*behind - best).min(limit);
+        }
+        if self.behind[self.leader] > 0 {
+            let better = self.behind.iter().position(|behind| *behind == 0);
+            self.leader = better.expect("the best is not behind itself");
         }
     }
 }
@@ -98,7 +107,7 @@ impl Duel {
 const MAX_SAMPLING: u32 = 24;
 
 /// A lead of fewer misses than this is no lead, however small the cache.
-const MIN_LIMIT: i32 = 4;
+const MIN_LIMIT: u32 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -143,7 +152,7 @@ mod tests {
             duel.access(mixed(i + 30));
             duel.access(mixed(i));
         });
-        assert_eq!(duel.rule(), Rule::Reuse);
+        assert_ne!(duel.rule(), Rule::Frequency);
         (0..4_000).for_each(|i| duel.access(mixed(1 << 20 | i % 200)));
         assert_eq!(duel.rule(), Rule::Frequency);
     }

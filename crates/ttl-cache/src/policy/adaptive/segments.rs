@@ -13,15 +13,21 @@ pub(super) enum Rule {
     /// An entry has to have been used again, in the window or soon after it: the rule of S3-FIFO.
     /// The main part keeps up with what is popular now.
     Reuse,
+    /// An entry has to have been used since it came or was passed the last time: the rule of
+    /// CLOCK, which does as least recently used does. There is no main part.
+    Recency,
 }
 
 impl Rule {
+    pub(super) const ALL: [Self; 3] = [Self::Frequency, Self::Reuse, Self::Recency];
+
     /// How many of `entries` entries the window has at least, when the cache is full: the share
     /// that the papers recommend, one in a hundred for TinyLFU and one in ten for S3-FIFO.
     fn window(self, entries: usize) -> usize {
         let share = match self {
             Self::Frequency => entries / 100,
             Self::Reuse => entries / 10,
+            Self::Recency => entries,
         };
         share.max(1)
     }
@@ -191,6 +197,7 @@ impl Segments {
         let victim = match rule {
             Rule::Frequency => self.contest(window, entries),
             Rule::Reuse => self.sift(window, entries),
+            Rule::Recency => self.revolve(entries),
         };
         let victim = victim.or_else(|| self.sweep(entries))?;
         self.remove(victim);
@@ -241,6 +248,30 @@ impl Segments {
             self.pass_on(oldest);
         }
         None
+    }
+
+    /// The oldest entry that was not used since it was passed, of the main part while there is one.
+    fn revolve(&mut self, entries: &mut impl Entries) -> Option<u32> {
+        let mut oldest = NONE;
+        for _ in 0..ROUNDS {
+            let part = if self.main.len > 0 {
+                &self.main
+            } else {
+                &self.window
+            };
+            oldest = part.oldest;
+            if oldest == NONE {
+                return None;
+            }
+            let credit = self.look(oldest, entries);
+            if credit == 0 {
+                break;
+            }
+            let state = self.state(oldest).with_credit(credit - 1);
+            self.states.set(oldest, state);
+            self.shift(oldest, false);
+        }
+        Some(oldest)
     }
 
     /// The oldest entry of the main part that has no credit; the others pay for another round.
