@@ -1,0 +1,242 @@
+//! How a caller gets into a flight: somebody else's, or one of its own.
+
+use std::any::TypeId;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use brolly_sync::{Flight, Join};
+
+use super::landing::Landing;
+use super::outcome::{Failure, Outcome};
+use super::table::{Asker, Entered, Joins, Slot, Sought, Ticket};
+use super::thread::{ThreadKey, this_thread};
+use crate::inner::{Found, Inner, Look};
+
+/// The key of a call. Once a load was begun, it is shared with it.
+pub(crate) enum Named<K> {
+    Own(K),
+    Shared(Arc<Ticket<K>>),
+}
+
+/// What a call wants.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) hash: u64,
+    /// The type of error of its loader.
+    pub(crate) errors: TypeId,
+    pub(crate) joins: Joins,
+    pub(crate) reason: Reason,
+    /// Its loader runs on its own stack.
+    pub(crate) here: bool,
+}
+
+/// Why a call wants to load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// There is no value in its time to live.
+    Missing,
+    /// There is one, past its time to live, that is served meanwhile.
+    Stale,
+    /// There is one, so old that it is loaded ahead of its end.
+    Due,
+    /// Somebody said so.
+    Told,
+}
+
+pub(crate) enum Begun<V: Send + Sync + 'static> {
+    /// In somebody else's flight. If the caller's own was already made, it is kept in reserve.
+    Aboard {
+        join: Join<Outcome<V>>,
+        reserve: Option<Join<Outcome<V>>>,
+    },
+    /// In the caller's own.
+    Lead(Join<Outcome<V>>),
+    /// There is a value by now.
+    Found(V),
+    /// The last load failed, not long ago.
+    Kept(Failure),
+    /// The caller is inside of the loader.
+    Inside,
+    /// Somebody else sees to it, or it is too early to try again. Only if the caller joins nobody.
+    Busy,
+}
+
+impl<K> Named<K> {
+    pub(crate) fn key(&self) -> &K {
+        match self {
+            Self::Own(key) => key,
+            Self::Shared(ticket) => &ticket.key,
+        }
+    }
+}
+
+impl<K: Clone> Named<K> {
+    fn into_key(self) -> K {
+        match self {
+            Self::Own(key) => key,
+            Self::Shared(ticket) => ticket.key.clone(),
+        }
+    }
+}
+
+impl Reason {
+    pub(crate) fn has_value(self) -> bool {
+        self != Self::Missing
+    }
+}
+
+impl Wish {
+    /// To have a value of the key with this hash, by a loader that fails with an `E`.
+    pub(crate) fn of<E: 'static>(hash: u64) -> Self {
+        Self {
+            hash,
+            errors: TypeId::of::<E>(),
+            joins: Joins::Any,
+            reason: Reason::Missing,
+            here: false,
+        }
+    }
+
+    /// To have a new value while an older one is served: nobody waits for it.
+    pub(crate) fn behind(self, reason: Reason) -> Self {
+        Self {
+            joins: Joins::None,
+            reason,
+            ..self
+        }
+    }
+
+    fn asker(&self) -> Asker {
+        Asker {
+            errors: self.errors,
+            joins: self.joins,
+        }
+    }
+
+    fn thread(&self) -> Option<ThreadKey> {
+        self.here.then(this_thread)
+    }
+}
+
+impl<K, V, S> Inner<K, V, S>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// Gets into a flight of the key, or finds that none is needed. `make` is called once at most,
+    /// without a lock.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        named: Named<K>,
+        wish: Wish,
+        make: impl FnOnce(Landing<K, V, S>) -> Flight<Outcome<V>>,
+    ) -> (Begun<V>, Named<K>) {
+        if !self.is_enabled() {
+            let flight = make(Landing::new(self, None, false));
+            return (Begun::Lead(first(&flight)), named);
+        }
+        let table = &self.loads.table;
+        let (sought, mut signs) = table.seek(wish.hash, named.key(), wish.asker());
+        let mut beside = false;
+        match sought {
+            Sought::Aboard(join) => {
+                let reserve = None;
+                return (Begun::Aboard { join, reserve }, named);
+            }
+            Sought::Inside => return (Begun::Inside, named),
+            Sought::Unwanted if wish.joins == Joins::None => return (Begun::Busy, named),
+            Sought::Unwanted => beside = true,
+            Sought::Kept(failure, until) if !self.clock.is_past(until) => {
+                match (wish.joins, wish.reason, failure) {
+                    (Joins::None, _, _) => return (Begun::Busy, named),
+                    (Joins::Any, Reason::Missing, Some(failure))
+                        if (*failure).type_id() == wish.errors =>
+                    {
+                        return (Begun::Kept(failure), named);
+                    }
+                    _ => {}
+                }
+            }
+            Sought::Kept(..) | Sought::Nothing => {}
+        }
+        // From here on the key is watched: what is written after the look below is not replaced
+        // by what was loaded before.
+        let ticket = Arc::new(Ticket {
+            watch: self.watch(wish.hash),
+            key: named.into_key(),
+            hash: wish.hash,
+            errors: wish.errors,
+            thread: wish.thread(),
+            listed: AtomicBool::new(false),
+        });
+        let named = Named::Shared(Arc::clone(&ticket));
+        if let Some(value) = self.look_again(&ticket, wish) {
+            return (Begun::Found(value), named);
+        }
+        let refresh = wish.reason.has_value();
+        let flight = make(Landing::new(self, Some(Arc::clone(&ticket)), refresh));
+        let own = first(&flight);
+        if beside {
+            return (Begun::Lead(own), named);
+        }
+        let mut place = Some(Slot::new(flight, ticket));
+        loop {
+            match table.enter(&mut place, signs, wish.asker()) {
+                Entered::Listed => return (Begun::Lead(own), named),
+                Entered::Taken(Sought::Aboard(join)) => {
+                    let reserve = Some(own);
+                    return (Begun::Aboard { join, reserve }, named);
+                }
+                Entered::Taken(Sought::Inside) => return (Begun::Inside, named),
+                Entered::Taken(_) if wish.joins == Joins::None => return (Begun::Busy, named),
+                // A flight that cannot tell this caller of its errors: so it flies beside it.
+                Entered::Taken(_) => return (Begun::Lead(own), named),
+                Entered::Moved(now) => {
+                    if let Some(slot) = &place
+                        && let Some(value) = self.look_again(slot.ticket(), wish)
+                    {
+                        return (Begun::Found(value), named);
+                    }
+                    signs = now;
+                }
+            }
+        }
+    }
+
+    /// A value that came since the first look.
+    fn look_again(&self, ticket: &Ticket<K>, wish: Wish) -> Option<V> {
+        match (wish.reason, self.find(ticket.hash, &ticket.key, Look::Peek)) {
+            (Reason::Told, _) => None,
+            (Reason::Due, Found::Fresh { age, .. }) if self.loads.is_due(age) => None,
+            (_, Found::Fresh { value, .. }) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A value that can be served although its load failed.
+    pub(crate) fn instead(&self, hash: u64, key: &K) -> Option<V> {
+        let keep = self.loads.rules.keeps_stale_for()?;
+        match self.find(hash, key, Look::Peek) {
+            Found::Fresh { value, .. } => Some(value),
+            Found::Stale { value, since } if since <= keep => {
+                self.loads.counters.served_stale();
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn first<T: Send + Sync + 'static>(flight: &Flight<T>) -> Join<T> {
+    flight
+        .join()
+        .expect("nobody took part in it who could have left")
+}
+
+/// Whether a value so long past its time to live is served while it is loaded anew.
+pub(crate) fn covers(window: Option<Duration>, since: Duration) -> bool {
+    window.is_some_and(|window| since <= window)
+}

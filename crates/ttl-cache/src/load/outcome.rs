@@ -1,0 +1,53 @@
+//! [`Outcome`]: how a load ended, without the type of its error, and what that means to a caller.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brolly_sync::FlightError;
+
+use super::error::LoadError;
+
+/// A loader's error whose type only its callers know.
+///
+/// One key may be loaded by callers with different types of error. They share each other's values,
+/// panics and timeouts; an error only with those who can name its type.
+pub(crate) type Failure = Arc<dyn Any + Send + Sync>;
+
+/// How a load ended.
+#[derive(Clone)]
+pub(crate) enum Outcome<V> {
+    Loaded(V),
+    Failed(Failure),
+    Panicked(Arc<str>),
+    TimedOut(Duration),
+    /// The load was about other keys too and has nothing to say about this one.
+    Nothing,
+}
+
+/// What an outcome means to a caller whose loader fails with an `E`.
+pub(crate) enum Meaning<V, E> {
+    Over(Result<V, LoadError<E>>),
+    /// Nothing that this caller can be told: it has to load by itself.
+    Foreign,
+}
+
+pub(crate) fn meaning<V, E>(ending: Result<Outcome<V>, FlightError>) -> Meaning<V, E>
+where
+    E: Send + Sync + 'static,
+{
+    Meaning::Over(match ending {
+        Ok(Outcome::Loaded(value)) => Ok(value),
+        Ok(Outcome::Failed(failure)) => match failure.downcast::<E>() {
+            Ok(failure) => Err(LoadError::Failed(failure)),
+            Err(_) => return Meaning::Foreign,
+        },
+        Ok(Outcome::TimedOut(after)) => Err(LoadError::Timeout { after }),
+        Ok(Outcome::Nothing) => return Meaning::Foreign,
+        Ok(Outcome::Panicked(message)) | Err(FlightError::Panicked { message }) => {
+            Err(LoadError::Panicked { message })
+        }
+        // The only other way for a flight to have no result for a participant.
+        Err(_) => Err(LoadError::Reentrant),
+    })
+}
