@@ -44,7 +44,7 @@ use shared::{Reentrant, Shared};
 #[doc(alias = "singleflight")]
 #[doc(alias = "shared")]
 #[doc(alias = "coalesce")]
-pub struct Flight<T: Send + Sync + 'static> {
+pub struct Flight<T> {
     shared: Arc<Shared<T>>,
 }
 

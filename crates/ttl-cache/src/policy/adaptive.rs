@@ -27,6 +27,7 @@
 mod duel;
 mod engine;
 mod memory;
+mod ring;
 mod segments;
 mod shadow;
 #[cfg(test)]

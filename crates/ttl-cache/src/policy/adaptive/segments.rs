@@ -2,7 +2,8 @@
 //! for those that have proven themselves; and the two [`Rule`]s for choosing a victim.
 
 use super::memory::MAX_COUNT;
-use crate::order::{NONE, SlotVec};
+use super::ring::{Links, Ring};
+use crate::order::SlotVec;
 
 /// How entries get from the window into the main part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,38 +52,19 @@ const PASSED: usize = 4;
 /// Credit ends here: an entry that was popular is passed over so often and no more.
 const MAX_CREDIT: u64 = 3;
 
-/// Every slot that was inserted and neither removed nor evicted is in exactly one of two queues,
-/// newest first. Slots are numbers; what is in them is the caller's.
+/// Every slot that was inserted and neither removed nor evicted is in exactly one of two queues.
+/// Slots are numbers; what is in them is the caller's.
 #[derive(Debug)]
 pub(super) struct Segments {
-    links: SlotVec<Links>,
+    links: Links,
     states: SlotVec<State>,
-    window: Ends,
-    main: Ends,
+    window: Ring,
+    main: Ring,
     /// All slots so far are below this.
     slots: u32,
     /// The next slot whose count fades. None is fading if there is no such slot.
     fading: u32,
 }
-
-#[derive(Clone, Copy, Debug)]
-struct Links {
-    newer: u32,
-    older: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Ends {
-    newest: u32,
-    oldest: u32,
-    len: usize,
-}
-
-const EMPTY: Ends = Ends {
-    newest: NONE,
-    oldest: NONE,
-    len: 0,
-};
 
 /// What is known of an entry, in one byte.
 ///
@@ -119,6 +101,10 @@ impl State {
         Self(self.0 & 0b1111_0011 | credit << 2)
     }
 
+    fn with(self, bit: u8, set: bool) -> Self {
+        Self(self.0 & !bit | if set { bit } else { 0 })
+    }
+
     fn after(self, reads: u64) -> Self {
         let count = (u64::from(self.count()) + reads).min(u64::from(MAX_COUNT));
         let credit = (u64::from(self.credit()) + reads).min(MAX_CREDIT);
@@ -129,30 +115,28 @@ impl State {
 impl Segments {
     pub(super) fn new() -> Self {
         Self {
-            links: SlotVec::new(Links {
-                newer: NONE,
-                older: NONE,
-            }),
+            links: Links::new(),
             states: SlotVec::new(State(0)),
-            window: EMPTY,
-            main: EMPTY,
+            window: Ring::new(),
+            main: Ring::new(),
             slots: 0,
             fading: u32::MAX,
         }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.window.len + self.main.len
+        self.window.len() + self.main.len()
     }
 
+    #[inline]
     pub(super) fn state(&self, slot: u32) -> State {
         self.states.get(slot)
     }
 
     pub(super) fn set_watched(&mut self, slot: u32, watched: bool) {
-        let State(bits) = self.states.get(slot);
-        let bit = if watched { State::WATCHED } else { 0 };
-        self.states.set(slot, State(bits & !State::WATCHED | bit));
+        let state = self.states.get(slot).with(State::WATCHED, watched);
+        self.states.set(slot, state);
     }
 
     /// Takes in a slot. `known` is how often its key was used before, if it is remembered. `room`
@@ -162,32 +146,36 @@ impl Segments {
         let count = known.unwrap_or(0).saturating_add(1).min(MAX_COUNT);
         let proven = rule == Rule::Reuse && known.is_some();
         self.slots = self.slots.max(slot.saturating_add(1));
-        self.states.set(slot, State(count << 4));
-        self.push(slot, proven);
+        let state = State(count << 4).with(State::MAIN, proven);
+        self.states.set(slot, state);
+        let ring = if proven {
+            &mut self.main
+        } else {
+            &mut self.window
+        };
+        ring.push(&mut self.links, slot);
         // Before the cache is full: what came first is not contested by what comes next.
         if rule == Rule::Frequency && self.len() < room {
-            let window = rule.window(room);
-            for _ in 0..PASSED {
-                if self.window.len > window {
-                    self.shift(self.window.oldest, true);
-                }
-            }
+            self.narrow(rule.window(room));
         }
     }
 
     /// The entry in a slot was used.
     #[inline]
     pub(super) fn touch(&mut self, slot: u32, reads: u64) {
-        if reads > 0 {
-            let state = self.states.get(slot).after(reads);
-            self.states.set(slot, state);
-        }
+        let state = self.states.get(slot).after(reads);
+        self.states.set(slot, state);
     }
 
     /// Lets a slot go.
     #[inline]
     pub(super) fn remove(&mut self, slot: u32) {
-        self.unlink(slot);
+        let ring = if self.state(slot).is_main() {
+            &mut self.main
+        } else {
+            &mut self.window
+        };
+        ring.take(&mut self.links, slot);
     }
 
     /// Chooses a victim and lets it go.
@@ -205,104 +193,127 @@ impl Segments {
     }
 
     /// The oldest entry of the window against the entry that the main part can spare.
+    #[inline]
     fn contest(&mut self, window: usize, entries: &mut impl Entries) -> Option<u32> {
-        for _ in 0..PASSED {
-            if self.window.len > window {
-                self.look(self.window.oldest, entries);
-                self.pass_on(self.window.oldest);
-            }
-        }
-        if self.window.len < window && self.main.len > 0 {
+        self.narrow(window);
+        if self.window.len() < window && self.main.len() > 0 {
             return None;
         }
-        let young = self.window.oldest;
-        if young == NONE {
-            return None;
+        let young = self.window.oldest()?;
+        let better = self.look(young, entries).count();
+        // Nothing is admitted for a single use: on a long loop, counts of entries that are held
+        // may have faded to nothing when a newcomer has been used once.
+        if better < 2 {
+            return Some(young);
         }
-        self.look(young, entries);
         let Some(old) = self.sweep(entries) else {
             return Some(young);
         };
-        let (better, held) = (self.state(young).count(), self.state(old).count());
-        // Nothing is admitted for a single use: on a long loop, counts of entries that are held
-        // may have faded to nothing when a newcomer has been used once.
-        if better > held && better > 1 {
+        if better > self.state(old).count() {
             self.pass_on(young);
             Some(old)
         } else {
-            self.shift(old, true);
+            // The next one is compared with another.
+            self.main.turn(&self.links);
             Some(young)
         }
     }
 
     /// The oldest entry of the window that was not used in it; the others move on.
+    #[inline]
     fn sift(&mut self, window: usize, entries: &mut impl Entries) -> Option<u32> {
-        for round in 0.. {
-            let oldest = self.window.oldest;
-            if oldest == NONE || self.window.len < window && self.main.len > 0 {
-                break;
+        for _ in 0..ROUNDS {
+            if self.window.len() < window && self.main.len() > 0 {
+                return None;
             }
-            if self.look(oldest, entries) == 0 || round == ROUNDS {
+            let oldest = self.window.oldest()?;
+            if self.look(oldest, entries).credit() == 0 {
                 return Some(oldest);
             }
             self.pass_on(oldest);
         }
-        None
+        self.window.oldest()
     }
 
     /// The oldest entry that was not used since it was passed, of the main part while there is one.
+    #[inline]
     fn revolve(&mut self, entries: &mut impl Entries) -> Option<u32> {
-        let mut oldest = NONE;
         for _ in 0..ROUNDS {
-            let part = if self.main.len > 0 {
-                &self.main
+            if let Some(oldest) = self.main.oldest() {
+                if self.look(oldest, entries).credit() == 0 {
+                    return Some(oldest);
+                }
+                self.pay(oldest);
+                self.main.take(&mut self.links, oldest);
+                self.window.push(&mut self.links, oldest);
+                let state = self.state(oldest).with(State::MAIN, false);
+                self.states.set(oldest, state);
             } else {
-                &self.window
-            };
-            oldest = part.oldest;
-            if oldest == NONE {
-                return None;
+                let oldest = self.window.oldest()?;
+                if self.look(oldest, entries).credit() == 0 {
+                    return Some(oldest);
+                }
+                self.pay(oldest);
+                self.window.turn(&self.links);
             }
-            let credit = self.look(oldest, entries);
-            if credit == 0 {
-                break;
-            }
-            let state = self.state(oldest).with_credit(credit - 1);
-            self.states.set(oldest, state);
-            self.shift(oldest, false);
         }
-        Some(oldest)
+        self.main.oldest().or_else(|| self.window.oldest())
     }
 
     /// The oldest entry of the main part that has no credit; the others pay for another round.
+    #[inline]
     fn sweep(&mut self, entries: &mut impl Entries) -> Option<u32> {
         for _ in 0..ROUNDS {
-            let oldest = self.main.oldest;
-            if oldest == NONE {
-                return None;
-            }
-            let credit = self.look(oldest, entries);
-            if credit == 0 {
+            let oldest = self.main.oldest()?;
+            if self.look(oldest, entries).credit() == 0 {
                 return Some(oldest);
             }
-            let state = self.state(oldest).with_credit(credit - 1);
-            self.states.set(oldest, state);
-            self.shift(oldest, true);
+            self.pay(oldest);
+            self.main.turn(&self.links);
         }
-        Some(self.main.oldest)
+        self.main.oldest()
     }
 
-    /// Brings what is known of an entry up to date. Returns its credit.
-    fn look(&mut self, slot: u32, entries: &mut impl Entries) -> u8 {
-        let watched = self.state(slot).is_watched();
-        self.touch(slot, entries.take_reads(slot, watched));
-        self.state(slot).credit()
+    /// Brings what is known of an entry up to date.
+    #[inline]
+    fn look(&mut self, slot: u32, entries: &mut impl Entries) -> State {
+        let state = self.state(slot);
+        let reads = entries.take_reads(slot, state.is_watched());
+        if reads == 0 {
+            return state;
+        }
+        let state = state.after(reads);
+        self.states.set(slot, state);
+        state
+    }
+
+    #[inline]
+    fn pay(&mut self, slot: u32) {
+        let state = self.state(slot);
+        let left = state.credit().saturating_sub(1);
+        self.states.set(slot, state.with_credit(left));
     }
 
     /// From the window to the main part, where credit has to be earned anew.
+    #[inline]
     fn pass_on(&mut self, slot: u32) {
-        self.states.set(slot, self.state(slot).with_credit(0));
-        self.shift(slot, true);
+        self.window.take(&mut self.links, slot);
+        self.main.push(&mut self.links, slot);
+        let state = self.state(slot).with_credit(0).with(State::MAIN, true);
+        self.states.set(slot, state);
+    }
+
+    /// Passes on what the window has beyond `window` entries, a few at a time.
+    #[inline]
+    fn narrow(&mut self, window: usize) {
+        for _ in 0..PASSED {
+            if self.window.len() <= window {
+                break;
+            }
+            if let Some(oldest) = self.window.oldest() {
+                self.pass_on(oldest);
+            }
+        }
     }
 
     /// From now on, [`fade`](Self::fade) halves every count once.
@@ -327,64 +338,5 @@ impl Segments {
         self.slots = self.slots.min(slots);
         self.links.shrink(slots);
         self.states.shrink(slots);
-    }
-
-    fn shift(&mut self, slot: u32, main: bool) {
-        self.unlink(slot);
-        self.push(slot, main);
-    }
-
-    fn push(&mut self, slot: u32, main: bool) {
-        let ends = if main {
-            &mut self.main
-        } else {
-            &mut self.window
-        };
-        let older = std::mem::replace(&mut ends.newest, slot);
-        ends.len += 1;
-        if older == NONE {
-            ends.oldest = slot;
-        } else {
-            let links = self.links.get(older);
-            self.links.set(
-                older,
-                Links {
-                    newer: slot,
-                    ..links
-                },
-            );
-        }
-        self.links.set(slot, Links { newer: NONE, older });
-        let State(bits) = self.states.get(slot);
-        self.states
-            .set(slot, State(bits & !State::MAIN | u8::from(main)));
-    }
-
-    fn unlink(&mut self, slot: u32) {
-        let Links { newer, older } = self.links.get(slot);
-        let main = self.states.get(slot).is_main();
-        let ends = if main {
-            &mut self.main
-        } else {
-            &mut self.window
-        };
-        ends.len -= 1;
-        if newer == NONE {
-            ends.newest = older;
-        } else {
-            let links = self.links.get(newer);
-            self.links.set(newer, Links { older, ..links });
-        }
-        let ends = if main {
-            &mut self.main
-        } else {
-            &mut self.window
-        };
-        if older == NONE {
-            ends.oldest = newer;
-        } else {
-            let links = self.links.get(older);
-            self.links.set(older, Links { newer, ..links });
-        }
     }
 }

@@ -1,0 +1,1013 @@
+//! [`Inner`]: the shards of a cache and what they share. Everything public goes through here.
+
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::budget::{Budget, Hand, Room, UNBOUNDED};
+use crate::error::Refusal;
+use crate::load::Loads;
+use crate::maintain::Bells;
+use crate::primitive::{AtomicU64, Mutex, lock};
+use crate::readers::Readers;
+use crate::removal::{Deliveries, RemovalCause, Removed};
+use crate::shard::{Layout, Retired, Shard, Write, Writing};
+use crate::store::Glance;
+use crate::time::{NEVER, Time, after, nanos};
+use crate::watch::Watch;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(crate) type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
+pub(crate) type ExpireWith<K, V> = Box<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
+
+/// What a cache was told, beside its shards' layout.
+pub(crate) struct Rules<K, V> {
+    pub(crate) weigher: Option<Weigher<K, V>>,
+    pub(crate) expire_with: Option<ExpireWith<K, V>>,
+    /// Nanoseconds, or `NEVER`.
+    pub(crate) time_to_live: u64,
+    /// The share of a time to live that may be taken off at random.
+    pub(crate) jitter: f64,
+}
+
+/// One unit of maintenance holds a lock for so many steps at most.
+pub(crate) const MAINTAIN_STEPS: usize = 128;
+
+pub(crate) struct Inner<K, V, S> {
+    shards: Box<[Shard<K, V>]>,
+    shard_mask: usize,
+    pub(crate) layout: Layout,
+    readers: Readers,
+    hasher: S,
+    /// The hasher is not ours, and may be a weak one.
+    mix: bool,
+    pub(crate) clock: Time,
+    enabled: AtomicBool,
+    pub(crate) rules: Rules<K, V>,
+    pub(crate) deliveries: Deliveries<K, V>,
+    pub(crate) loads: Loads<K, V>,
+    pub(crate) budget: Budget,
+    max_entries: AtomicU64,
+    max_weight: AtomicU64,
+    /// Held while the bounds are changed.
+    pub(crate) resizing: Mutex<()>,
+    /// Held by the one who gathers the room of entries in several shards.
+    gathering: Mutex<()>,
+    pub(crate) maintainers: Bells,
+    graveyard: Mutex<Vec<Retired<K, V>>>,
+    pub(crate) bypassed: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) maintenance_rounds: AtomicU64,
+}
+
+/// Whether a look counts as a lookup, and as a use for the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Count,
+    Peek,
+}
+
+/// What is known of a key.
+#[derive(Debug)]
+pub(crate) enum Found<V> {
+    /// A live value, and how long ago it was written (zero unless `Layout::aged`).
+    Fresh { value: V, age: Duration },
+    /// A value past its time to live that is still kept, and how long it is past it.
+    Stale { value: V, since: Duration },
+    /// Nothing.
+    Missing,
+}
+
+/// When a write applies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Condition<'a> {
+    Always,
+    /// Only if there is no live value.
+    IfAbsent,
+    /// Only if the watched key was not written.
+    IfUnwritten(&'a Watch),
+}
+
+/// What came of a write.
+#[derive(Debug)]
+pub(crate) enum Written<K, V> {
+    /// It is in; the live value that was there before.
+    Done(Option<V>),
+    /// It became too heavy while its room was sought, since the bound was lowered.
+    Refused(K, V, Refusal),
+    /// The condition did not hold. The entry, and the live value that is there instead, if the
+    /// condition was about that.
+    Not(K, V, Option<V>),
+}
+
+/// How an entry is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) weight: u64,
+    /// Nanoseconds from now, or `NEVER`.
+    pub(crate) time_to_live: u64,
+}
+
+impl<K, V, S> Inner<K, V, S> {
+    /// # Safety
+    ///
+    /// If `layout.plain` is set, `K` and `V` are plain data.
+    #[allow(clippy::too_many_arguments, reason = "called by the builder alone, once")]
+    pub(crate) unsafe fn new(
+        layout: Layout,
+        shards: usize,
+        bounds: Room,
+        hasher: S,
+        mix: bool,
+        clock: Time,
+        enabled: bool,
+        rules: Rules<K, V>,
+        deliveries: Deliveries<K, V>,
+        loads: Loads<K, V>,
+    ) -> Self {
+        debug_assert!(shards.is_power_of_two());
+        let share = share_of(bounds.entries, shards);
+        Self {
+            // SAFETY: by contract.
+            shards: (0..shards).map(|_| unsafe { Shard::new(layout, share) }).collect(),
+            shard_mask: shards - 1,
+            layout,
+            readers: Readers::new(),
+            hasher,
+            mix,
+            clock,
+            enabled: AtomicBool::new(enabled),
+            rules,
+            deliveries,
+            loads,
+            budget: Budget::new(bounds),
+            max_entries: AtomicU64::new(bounds.entries),
+            max_weight: AtomicU64::new(bounds.weight),
+            resizing: Mutex::new(()),
+            gathering: Mutex::new(()),
+            maintainers: Bells::default(),
+            graveyard: Mutex::new(Vec::new()),
+            bypassed: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            maintenance_rounds: AtomicU64::new(0),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.load(Relaxed)
+    }
+
+    pub(crate) fn set_enabled(&self, enabled: bool) {
+        self.enabled.store(enabled, Relaxed);
+    }
+
+    pub(crate) fn shards(&self) -> &[Shard<K, V>] {
+        &self.shards
+    }
+
+    #[inline(always)]
+    pub(crate) fn shard(&self, hash: u64) -> &Shard<K, V> {
+        &self.shards[(hash >> 48) as usize & self.shard_mask]
+    }
+
+    pub(crate) fn bounds(&self) -> Room {
+        Room {
+            entries: self.max_entries.load(Relaxed),
+            weight: self.max_weight.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn lookups(&self) -> (u64, u64) {
+        self.readers.counts()
+    }
+
+    /// Ends a writing access. Outside of the lock, memory is freed, and those are told who are to be
+    /// told.
+    #[inline]
+    pub(crate) fn leave(&self, shard: Writing<'_, K, V>, mut removed: Removed<K, V>) {
+        self.leave_keeping(shard, &mut removed);
+        self.deliveries.deliver(removed);
+    }
+
+    /// Ends a writing access with more to come before anybody is told. `_removed` shows that it is
+    /// kept elsewhere: nothing is dropped under the lock.
+    #[inline]
+    fn leave_keeping(&self, mut shard: Writing<'_, K, V>, _removed: &mut Removed<K, V>) {
+        if shard.has_retired() {
+            let retired = shard.take_retired();
+            drop(shard);
+            self.bury(retired);
+        }
+    }
+
+    /// Frees memory that no reader looks at any more, now or later.
+    #[cold]
+    fn bury(&self, retired: Vec<Retired<K, V>>) {
+        lock(&self.graveyard).extend(retired);
+        self.free_retired();
+    }
+
+    /// Frees memory that was retired, unless some reader is still inside a lookup.
+    pub(crate) fn free_retired(&self) {
+        let retired = std::mem::take(&mut *lock(&self.graveyard));
+        if !retired.is_empty() && !self.readers.have_left() {
+            lock(&self.graveyard).extend(retired);
+        }
+    }
+}
+
+fn share_of(entries: u64, shards: usize) -> u64 {
+    if entries >= UNBOUNDED {
+        u64::MAX
+    } else {
+        entries.div_ceil(shards as u64)
+    }
+}
+
+impl<K, V, S> Inner<K, V, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    #[inline(always)]
+    pub(crate) fn hash<Q>(&self, key: &Q) -> u64
+    where
+        Q: Hash + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        if self.mix {
+            // The finish of SplitMix64 (Steele, Lea, Flood 2014): any bit changes all others.
+            let hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            hash ^ (hash >> 31)
+        } else {
+            hash
+        }
+    }
+
+    /// The live value of a key; counted, and noted as a use.
+    #[inline]
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        if !self.is_enabled() {
+            return self.bypass();
+        }
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        if self.layout.glances
+            && let Some(lookup) = self.readers.begin()
+        {
+            // SAFETY: `glances` is set for plain data only, which was promised to `new`. Memory is freed once `Readers::have_left`,
+            // and this lookup ends after its last use of the mark.
+            match unsafe { shard.published.find(hash as u32, key) } {
+                Glance::Hit(value, deadline, mark) => {
+                    if self.clock.is_past(deadline) {
+                        lookup.miss();
+                        return None;
+                    }
+                    shard.touch(&self.layout, mark);
+                    lookup.hit();
+                    return Some(value);
+                }
+                Glance::Miss => {
+                    lookup.miss();
+                    return None;
+                }
+                Glance::Busy => {}
+            }
+        }
+        self.get_locked(shard, hash, key)
+    }
+
+    #[cold]
+    fn bypass(&self) -> Option<V> {
+        self.bypassed.fetch_add(1, Relaxed);
+        None
+    }
+
+    fn get_locked<Q>(&self, shard: &Shard<K, V>, hash: u64, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        let value = self.look(shard, hash, key, Look::Count, |_, value, _, _| value.clone());
+        self.count(value.is_some());
+        value
+    }
+
+    /// Counts a lookup.
+    #[inline]
+    fn count(&self, hit: bool) {
+        match self.readers.begin() {
+            Some(lookup) if hit => lookup.hit(),
+            Some(lookup) => lookup.miss(),
+            None => self.readers.count_shared(hit),
+        }
+    }
+
+    /// Looks at a live entry under the shard's lock.
+    #[inline]
+    fn look<Q, R>(
+        &self,
+        shard: &Shard<K, V>,
+        hash: u64,
+        key: &Q,
+        look: Look,
+        then: impl FnOnce(&K, &V, u64, u32) -> R,
+    ) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let state = shard.read();
+        let slot = state.find(hash as u32, key)?;
+        let (known, value, deadline) = state.slab.get(slot)?;
+        if self.clock.is_past(deadline) {
+            return None;
+        }
+        if look == Look::Count {
+            shard.touch(&self.layout, state.slab.mark(slot));
+            if self.layout.idle.is_some() {
+                state.put_off(slot, self.clock.now());
+            }
+        }
+        Some(then(known, value, deadline, slot))
+    }
+
+    /// The live value of a key, without a trace.
+    pub(crate) fn peek<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        if !self.is_enabled() {
+            return None;
+        }
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        self.look(shard, hash, key, Look::Peek, |_, value, _, _| value.clone())
+    }
+
+    pub(crate) fn contains<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if !self.is_enabled() {
+            return false;
+        }
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        self.look(shard, hash, key, Look::Peek, |_, _, _, _| ()).is_some()
+    }
+
+    /// What is known of a key, values past their time to live included while they are kept.
+    pub(crate) fn find<Q>(&self, hash: u64, key: &Q, look: Look) -> Found<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        if !self.is_enabled() {
+            return Found::Missing;
+        }
+        let shard = self.shard(hash);
+        let found = self.find_locked(shard, hash, key, look);
+        if look == Look::Count {
+            self.count(matches!(found, Found::Fresh { .. }));
+        }
+        found
+    }
+
+    fn find_locked<Q>(&self, shard: &Shard<K, V>, hash: u64, key: &Q, look: Look) -> Found<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        let state = shard.read();
+        let Some(slot) = state.find(hash as u32, key) else {
+            return Found::Missing;
+        };
+        let Some((_, value, deadline)) = state.slab.get(slot) else {
+            return Found::Missing;
+        };
+        if self.clock.is_past(deadline) {
+            let since = self.clock.now().saturating_sub(deadline);
+            if since >= self.layout.keep {
+                return Found::Missing;
+            }
+            return Found::Stale {
+                value: value.clone(),
+                since: Duration::from_nanos(since),
+            };
+        }
+        if look == Look::Count {
+            shard.touch(&self.layout, state.slab.mark(slot));
+            if self.layout.idle.is_some() {
+                state.put_off(slot, self.clock.now());
+            }
+        }
+        let age = if self.layout.aged {
+            self.clock.now().saturating_sub(state.written(slot))
+        } else {
+            0
+        };
+        Found::Fresh {
+            value: value.clone(),
+            age: Duration::from_nanos(age),
+        }
+    }
+
+    /// Watches a key: from now on writes and removals of it are noted.
+    pub(crate) fn watch(&self, hash: u64) -> Watch {
+        let watch = Watch::default();
+        let mut shard = self.shard(hash).write();
+        shard.watches.add(hash as u32, &watch, 0);
+        watch
+    }
+
+    /// Ends a watch before its last handle goes.
+    pub(crate) fn unwatch(&self, hash: u64, watch: &Watch) {
+        self.shard(hash).write().watches.remove(hash as u32, watch);
+    }
+
+    /// Stores a loaded value unless its key was written since the watch was put up.
+    pub(crate) fn insert_unwritten(
+        &self,
+        key: K,
+        hash: u64,
+        value: V,
+        ttl: Option<Duration>,
+        watch: &Watch,
+    ) -> bool
+    where
+        V: Clone,
+    {
+        if !self.is_enabled() {
+            return false;
+        }
+        match self.terms(&key, &value, hash, ttl) {
+            Ok(terms) => {
+                match self.write(key, value, hash, terms, Condition::IfUnwritten(watch)) {
+                    Written::Done(_) => true,
+                    Written::Not(..) => false,
+                    Written::Refused(key, value, _) => {
+                        self.reject(key, value);
+                        false
+                    }
+                }
+            }
+            Err(_) => {
+                self.reject(key, value);
+                false
+            }
+        }
+    }
+
+    /// What an entry weighs and how long it lives, by the cache's rules.
+    pub(crate) fn terms(
+        &self,
+        key: &K,
+        value: &V,
+        hash: u64,
+        ttl: Option<Duration>,
+    ) -> Result<Terms, Refusal> {
+        let rules = &self.rules;
+        let weight = match &rules.weigher {
+            Some(weigher) => contained("weigher", || weigher(key, value))?,
+            None => 0,
+        };
+        let mut time_to_live = rules.time_to_live;
+        if let Some(ttl) = ttl {
+            if ttl.is_zero() {
+                return Err(Refusal::TimeToLive { value: ttl });
+            }
+            time_to_live = nanos(ttl);
+        } else if let Some(expire_with) = &rules.expire_with
+            && let Some(ttl) = contained("expire_with", || expire_with(key, value))?
+        {
+            time_to_live = nanos(ttl);
+        }
+        if rules.jitter > 0.0 && time_to_live != NEVER {
+            time_to_live = self.jittered(time_to_live, hash);
+        }
+        let max_weight = self.max_weight.load(Relaxed);
+        if weight > max_weight {
+            return Err(Refusal::TooHeavy { weight, max_weight });
+        }
+        Ok(Terms {
+            weight,
+            time_to_live,
+        })
+    }
+
+    fn jittered(&self, time_to_live: u64, hash: u64) -> u64 {
+        let Some(most) = time_to_live.checked_sub(1) else {
+            return 0;
+        };
+        let mixed = (hash ^ self.clock.now()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let random = (mixed >> 11) as f64 / (1_u64 << 53) as f64;
+        let off = time_to_live as f64 * self.rules.jitter * random;
+        time_to_live - (off as u64).min(most)
+    }
+
+    /// Tells the listener of an entry that never entered.
+    pub(crate) fn reject(&self, key: K, value: V) {
+        self.rejected.fetch_add(1, Relaxed);
+        let mut removed = self.deliveries.removed();
+        removed.push(key, value, RemovalCause::Rejected);
+        self.deliveries.deliver(removed);
+    }
+
+    /// Writes an entry. Takes its room first, from the budget, from its own shard, or from another.
+    pub(crate) fn write(
+        &self,
+        key: K,
+        value: V,
+        hash: u64,
+        terms: Terms,
+        condition: Condition<'_>,
+    ) -> Written<K, V>
+    where
+        V: Clone,
+    {
+        self.write_tagged(key, value, hash, terms, condition, &[])
+    }
+
+    /// As [`write`](Self::write), and tags the entry.
+    #[inline]
+    pub(crate) fn write_tagged(
+        &self,
+        key: K,
+        value: V,
+        hash: u64,
+        terms: Terms,
+        condition: Condition<'_>,
+        tags: &[Arc<str>],
+    ) -> Written<K, V>
+    where
+        V: Clone,
+    {
+        let mut hand = Hand::empty(&self.budget);
+        let mut removed = self.deliveries.removed();
+        // Taken if the room of this shard's entries is not enough.
+        let mut gathering = None;
+        loop {
+            let mut shard = self.shard(hash).write();
+            let now = self.now_for(terms.time_to_live, &shard);
+            if let Condition::IfUnwritten(watch) = condition
+                && watch.written()
+            {
+                self.leave(shard, removed);
+                return Written::Not(key, value, None);
+            }
+            shard.tidy(now, &mut hand.room, &mut removed);
+            let mut present = shard.find(hash as u32, &key);
+            if let Some(slot) = present {
+                let deadline = shard.slab.deadline(slot);
+                if deadline != NEVER && self.clock.has_come_at(deadline, now) {
+                    let (key, value, freed) = shard.remove(slot, RemovalCause::Expired);
+                    hand.room = hand.room.plus(freed);
+                    removed.push(key, value, RemovalCause::Expired);
+                    present = None;
+                }
+            }
+            if let (Some(slot), Condition::IfAbsent) = (present, condition) {
+                let there = shard.slab.get(slot).map(|(_, value, _)| value.clone());
+                self.leave(shard, removed);
+                return Written::Not(key, value, there);
+            }
+            let needed = match present {
+                Some(slot) => Room {
+                    entries: 0,
+                    weight: terms.weight.saturating_sub(shard.weight_of(slot)),
+                },
+                None => Room::one(terms.weight),
+            };
+            if !shard.secure(needed, &mut hand, present, now, &mut removed) {
+                self.leave_keeping(shard, &mut removed);
+                let (weight, max_weight) = (terms.weight, self.max_weight.load(Relaxed));
+                if weight > max_weight {
+                    drop(hand);
+                    self.deliveries.deliver(removed);
+                    return Written::Refused(key, value, Refusal::TooHeavy { weight, max_weight });
+                }
+                if gathering.is_none() {
+                    // One at a time: two that each wait for what the other has gathered would wait
+                    // for ever. So nobody holds any room while waiting for the turn.
+                    drop(std::mem::replace(&mut hand, Hand::empty(&self.budget)));
+                    gathering = Some(lock(&self.gathering));
+                }
+                self.evict_elsewhere(needed, &mut hand, hash, &mut removed);
+                continue;
+            }
+            if let Condition::IfUnwritten(watch) = condition {
+                // Its own write is not to be noted by it.
+                shard.watches.remove(hash as u32, watch);
+            }
+            hand.room = hand.room.less(needed);
+            let write = Write {
+                key,
+                value,
+                hash: hash as u32,
+                weight: terms.weight,
+                now,
+                deadline: after(now, terms.time_to_live),
+            };
+            let mut old = None;
+            let slot = if let Some(slot) = present {
+                hand.room.weight += shard.weight_of(slot).saturating_sub(terms.weight);
+                old = Some(shard.replace(slot, write));
+                slot
+            } else {
+                shard.insert(write)
+            };
+            if !tags.is_empty() {
+                shard.tags.get_or_insert_default().set(slot, tags);
+            }
+            self.leave_keeping(shard, &mut removed);
+            drop(hand);
+            drop(gathering);
+            let previous = self.settle(old, &mut removed);
+            self.deliveries.deliver(removed);
+            return Written::Done(previous);
+        }
+    }
+
+    /// The time for a write: read only if something can end.
+    #[inline]
+    pub(crate) fn now_for(&self, time_to_live: u64, shard: &Writing<'_, K, V>) -> u64 {
+        if let Some(idle) = self.layout.idle {
+            self.clock.start_of(time_to_live.min(idle))
+        } else if time_to_live != NEVER {
+            self.clock.start_of(time_to_live)
+        } else if self.layout.aged || shard.next_due().is_some() {
+            self.clock.coarse()
+        } else {
+            0
+        }
+    }
+
+    /// Shares a replaced value among those who want it: the caller, and the listener. Without a lock.
+    fn settle(&self, old: Option<(K, V)>, removed: &mut Removed<K, V>) -> Option<V>
+    where
+        V: Clone,
+    {
+        let (key, value) = old?;
+        if self.deliveries.listens() {
+            removed.push(key, value.clone(), RemovalCause::Replaced);
+        }
+        Some(value)
+    }
+
+    /// Makes `hand` cover `needed` with the room of entries in all shards, one lock at a time.
+    #[cold]
+    pub(crate) fn evict_elsewhere(
+        &self,
+        needed: Room,
+        hand: &mut Hand<'_>,
+        hash: u64,
+        removed: &mut Removed<K, V>,
+    ) {
+        let own = (hash >> 48) as usize & self.shard_mask;
+        let now = self.clock.coarse();
+        for step in 1..=self.shards.len() {
+            if hand.room.covers(needed) {
+                return;
+            }
+            let at = (own + step) & self.shard_mask;
+            let mut shard = self.shards[at].write();
+            let _ = shard.secure(needed, hand, None, now, removed);
+            self.leave_keeping(shard, removed);
+        }
+        // Others have taken what there was and are about to use it.
+        std::thread::yield_now();
+    }
+
+    /// Takes a live entry out; an expired one is taken out too, and not given back.
+    pub(crate) fn remove<Q>(&self, key: &Q, condition: impl FnOnce(&V) -> bool) -> Option<(K, V)>
+    where
+        K: Borrow<Q> + Clone,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash).write();
+        let mut removed = self.deliveries.removed();
+        let mut hand = Hand::empty(&self.budget);
+        let mut found = None;
+        match shard.find(hash as u32, key) {
+            Some(slot) => {
+                let (_, value, deadline) = shard.slab.get(slot).expect("found in the index");
+                if self.clock.is_past(deadline) {
+                    shard.watches.wrote(hash as u32);
+                    let (key, value, freed) = shard.remove(slot, RemovalCause::Expired);
+                    removed.push(key, value, RemovalCause::Expired);
+                    hand.room = freed;
+                } else if condition(value) {
+                    let (key, value, freed) = shard.remove(slot, RemovalCause::Explicit);
+                    if self.deliveries.listens() {
+                        removed.push(key.clone(), value.clone(), RemovalCause::Explicit);
+                    }
+                    found = Some((key, value));
+                    hand.room = freed;
+                }
+            }
+            // A load of this key must not bring back what the caller wants gone.
+            None => shard.watches.wrote(hash as u32),
+        }
+        drop(hand);
+                self.leave(shard, removed);
+        found
+    }
+
+    /// Takes all entries out. Returns how many of them were live.
+    pub(crate) fn clear(&self) -> u64 {
+        let mut live = 0;
+        for shard in &self.shards {
+            let mut from = Some(0);
+            shard.write().watches.wrote_all();
+            // Entries that come in meanwhile may go as well: they did not wait for the end.
+            while let Some(at) = from {
+                let mut removed = self.deliveries.removed();
+                let mut hand = Hand::empty(&self.budget);
+                let mut writing = shard.write();
+                let now = self.clock.now();
+                from = None;
+                for _ in 0..MAINTAIN_STEPS {
+                    let Some(seen) = writing.next(at) else { break };
+                    let (slot, deadline) = (seen.slot, seen.deadline);
+                    let expired = deadline <= now;
+                    let cause = if expired { RemovalCause::Expired } else { RemovalCause::Explicit };
+                    let (key, value, freed) = writing.remove(slot, cause);
+                    removed.push(key, value, cause);
+                    hand.room = hand.room.plus(freed);
+                    live += u64::from(!expired);
+                    from = Some(slot + 1);
+                }
+                drop(hand);
+                self.leave(writing, removed);
+            }
+        }
+        live
+    }
+
+    /// Live entries.
+    pub(crate) fn len(&self) -> u64 {
+        let now = self.clock.now();
+        let mut live = 0;
+        for shard in &self.shards {
+            if shard.read().may_be_due(now) {
+                self.reclaim(shard, now, usize::MAX);
+            }
+            let state = shard.read();
+            live += if self.layout.keep > 0 || self.layout.idle.is_some() {
+                // Entries that are kept beyond their time are not told apart but by looking.
+                state.entries().filter(|seen| seen.deadline > now).count() as u64
+            } else {
+                state.slab.len() as u64
+            };
+        }
+        // Entries move between shards while the sum is taken, the bound holds at every instant.
+        live.min(self.bounds().entries)
+    }
+
+    /// The weight of all entries; without a weigher, their number.
+    pub(crate) fn weight(&self) -> u64 {
+        if !self.layout.weighted {
+            return self.len();
+        }
+        let weight = self.shards.iter().map(|shard| shard.read().weight);
+        weight.sum::<u64>().min(self.bounds().weight)
+    }
+
+    /// Takes out what is due in a shard, in steps that each hold the lock for a short time only.
+    /// Returns how many entries went and what is left of the budget.
+    fn reclaim(&self, shard: &Shard<K, V>, now: u64, mut budget: usize) -> (u64, usize) {
+        let mut gone = 0;
+        while budget > 0 {
+            let steps = budget.min(MAINTAIN_STEPS);
+            let mut removed = self.deliveries.removed();
+            let mut hand = Hand::empty(&self.budget);
+            let mut writing = shard.write();
+            let before = writing.counts.expired;
+            let left = writing.reclaim(now, steps, &mut hand.room, &mut removed);
+            gone += writing.counts.expired - before;
+            drop(hand);
+                self.leave(writing, removed);
+            budget -= steps - left;
+            if left > 0 {
+                break;
+            }
+        }
+        (gone, budget)
+    }
+
+    /// One round of maintenance over all shards. Returns how many entries went, and whether
+    /// something is still due.
+    pub(crate) fn maintain(&self, mut budget: usize) -> (u64, bool) {
+        let now = self.clock.now();
+        let mut gone = 0;
+        for shard in &self.shards {
+            if shard.read().may_be_due(now) {
+                let (went, left) = self.reclaim(shard, now, budget);
+                gone += went;
+                budget = left;
+                if budget == 0 {
+                    break;
+                }
+            }
+        }
+        self.free_retired();
+        self.maintenance_rounds.fetch_add(1, Relaxed);
+        let more = (self.shards.iter()).any(|shard| shard.read().may_be_due(now));
+        (gone, more && budget == 0)
+    }
+
+    /// When something is due at the earliest.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.shards.iter().filter_map(|shard| shard.read().next_due()).min()
+    }
+
+    /// Changes the bounds. When this returns, the entries are within the new ones.
+    pub(crate) fn set_bounds(&self, change: impl FnOnce(&mut Room)) {
+        let mut removed = self.deliveries.removed();
+        let resizing = lock(&self.resizing);
+        let before = self.bounds();
+        let mut after = before;
+        change(&mut after);
+        let surplus = before.less(after);
+        if surplus != Room::NONE {
+            // What is free goes first, then what entries use.
+            let mut hand = Hand::empty(&self.budget);
+            let _gathering = lock(&self.gathering);
+            while !hand.room.covers(surplus) {
+                self.evict_elsewhere(surplus, &mut hand, 0, &mut removed);
+            }
+            // What is beyond the new bounds does not go back.
+            hand.room = hand.room.less(surplus);
+        }
+        self.budget.give(after.less(before));
+        self.max_entries.store(after.entries, Relaxed);
+        self.max_weight.store(after.weight, Relaxed);
+        let share = share_of(after.entries, self.shards.len());
+        for shard in &self.shards {
+            shard.write().set_share(share);
+        }
+        drop(resizing);
+        self.deliveries.deliver(removed);
+    }
+
+    /// Evicts entries until `room` of them have gone, or none is left. Returns how many went.
+    pub(crate) fn evict(&self, mut entries: u64) -> u64 {
+        let mut gone = 0;
+        while entries > 0 {
+            let before = gone;
+            for shard in &self.shards {
+                let mut removed = self.deliveries.removed();
+                let mut hand = Hand::empty(&self.budget);
+                let mut writing = shard.write();
+                for _ in 0..MAINTAIN_STEPS.min(usize::try_from(entries.div_ceil(self.shards.len() as u64)).unwrap_or(MAINTAIN_STEPS)) {
+                    let Some(freed) = writing.evict(None, &mut removed) else { break };
+                    hand.room = hand.room.plus(freed);
+                    gone += 1;
+                    entries -= 1;
+                    if entries == 0 {
+                        break;
+                    }
+                }
+                drop(hand);
+                self.leave(writing, removed);
+                if entries == 0 {
+                    break;
+                }
+            }
+            if gone == before {
+                break;
+            }
+        }
+        gone
+    }
+
+    /// Removes the entries for which `goes` says so; it is asked without a lock. Returns how many
+    /// went.
+    pub(crate) fn remove_if(&self, mut goes: impl FnMut(&K, &V) -> bool) -> u64
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let mut gone = 0;
+        for shard in &self.shards {
+            let mut from = Some(0);
+            while let Some(at) = from {
+                let (batch, next) = self.watched_batch(shard, at);
+                from = next;
+                let Some((watch, entries)) = batch else { continue };
+                let chosen = |(number, (key, value, hash)): (usize, (K, V, u32))| {
+                    goes(&key, &value).then_some((number as u32, key, hash))
+                };
+                let chosen: Vec<_> = entries.into_iter().enumerate().filter_map(chosen).collect();
+                if chosen.is_empty() {
+                    continue;
+                }
+                let mut removed = self.deliveries.removed();
+                let mut hand = Hand::empty(&self.budget);
+                let mut writing = shard.write();
+                // Who wrote it meanwhile wrote a value that was not asked about. Looked at before
+                // the first removal, which writes keys with the same hash.
+                let unwritten = chosen.iter().filter(|(number, ..)| !watch.wrote(*number));
+                let unwritten: Vec<_> = unwritten.collect();
+                for (_, key, hash) in unwritten {
+                    if let Some(slot) = writing.find(*hash, key) {
+                        let (key, value, freed) = writing.remove(slot, RemovalCause::Explicit);
+                        removed.push(key, value, RemovalCause::Explicit);
+                        hand.room = hand.room.plus(freed);
+                        gone += 1;
+                    }
+                }
+                drop(hand);
+                self.leave(writing, removed);
+            }
+        }
+        gone
+    }
+
+    /// Up to 64 live entries of a shard from a slot on, watched; and where to go on.
+    #[allow(clippy::type_complexity, reason = "one caller, which takes it apart at once")]
+    fn watched_batch(
+        &self,
+        shard: &Shard<K, V>,
+        mut from: u32,
+    ) -> (Option<(Watch, Vec<(K, V, u32)>)>, Option<u32>)
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let watch = Watch::default();
+        let mut entries = Vec::new();
+        let mut writing = shard.write();
+        let now = self.clock.now();
+        while entries.len() < 64 {
+            let Some(seen) = writing.next(from) else {
+                drop(writing);
+                return ((!entries.is_empty()).then_some((watch, entries)), None);
+            };
+            let (slot, deadline) = (seen.slot, seen.deadline);
+            from = slot + 1;
+            if deadline > now {
+                let (key, value) = (seen.key.clone(), seen.value.clone());
+                let hash = writing.hash(slot);
+                writing.watches.add(hash, &watch, entries.len() as u32);
+                entries.push((key, value, hash));
+            }
+        }
+        drop(writing);
+        (Some((watch, entries)), Some(from))
+    }
+
+    /// Up to `at_most` live entries of a shard from a slot on, and where to go on.
+    pub(crate) fn batch(&self, shard: usize, mut from: u32, at_most: usize) -> (Vec<(K, V)>, Option<u32>)
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let state = self.shards[shard].read();
+        let now = self.clock.now();
+        let mut entries = Vec::new();
+        while let Some(seen) = state.next(from) {
+            if entries.len() == at_most {
+                return (entries, Some(from));
+            }
+            from = seen.slot + 1;
+            if seen.deadline > now {
+                entries.push((seen.key.clone(), seen.value.clone()));
+            }
+        }
+        (entries, None)
+    }
+}
+
+/// Runs a callback of the user; a panic becomes a refusal.
+fn contained<R>(callback: &'static str, run: impl FnOnce() -> R) -> Result<R, Refusal> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Refusal::CallbackPanicked { callback })
+}
+
+impl<K, V, S> std::fmt::Debug for Inner<K, V, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("layout", &self.layout)
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
+    }
+}

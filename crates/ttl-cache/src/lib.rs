@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod budget;
+mod builder;
+mod cache;
+mod entry;
+mod error;
+mod hasher;
+mod inner;
+mod iter;
+mod load;
+mod maintain;
+mod order;
+mod policy;
+mod primitive;
+mod readers;
+mod removal;
+mod shard;
+mod stats;
+#[expect(unsafe_code, reason = "the slab, and reading it without a lock")]
+mod store;
+mod tags;
+mod time;
+mod watch;
+
+pub use builder::CacheBuilder;
+pub use cache::Cache;
+pub use entry::{Compute, Computed, Entry};
+pub use error::{ConfigError, InsertError, Refusal};
+pub use hasher::{DefaultHasher, RandomState};
+pub use iter::{Iter, Keys};
+pub use maintain::{Maintainer, MaintainerError, Progress};
+pub use policy::EvictionPolicy;
+pub use removal::RemovalCause;
+pub use stats::Stats;
+pub use store::Plain;

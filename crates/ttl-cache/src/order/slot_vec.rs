@@ -1,0 +1,59 @@
+//! [`SlotVec`]: one value for each slot, growing by an eighth so that little is kept in reserve.
+
+/// A table indexed by slot. Slots that were never set read as the filler.
+#[derive(Debug)]
+pub(crate) struct SlotVec<T> {
+    values: Vec<T>,
+    filler: T,
+}
+
+/// The first slots come together.
+const FIRST: usize = 16;
+
+impl<T: Copy> SlotVec<T> {
+    pub(crate) fn new(filler: T) -> Self {
+        Self {
+            values: Vec::new(),
+            filler,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> T {
+        self.values
+            .get(slot as usize)
+            .copied()
+            .unwrap_or(self.filler)
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, slot: u32, value: T) {
+        let at = slot as usize;
+        if at >= self.values.len() {
+            self.grow(at);
+        }
+        self.values[at] = value;
+    }
+
+    /// Forgets the slots from `slots` on, and gives their memory back once most of it is unused.
+    pub(crate) fn shrink(&mut self, slots: u32) {
+        let slots = slots as usize;
+        if slots < self.values.len() {
+            self.values.truncate(slots);
+            if slots < self.values.capacity() / 2 {
+                self.values.shrink_to(slots);
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, at: usize) {
+        if at >= self.values.capacity() {
+            let wanted = (at + 1 + at / 8).max(FIRST);
+            self.values.reserve_exact(wanted - self.values.len());
+        }
+        // As far as there is memory, so that the next slots need not come here.
+        self.values.resize(self.values.capacity(), self.filler);
+    }
+}

@@ -1,0 +1,626 @@
+//! [`Shard`]: a part of the keys under one lock, and everything that happens under it.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::budget::{Hand, Room};
+use crate::order::{SlotVec, Step, Wheel};
+use crate::policy::{AnyPolicy, EvictionPolicy, Marks, STEP, Touch};
+use crate::primitive::{AtomicU64, RwLock, RwLockReadGuard, RwLockWriteGuard, read, write};
+use crate::removal::{RemovalCause, Removed};
+use crate::store::{Chunk, Index, Published, Slab, Table};
+use crate::tags::Tags;
+use crate::time::{NEVER, after};
+use crate::watch::Watches;
+
+/// What all shards of a cache have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) policy: EvictionPolicy,
+    pub(crate) touch: Touch,
+    /// The order of reads is kept exactly; there is one shard.
+    pub(crate) exact: bool,
+    /// Keys and values are plain data, which may be read without a lock.
+    pub(crate) plain: bool,
+    /// Lookups do so: they are plain, and no time to idle has to be put off.
+    pub(crate) glances: bool,
+    pub(crate) weighted: bool,
+    /// Time to idle, in nanoseconds.
+    pub(crate) idle: Option<u64>,
+    /// Whether anybody asks for the age of entries.
+    pub(crate) aged: bool,
+    /// How long an entry is kept beyond its deadline, unseen but by loads.
+    pub(crate) keep: u64,
+    /// The binary logarithm of the slots in a chunk.
+    pub(crate) chunk_bits: u32,
+}
+
+/// Memory that readers without a lock may still look at.
+pub(crate) enum Retired<K, V> {
+    Index { _index: Index },
+    Table { _table: Table<K, V> },
+    Chunk { _chunk: Chunk<K, V> },
+}
+
+/// Tables are shrunk when so many slots are left at most.
+const SHRINK: u32 = 8192;
+
+/// How many units of reclaiming are done before something live is evicted.
+const EXPIRED_FIRST: usize = 64;
+
+/// How many units of reclaiming each write does.
+const TIDY: usize = 4;
+
+#[repr(align(128))]
+pub(crate) struct Shard<K, V> {
+    pub(crate) published: Published<K, V>,
+    /// The shard's clock. Stepped by writers only.
+    stamp: AtomicU64,
+    /// Reads since the clock was stepped, where their order is kept. Written by readers, without
+    /// care: reads at the same time may be counted as one.
+    reads: Apart<AtomicU64>,
+    state: RwLock<State<K, V>>,
+}
+
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// What is behind the lock.
+pub(crate) struct State<K, V> {
+    index: Index,
+    pub(crate) slab: Slab<K, V>,
+    hashes: SlotVec<u32>,
+    weights: SlotVec<u64>,
+    /// When each entry was written, if `Layout::aged`.
+    written: SlotVec<u64>,
+    /// When each entry ends however often it is read, if there is a time to idle.
+    ends: SlotVec<u64>,
+    wheel: Wheel,
+    policy: AnyPolicy,
+    pub(crate) watches: Watches,
+    /// The tags of entries; none until one is tagged.
+    pub(crate) tags: Option<Box<Tags>>,
+    pub(crate) weight: u64,
+    pub(crate) counts: Counts,
+    retired: Vec<Retired<K, V>>,
+    /// The most slots since the tables were shrunk.
+    most_slots: u32,
+    /// How many entries the index is made for, when it grows.
+    expected: usize,
+    layout: Layout,
+}
+
+/// What happened in a shard so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) inserts: u64,
+    pub(crate) replaced: u64,
+    pub(crate) evicted: u64,
+    pub(crate) expired: u64,
+    pub(crate) removed: u64,
+}
+
+/// A new or changed entry.
+pub(crate) struct Write<K, V> {
+    pub(crate) key: K,
+    pub(crate) value: V,
+    pub(crate) hash: u32,
+    pub(crate) weight: u64,
+    /// Now, and when the entry ends.
+    pub(crate) now: u64,
+    pub(crate) deadline: u64,
+}
+
+struct View<'a, K, V> {
+    slab: &'a Slab<K, V>,
+    stamp: u64,
+}
+
+impl<K, V> Marks for View<'_, K, V> {
+    #[inline]
+    fn mark(&self, slot: u32) -> u64 {
+        self.slab.mark(slot).load(Relaxed)
+    }
+
+    #[inline]
+    fn set_mark(&self, slot: u32, mark: u64) {
+        self.slab.mark(slot).store(mark, Relaxed);
+    }
+
+    #[inline]
+    fn deadline(&self, slot: u32) -> u64 {
+        self.slab.deadline(slot)
+    }
+
+    fn stamp(&self) -> u64 {
+        self.stamp
+    }
+}
+
+/// The policy's view of a state, without borrowing the policy.
+macro_rules! view {
+    ($shard:expr, $state:expr) => {
+        &View {
+            slab: &$state.slab,
+            stamp: $shard.stamp.load(Relaxed),
+        }
+    };
+}
+
+impl<K, V> Shard<K, V> {
+    /// # Safety
+    ///
+    /// If `layout.plain` is set, `K` and `V` are plain data.
+    pub(crate) unsafe fn new(layout: Layout, share: u64) -> Self {
+        let mut policy = AnyPolicy::new(layout.policy);
+        policy.set_capacity(share);
+        let state = State {
+            index: Index::new(),
+            // SAFETY: by contract.
+            slab: unsafe { Slab::new(layout.chunk_bits, layout.plain) },
+            hashes: SlotVec::new(0),
+            weights: SlotVec::new(0),
+            written: SlotVec::new(0),
+            ends: SlotVec::new(NEVER),
+            wheel: Wheel::new(),
+            policy,
+            watches: Watches::default(),
+            tags: None,
+            weight: 0,
+            counts: Counts::default(),
+            retired: Vec::new(),
+            most_slots: 0,
+            expected: expected(share),
+            layout,
+        };
+        let published = Published::new(state.slab.bits());
+        published.publish(&state.index, &state.slab);
+        Self {
+            published,
+            stamp: AtomicU64::new(STEP),
+            reads: Apart(AtomicU64::new(0)),
+            state: RwLock::new(state),
+        }
+    }
+
+    /// Leaves the mark of a reader on an entry.
+    #[inline(always)]
+    pub(crate) fn touch(&self, layout: &Layout, mark: &AtomicU64) {
+        match layout.touch {
+            Touch::Nothing => {}
+            Touch::Stamp => {
+                let stamp = self.stamp.load(Relaxed);
+                if layout.exact {
+                    self.touch_exactly(stamp, mark);
+                } else if mark.load(Relaxed) != stamp + 1 {
+                    mark.store(stamp + 1, Relaxed);
+                }
+            }
+            Touch::Count { max } => {
+                let uses = mark.load(Relaxed);
+                if uses < u64::from(max) {
+                    mark.store(uses + 1, Relaxed);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn touch_exactly(&self, stamp: u64, mark: &AtomicU64) {
+        let reads = self.reads.0.load(Relaxed) + 1;
+        mark.store(stamp + reads.min(STEP - 1), Relaxed);
+        self.reads.0.store(reads, Relaxed);
+        if reads >= STEP - 1 {
+            self.step_by_reading();
+        }
+    }
+
+    /// There were so many reads since the last write that their order needs another step.
+    ///
+    /// Called by readers, which may hold the lock for reading: so it does not wait for it.
+    #[cold]
+    #[inline(never)]
+    fn step_by_reading(&self) {
+        let _ = self.stamp.fetch_add(STEP, Relaxed);
+        self.reads.0.store(0, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State<K, V>> {
+        read(&self.state)
+    }
+
+    /// Locks for writing, and steps the shard's clock.
+    #[inline]
+    pub(crate) fn write(&self) -> Writing<'_, K, V> {
+        let state = write(&self.state);
+        self.published.begin_write();
+        if matches!(state.layout.touch, Touch::Stamp | Touch::Nothing) {
+            if state.layout.exact {
+                // Readers step it too.
+                self.stamp.fetch_add(STEP, Relaxed);
+                self.reads.0.store(0, Relaxed);
+            } else {
+                self.stamp.store(self.stamp.load(Relaxed) + STEP, Relaxed);
+            }
+        }
+        Writing { shard: self, state }
+    }
+}
+
+fn expected(share: u64) -> usize {
+    // Shards are never filled quite evenly.
+    usize::try_from(share.saturating_add(share / 32).saturating_add(8)).unwrap_or(usize::MAX)
+}
+
+/// The write lock of a shard.
+pub(crate) struct Writing<'a, K, V> {
+    shard: &'a Shard<K, V>,
+    state: RwLockWriteGuard<'a, State<K, V>>,
+}
+
+impl<K, V> Drop for Writing<'_, K, V> {
+    #[inline]
+    fn drop(&mut self) {
+        self.shard.published.end_write();
+    }
+}
+
+impl<K, V> Deref for Writing<'_, K, V> {
+    type Target = State<K, V>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.state
+    }
+}
+
+impl<K, V> DerefMut for Writing<'_, K, V> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.state
+    }
+}
+
+impl<K: Hash + Eq, V> State<K, V> {
+    #[inline]
+    pub(crate) fn find<Q>(&self, hash: u32, key: &Q) -> Option<u32>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.index.find(hash, |slot| {
+            (self.slab.get(slot)).is_some_and(|(known, _, _)| known.borrow() == key)
+        })
+    }
+}
+
+impl<K, V> State<K, V> {
+    pub(crate) fn hash(&self, slot: u32) -> u32 {
+        self.hashes.get(slot)
+    }
+
+    #[inline]
+    pub(crate) fn weight_of(&self, slot: u32) -> u64 {
+        if self.layout.weighted {
+            self.weights.get(slot)
+        } else {
+            0
+        }
+    }
+
+    /// When an entry was written.
+    pub(crate) fn written(&self, slot: u32) -> u64 {
+        self.written.get(slot)
+    }
+
+    /// Puts the end of an idle entry off, since it was read.
+    pub(crate) fn put_off(&self, slot: u32, now: u64) {
+        if let Some(idle) = self.layout.idle {
+            let deadline = after(now, idle).min(self.ends.get(slot));
+            self.slab.set_deadline(slot, deadline);
+        }
+    }
+
+    /// Whether something might be due.
+    pub(crate) fn may_be_due(&self, now: u64) -> bool {
+        self.wheel.may_be_due(now)
+    }
+
+    /// When something is due at the earliest.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.wheel.next_due()
+    }
+
+    #[inline]
+    pub(crate) fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    pub(crate) fn take_retired(&mut self) -> Vec<Retired<K, V>> {
+        std::mem::take(&mut self.retired)
+    }
+
+    /// Forgets the tags of an entry, if anything is tagged at all.
+    #[inline]
+    fn untag(&mut self, slot: u32) {
+        if let Some(tags) = &mut self.tags {
+            tags.forget(slot);
+        }
+    }
+
+    /// When an entry ends however often it is read, given its deadline.
+    pub(crate) fn end(&self, slot: u32, deadline: u64) -> u64 {
+        if self.layout.idle.is_some() { self.ends.get(slot) } else { deadline }
+    }
+
+    /// How many entries the index and the wheel know, for checks.
+    pub(crate) fn known(&self) -> (usize, usize) {
+        let found = self.slab_slots().filter(|&slot| self.index.find(self.hashes.get(slot), |at| at == slot).is_some());
+        (found.count(), self.wheel.len())
+    }
+
+    fn slab_slots(&self) -> impl Iterator<Item = u32> {
+        std::iter::successors(self.slab.next_taken(0), |slot| self.slab.next_taken(slot + 1))
+    }
+}
+
+impl<K, V> Writing<'_, K, V> {
+    /// Enters a key that is not there. Its room was taken before. Returns its slot.
+    pub(crate) fn insert(&mut self, write: Write<K, V>) -> u32 {
+        let (shard, state) = (self.shard, &mut *self.state);
+        if state.index.is_full() {
+            let hashes = &state.hashes;
+            let grown = state.index.grown(state.expected, |slot| hashes.get(slot));
+            let old = std::mem::replace(&mut state.index, grown);
+            state.retire(Retired::Index { _index: old });
+            shard.published.publish(&state.index, &state.slab);
+        }
+        if state.slab.is_full() {
+            if let Some(old) = state.slab.grow() {
+                state.retire(Retired::Table { _table: old });
+                shard.published.publish(&state.index, &state.slab);
+            }
+            state.most_slots = state.most_slots.max(state.slab.slots());
+        }
+        let (deadline, hash) = (state.deadline(&write), write.hash);
+        let slot = state.slab.insert(write.key, write.value, deadline, 0);
+        state.hashes.set(slot, hash);
+        state.settle(slot, write.weight, write.now, write.deadline);
+        state.policy.insert(slot, hash, view!(shard, state));
+        state.index.insert(hash, slot);
+        if deadline != NEVER {
+            state.wheel.insert(slot, after(deadline, state.layout.keep));
+        }
+        state.counts.inserts += 1;
+        state.watches.wrote(hash);
+        slot
+    }
+
+    /// Gives a present key another value. Returns the old one.
+    pub(crate) fn replace(&mut self, slot: u32, write: Write<K, V>) -> (K, V) {
+        let (shard, state) = (self.shard, &mut *self.state);
+        let deadline = state.deadline(&write);
+        state.weight -= state.weight_of(slot);
+        let before = state.slab.deadline(slot);
+        let old = state.slab.replace(slot, write.value, deadline);
+        state.settle(slot, write.weight, write.now, write.deadline);
+        if before != deadline {
+            state.wheel.remove(slot);
+            if deadline != NEVER {
+                state.wheel.insert(slot, after(deadline, state.layout.keep));
+            }
+        }
+        state.policy.update(slot, view!(shard, state));
+        state.untag(slot);
+        state.counts.inserts += 1;
+        state.counts.replaced += 1;
+        state.watches.wrote(write.hash);
+        (write.key, old)
+    }
+
+    /// Takes an entry out. Returns it and the room that it leaves.
+    pub(crate) fn remove(&mut self, slot: u32, cause: RemovalCause) -> (K, V, Room) {
+        self.state.policy.remove(slot);
+        self.take(slot, cause)
+    }
+
+    /// Takes an entry out that the policy has forgotten already.
+    fn take(&mut self, slot: u32, cause: RemovalCause) -> (K, V, Room) {
+        let (shard, state) = (self.shard, &mut *self.state);
+        let hash = state.hashes.get(slot);
+        let room = Room::one(state.weight_of(slot));
+        state.index.remove(hash, slot);
+        state.wheel.remove(slot);
+        state.untag(slot);
+        state.weight -= room.weight;
+        let (key, value) = state.slab.remove(slot);
+        match cause {
+            RemovalCause::Expired => state.counts.expired += 1,
+            RemovalCause::Size => state.counts.evicted += 1,
+            RemovalCause::Explicit => {
+                state.counts.removed += 1;
+                state.watches.wrote(hash);
+            }
+            RemovalCause::Replaced | RemovalCause::Rejected => state.watches.wrote(hash),
+        }
+        if let Some(chunk) = state.slab.take_empty_chunk(slot) {
+            state.retire(Retired::Chunk { _chunk: chunk });
+            state.shrink(shard);
+        }
+        (key, value, room)
+    }
+
+    /// Takes out what is due, in `budget` units of work at most. Returns what it did not use.
+    pub(crate) fn reclaim(
+        &mut self,
+        now: u64,
+        mut budget: usize,
+        freed: &mut Room,
+        removed: &mut Removed<K, V>,
+    ) -> usize {
+        while budget > 0 {
+            let state = &mut *self.state;
+            let (slab, keep) = (&state.slab, state.layout.keep);
+            match (state.wheel).step(now, |slot| after(slab.deadline(slot), keep)) {
+                Step::Due(slot) => {
+                    let (key, value, room) = self.remove(slot, RemovalCause::Expired);
+                    *freed = freed.plus(room);
+                    removed.push(key, value, RemovalCause::Expired);
+                }
+                Step::Moved => {}
+                Step::Idle => break,
+            }
+            budget -= 1;
+        }
+        budget
+    }
+
+    /// A little reclaiming, as every write does it.
+    #[inline]
+    pub(crate) fn tidy(&mut self, now: u64, freed: &mut Room, removed: &mut Removed<K, V>) {
+        if self.state.wheel.may_be_due(now) {
+            self.reclaim(now, TIDY, freed, removed);
+        }
+    }
+
+    /// Makes `hand` cover `needed`: from the budget first, then with what has expired here, then by
+    /// evicting here, any entry but `pinned`. `false` if that is not enough.
+    #[inline]
+    pub(crate) fn secure(
+        &mut self,
+        needed: Room,
+        hand: &mut Hand<'_>,
+        pinned: Option<u32>,
+        now: u64,
+        removed: &mut Removed<K, V>,
+    ) -> bool {
+        if hand.room.covers(needed) {
+            return true;
+        }
+        hand.take(needed);
+        while !hand.room.covers(needed) {
+            if self.wheel.may_be_due(now) {
+                let left = self.reclaim(now, EXPIRED_FIRST, &mut hand.room, removed);
+                if left < EXPIRED_FIRST {
+                    continue;
+                }
+            }
+            let Some(freed) = self.evict(pinned, removed) else {
+                return false;
+            };
+            hand.room = hand.room.plus(freed);
+        }
+        true
+    }
+
+    /// Evicts one entry, any but `pinned`. Returns the room that it leaves.
+    pub(crate) fn evict(
+        &mut self,
+        pinned: Option<u32>,
+        removed: &mut Removed<K, V>,
+    ) -> Option<Room> {
+        let (shard, state) = (self.shard, &mut *self.state);
+        let mut victim = state.policy.evict(view!(shard, state))?;
+        if Some(victim) == pinned {
+            let next = state.policy.evict(view!(shard, state));
+            let hash = state.hashes.get(victim);
+            state.policy.put_back(victim, hash, view!(shard, state));
+            victim = next?;
+        }
+        let (key, value, room) = self.take(victim, RemovalCause::Size);
+        removed.push(key, value, RemovalCause::Size);
+        Some(room)
+    }
+
+    /// Tells the policy how many entries the shard has room for.
+    pub(crate) fn set_share(&mut self, share: u64) {
+        self.state.expected = expected(share);
+        self.state.policy.set_capacity(share);
+    }
+}
+
+impl<K, V> State<K, V> {
+    /// The deadline that readers go by.
+    fn deadline(&self, write: &Write<K, V>) -> u64 {
+        match self.layout.idle {
+            Some(idle) => after(write.now, idle).min(write.deadline),
+            None => write.deadline,
+        }
+    }
+
+    /// Notes what is known of an entry beside itself.
+    fn settle(&mut self, slot: u32, weight: u64, now: u64, end: u64) {
+        if self.layout.weighted {
+            self.weights.set(slot, weight);
+            self.weight += weight;
+        }
+        if self.layout.aged {
+            self.written.set(slot, now);
+        }
+        if self.layout.idle.is_some() {
+            self.ends.set(slot, end);
+        }
+    }
+
+    fn retire(&mut self, retired: Retired<K, V>) {
+        if self.layout.plain {
+            self.retired.push(retired);
+        }
+    }
+
+    /// Gives memory back after a chunk has gone, once what is left is little: the time that this
+    /// takes depends on what is left.
+    fn shrink(&mut self, shard: &Shard<K, V>) {
+        let slots = self.slab.slots();
+        if slots > self.most_slots / 2 || slots > SHRINK {
+            return;
+        }
+        self.most_slots = slots;
+        self.policy.shrink(slots, view!(shard, self));
+        self.wheel.shrink(slots);
+        self.hashes.shrink(slots);
+        self.weights.shrink(slots);
+        self.written.shrink(slots);
+        self.ends.shrink(slots);
+        if self.index.is_sparse() {
+            let hashes = &self.hashes;
+            let shrunk = self.index.shrunk(|slot| hashes.get(slot));
+            let old = std::mem::replace(&mut self.index, shrunk);
+            self.retire(Retired::Index { _index: old });
+            shard.published.publish(&self.index, &self.slab);
+        }
+    }
+}
+
+impl<K, V> std::fmt::Debug for Shard<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").finish_non_exhaustive()
+    }
+}
+
+/// What there is of an entry, under a lock.
+#[derive(Debug)]
+pub(crate) struct Seen<'a, K, V> {
+    pub(crate) slot: u32,
+    pub(crate) key: &'a K,
+    pub(crate) value: &'a V,
+    pub(crate) deadline: u64,
+}
+
+impl<K, V> State<K, V> {
+    /// The first entry in a slot from `from` on.
+    pub(crate) fn next(&self, from: u32) -> Option<Seen<'_, K, V>> {
+        let slot = self.slab.next_taken(from)?;
+        let (key, value, deadline) = self.slab.get(slot).expect("the slot is taken");
+        Some(Seen {
+            slot,
+            key,
+            value,
+            deadline,
+        })
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Seen<'_, K, V>> {
+        std::iter::successors(self.next(0), |seen| self.next(seen.slot + 1))
+    }
+}

@@ -1,0 +1,16 @@
+//! Where entries lie: an index of groups and a slab of nodes, read under a lock or without one.
+//!
+//! All `unsafe` of this crate is in this folder.
+
+mod index;
+mod plain;
+mod published;
+mod slab;
+
+pub(crate) use index::Index;
+pub use plain::Plain;
+pub(crate) use published::{Glance, Published};
+pub(crate) use slab::{Chunk, Slab, Table};
+
+#[cfg(test)]
+mod tests;

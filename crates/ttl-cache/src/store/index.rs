@@ -1,0 +1,369 @@
+//! [`Index`]: from a hash to the slots that may hold its key, one cache line a look.
+//!
+//! A table of groups of one cache line: twelve tags of a byte, twelve slots, and a count of the
+//! entries that belong here and found no room. A look compares all tags at once; it goes on to the
+//! next group only while that count says that there is somebody to look for. So taking an entry
+//! out moves no other entry and leaves no tombstone (the scheme is that of F14, Bronson and Shi,
+//! "Open-sourcing F14 for faster, more memory-efficient hash tables", 2019).
+//!
+//! All words are atomic, so that a reader without a lock sees whole words; what it makes of them
+//! counts only if nobody wrote meanwhile.
+
+use crate::primitive::{AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Slots of a group.
+const WIDTH: usize = 12;
+/// The bits of these slots.
+const PLACES: u32 = (1 << WIDTH) - 1;
+
+/// One cache line. A tag of zero means that the place is free.
+///
+/// | word | bytes |
+/// |---|---|
+/// | `tags` | tags of places 0 to 7 |
+/// | `rest` | low half: tags of places 8 to 11; high half: entries at home here that lie elsewhere |
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Group {
+    tags: AtomicU64,
+    rest: AtomicU64,
+    slots: [AtomicU32; WIDTH],
+}
+
+impl Group {
+    fn new() -> Self {
+        Self {
+            tags: AtomicU64::new(0),
+            rest: AtomicU64::new(0),
+            slots: [const { AtomicU32::new(0) }; WIDTH],
+        }
+    }
+
+    /// The places whose tag is `tag`, one bit each.
+    #[inline(always)]
+    fn matches(&self, tag: u8) -> Look {
+        let (tags, rest) = (self.tags.load(Relaxed), self.rest.load(Relaxed));
+        Look {
+            places: equal_bytes(tags, rest, tag) & PLACES,
+            rest,
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&self, place: usize) -> u32 {
+        self.slots[place].load(Relaxed)
+    }
+
+    fn add_overflow(&self, one: i64) {
+        let rest = self.rest.load(Relaxed);
+        let rest = rest.wrapping_add((one << 32) as u64);
+        self.rest.store(rest, Relaxed);
+    }
+
+    fn set_tag(&self, place: usize, tag: u8) {
+        let (word, byte) = if place < 8 {
+            (&self.tags, place)
+        } else {
+            (&self.rest, place - 8)
+        };
+        let shift = byte * 8;
+        let others = word.load(Relaxed) & !(0xFF << shift);
+        word.store(others | u64::from(tag) << shift, Relaxed);
+    }
+
+    fn free_place(&self) -> Option<usize> {
+        let places = self.matches(0).places;
+        (places != 0).then(|| places.trailing_zeros() as usize)
+    }
+}
+
+/// What a group says about a tag.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    places: u32,
+    rest: u64,
+}
+
+impl Look {
+    /// The first place with the tag.
+    #[inline(always)]
+    fn first(self) -> Option<usize> {
+        (self.places != 0).then(|| self.places.trailing_zeros() as usize)
+    }
+
+    /// Without the first place.
+    #[inline(always)]
+    fn others(self) -> Self {
+        Self {
+            places: self.places & self.places.wrapping_sub(1),
+            ..self
+        }
+    }
+
+    /// Whether entries that are at home here may lie in the next group.
+    #[inline(always)]
+    fn overflows(self) -> bool {
+        self.rest >> 32 != 0
+    }
+}
+
+/// Which bytes of `low`, then of `high`, equal `byte`: one bit each, from the lowest on.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn equal_bytes(low: u64, high: u64, byte: u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set1_epi8, _mm_set_epi64x};
+    // SAFETY: SSE2 is part of every x86-64.
+    #[allow(unused_unsafe, reason = "safe since Rust 1.87 where the feature is a given")]
+    unsafe {
+        let bytes = _mm_set_epi64x(high as i64, low as i64);
+        _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8))) as u32
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn equal_bytes(low: u64, high: u64, byte: u8) -> u32 {
+    swar::equal_bytes(low, byte) | swar::equal_bytes(high, byte) << 8
+}
+
+/// The same for processors whose vector instructions this crate does not know: words as vectors.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod swar {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const REST: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+
+    /// Which bytes of `word` equal `byte`.
+    #[inline(always)]
+    pub(super) fn equal_bytes(word: u64, byte: u8) -> u32 {
+        let differs = word ^ (LOW * u64::from(byte));
+        // The high bit of a byte stays clear only if all its bits are.
+        let some = ((differs & REST) + REST) | differs | REST;
+        // One bit for each byte that has none, gathered into the highest byte.
+        let none = (!some) >> 7;
+        (none.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+    }
+}
+
+/// The tag of a hash: never zero.
+#[inline(always)]
+pub(crate) fn tag_of(hash: u32) -> u8 {
+    ((((hash & 0xFF) * 255) >> 8) + 1) as u8
+}
+
+/// The group where a hash is at home.
+#[inline(always)]
+fn home_of(hash: u32, groups: usize) -> usize {
+    ((u64::from(hash) * groups as u64) >> 32) as usize
+}
+
+/// Looks for a hash among `groups`. `is_it` is asked for each slot that may be the one.
+///
+/// Ends after every group was seen once, whatever others write meanwhile.
+#[inline(always)]
+pub(super) fn look<R>(
+    groups: &[Group],
+    hash: u32,
+    mut is_it: impl FnMut(u32) -> Option<R>,
+) -> Option<R> {
+    let tag = tag_of(hash);
+    let mut at = home_of(hash, groups.len());
+    for _ in 0..groups.len() {
+        let group = &groups[at];
+        let mut seen = group.matches(tag);
+        while let Some(place) = seen.first() {
+            if let Some(found) = is_it(group.slot(place)) {
+                return Some(found);
+            }
+            seen = seen.others();
+        }
+        if !seen.overflows() {
+            return None;
+        }
+        at += 1;
+        if at == groups.len() {
+            at = 0;
+        }
+    }
+    None
+}
+
+/// The first look at a hash, at its home: nearly always the last one.
+pub(super) enum First {
+    /// This slot may be the one.
+    Perhaps(u32),
+    /// There is nothing, here or elsewhere.
+    Nothing,
+    /// Only a whole look can tell.
+    Unclear,
+}
+
+/// Takes a first look. There is a group at least.
+#[inline(always)]
+pub(super) fn first_look(groups: &[Group], hash: u32) -> First {
+    let group = &groups[home_of(hash, groups.len())];
+    let seen = group.matches(tag_of(hash));
+    match seen.first() {
+        Some(place) => First::Perhaps(group.slot(place)),
+        None if seen.overflows() => First::Unclear,
+        None => First::Nothing,
+    }
+}
+
+/// The index as its writer sees it.
+#[derive(Debug)]
+pub(crate) struct Index {
+    groups: Box<[Group]>,
+    entries: usize,
+}
+
+/// How full the table may be: ten of twelve places.
+const FULL: usize = 10;
+
+impl Index {
+    /// An index that holds nothing and has room for a few entries.
+    pub(crate) fn new() -> Self {
+        Self::with_groups(1)
+    }
+
+    fn with_groups(groups: usize) -> Self {
+        Self {
+            groups: (0..groups).map(|_| Group::new()).collect(),
+            entries: 0,
+        }
+    }
+
+    pub(crate) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Whether one more entry needs a larger table first.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries >= self.groups.len() * FULL
+    }
+
+    /// A larger table with the same entries: twice as large, or just enough for `expected` if that
+    /// is less, an eighth larger beyond. `hash_of` tells the hash of a slot.
+    pub(crate) fn grown(&self, expected: usize, hash_of: impl Fn(u32) -> u32) -> Self {
+        let now = self.groups.len();
+        let enough = expected.div_ceil(FULL);
+        let groups = if now < enough {
+            (now * 2).min(enough)
+        } else {
+            now + now / 8 + 1
+        };
+        self.rebuilt(groups, hash_of)
+    }
+
+    /// A table just large enough, with the same entries.
+    pub(crate) fn shrunk(&self, hash_of: impl Fn(u32) -> u32) -> Self {
+        self.rebuilt(self.entries / FULL + 1, hash_of)
+    }
+
+    fn rebuilt(&self, groups: usize, hash_of: impl Fn(u32) -> u32) -> Self {
+        let mut new = Self::with_groups(groups);
+        for slot in self.slots() {
+            new.insert(hash_of(slot), slot);
+        }
+        new
+    }
+
+    /// How many entries the table could hold for each that it holds.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.groups.len() > 4 && self.entries < self.groups.len()
+    }
+
+    fn slots(&self) -> impl Iterator<Item = u32> {
+        self.groups.iter().flat_map(|group| {
+            let tags = group.tags.load(Relaxed).to_le_bytes();
+            let rest = group.rest.load(Relaxed).to_le_bytes();
+            let tags = tags.into_iter().chain(rest.into_iter().take(WIDTH - 8));
+            let slots = group.slots.iter().map(|slot| slot.load(Relaxed));
+            let both = tags.zip(slots).filter(|(tag, _)| *tag != 0);
+            both.map(|(_, slot)| slot)
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        match first_look(&self.groups, hash) {
+            First::Nothing => None,
+            First::Perhaps(slot) if is_it(slot) => Some(slot),
+            _ => self.find_anywhere(hash, is_it),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_anywhere(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        look(&self.groups, hash, |slot| is_it(slot).then_some(slot))
+    }
+
+    /// Enters a slot. There must be room.
+    pub(crate) fn insert(&mut self, hash: u32, slot: u32) {
+        let mut at = home_of(hash, self.groups.len());
+        loop {
+            let group = &self.groups[at];
+            if let Some(place) = group.free_place() {
+                group.slots[place].store(slot, Relaxed);
+                group.set_tag(place, tag_of(hash));
+                self.entries += 1;
+                return;
+            }
+            group.add_overflow(1);
+            at = (at + 1) % self.groups.len();
+        }
+    }
+
+    /// Takes a slot out that was entered under this hash.
+    pub(crate) fn remove(&mut self, hash: u32, slot: u32) {
+        let tag = tag_of(hash);
+        let mut at = home_of(hash, self.groups.len());
+        for _ in 0..self.groups.len() {
+            let group = &self.groups[at];
+            let mut seen = group.matches(tag);
+            while let Some(place) = seen.first() {
+                if group.slot(place) == slot {
+                    group.set_tag(place, 0);
+                    self.entries -= 1;
+                    return;
+                }
+                seen = seen.others();
+            }
+            group.add_overflow(-1);
+            at = (at + 1) % self.groups.len();
+        }
+        debug_assert!(false, "a slot was taken out that is not in the index");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{equal_bytes, swar};
+
+    proptest! {
+        #[test]
+        fn words_as_vectors_tell_the_same_as_vectors(low: u64, high: u64, byte: u8, copies: u16) {
+            // Equal bytes are rare by chance.
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&low.to_le_bytes());
+            bytes[8..].copy_from_slice(&high.to_le_bytes());
+            let mut expected = 0;
+            for (at, it) in bytes.iter_mut().enumerate() {
+                if copies >> at & 1 == 1 {
+                    *it = byte;
+                }
+                expected |= u32::from(*it == byte) << at;
+            }
+            let [low, high] = [0, 8].map(|at| {
+                u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+            });
+            prop_assert_eq!(equal_bytes(low, high, byte), expected);
+            let words = swar::equal_bytes(low, byte) | swar::equal_bytes(high, byte) << 8;
+            prop_assert_eq!(words, expected);
+        }
+    }
+}

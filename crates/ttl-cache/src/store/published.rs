@@ -1,0 +1,219 @@
+//! [`Published`]: what a reader without a lock goes by.
+//!
+//! A sequence lock (Boehm, "Can seqlocks get along with programming language memory models?",
+//! 2012): the writer makes the sequence odd, writes, and makes it even again; a reader that saw the
+//! same even number before and after has read what no writer touched meanwhile. All that is read in
+//! between is atomic words; nothing is made of them before the second look at the sequence, except
+//! addresses, which a first extra look has made sure of.
+
+use std::borrow::Borrow;
+use std::marker::PhantomData;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::index::{First, Group, Index, first_look, look};
+use super::slab::{Copied, Node, Slab};
+use crate::primitive::{AtomicPtr, AtomicU64, AtomicUsize, fence};
+
+/// The addresses of a shard's index and chunks, and the sequence that vouches for them.
+#[derive(Debug)]
+pub(crate) struct Published<K, V> {
+    /// Odd while somebody writes.
+    sequence: AtomicU64,
+    groups: AtomicPtr<Group>,
+    group_count: AtomicUsize,
+    table: AtomicPtr<AtomicPtr<Node<K, V>>>,
+    table_len: AtomicUsize,
+    bits: u32,
+    marker: PhantomData<(K, V)>,
+}
+
+/// What a look without a lock came to.
+pub(crate) enum Glance<'a, V> {
+    /// The entry, its deadline and the mark of its slot.
+    Hit(V, u64, &'a AtomicU64),
+    Miss,
+    /// Somebody writes. Look again, under the lock.
+    Busy,
+}
+
+type Addresses<'a, K, V> = (&'a [Group], &'a [AtomicPtr<Node<K, V>>]);
+
+/// How often a reader looks again before it takes the lock.
+const PATIENCE: usize = 16;
+
+impl<K, V> Published<K, V> {
+    pub(crate) fn new(bits: u32) -> Self {
+        Self {
+            sequence: AtomicU64::new(0),
+            groups: AtomicPtr::new(std::ptr::null_mut()),
+            group_count: AtomicUsize::new(0),
+            table: AtomicPtr::new(std::ptr::null_mut()),
+            table_len: AtomicUsize::new(0),
+            bits,
+            marker: PhantomData,
+        }
+    }
+
+    /// Must be called by the holder of the write lock, once, before it changes anything.
+    #[inline(always)]
+    pub(crate) fn begin_write(&self) {
+        let sequence = self.sequence.load(Relaxed);
+        self.sequence.store(sequence | 1, Relaxed);
+        // Pairs with the fence of a reader: who sees a write sees the odd sequence as well.
+        fence(Release);
+    }
+
+    /// Ends what `begin_write` began.
+    #[inline(always)]
+    pub(crate) fn end_write(&self) {
+        let sequence = self.sequence.load(Relaxed);
+        // Pairs with the acquiring load of a reader.
+        self.sequence.store((sequence | 1).wrapping_add(1), Release);
+    }
+
+    /// Tells readers where index and chunks are now. Only between `begin_write` and `end_write`.
+    pub(crate) fn publish(&self, index: &Index, slab: &Slab<K, V>) {
+        let groups = index.groups();
+        self.groups.store(groups.as_ptr().cast_mut(), Relaxed);
+        self.group_count.store(groups.len(), Relaxed);
+        let table = slab.table();
+        self.table.store(table.as_ptr().cast_mut(), Relaxed);
+        self.table_len.store(table.len(), Relaxed);
+    }
+
+    /// Looks for a key without a lock.
+    ///
+    /// # Safety
+    ///
+    /// `K` and `V` are [`Plain`](super::Plain) and the slab knows it. Whatever index, table or
+    /// chunk was published is not freed before the returned mark is forgotten.
+    #[inline(always)]
+    pub(crate) unsafe fn find<Q>(&self, hash: u32, key: &Q) -> Glance<'_, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let before = self.sequence.load(Acquire);
+        // SAFETY: by contract.
+        if before & 1 == 0
+            && let Some((groups, table)) = unsafe { self.addresses(before) }
+        {
+            match first_look(groups, hash) {
+                First::Perhaps(slot) => {
+                    // SAFETY: a table of this slab, plain, and alive by contract.
+                    let copied = unsafe { Slab::copy(table, self.bits, slot) };
+                    if let Some(copied) = copied
+                        && self.is_still(before)
+                        // SAFETY: the sequence has not moved since before the index was read.
+                        && let Some(hit) = unsafe { Self::compare(copied, key) }
+                    {
+                        return hit;
+                    }
+                }
+                First::Nothing if self.is_still(before) => return Glance::Miss,
+                _ => {}
+            }
+        }
+        // SAFETY: by contract.
+        unsafe { self.find_patiently(hash, key) }
+    }
+
+    /// The same, going on in other groups, and again if somebody writes.
+    ///
+    /// # Safety
+    ///
+    /// As for `find`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn find_patiently<Q>(&self, hash: u32, key: &Q) -> Glance<'_, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        for _ in 0..PATIENCE {
+            let before = self.sequence.load(Acquire);
+            if before & 1 == 1 {
+                std::hint::spin_loop();
+                continue;
+            }
+            // SAFETY: by contract.
+            let Some((groups, table)) = (unsafe { self.addresses(before) }) else {
+                continue;
+            };
+            let found = look(groups, hash, |slot| {
+                // SAFETY: a table of this slab, plain, and alive by contract.
+                let copied = unsafe { Slab::copy(table, self.bits, slot) };
+                if !self.is_still(before) {
+                    return Some(Glance::Busy);
+                }
+                // SAFETY: the sequence has not moved since before the index was read.
+                unsafe { Self::compare(copied?, key) }
+            });
+            match found {
+                Some(Glance::Busy) => {}
+                Some(hit) => return hit,
+                None if self.is_still(before) => return Glance::Miss,
+                None => {}
+            }
+        }
+        Glance::Busy
+    }
+
+    /// Where index and chunks are, if nobody wrote while that was read.
+    ///
+    /// # Safety
+    ///
+    /// As for `find`.
+    #[inline(always)]
+    unsafe fn addresses(&self, before: u64) -> Option<Addresses<'_, K, V>> {
+        let groups = self.groups.load(Relaxed);
+        let group_count = self.group_count.load(Relaxed);
+        let table = self.table.load(Relaxed);
+        let table_len = self.table_len.load(Relaxed);
+        if !self.is_still(before) {
+            return None;
+        }
+        // SAFETY: address and length belong together, since the sequence has not moved while they
+        // were read; neither is freed before the caller is done, by contract.
+        unsafe {
+            Some((
+                std::slice::from_raw_parts(groups, group_count),
+                std::slice::from_raw_parts(table, table_len),
+            ))
+        }
+    }
+
+    /// Makes a hit of a copy if its key is the one.
+    ///
+    /// # Safety
+    ///
+    /// Nobody wrote between the moment before the index was read and one after the copy was made.
+    /// The chunk is not freed before the mark is forgotten.
+    #[inline(always)]
+    unsafe fn compare<'a, Q>(copied: Copied<K, V>, key: &Q) -> Option<Glance<'a, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let deadline = copied.deadline();
+        if deadline == 0 {
+            return None;
+        }
+        // SAFETY: not vacant, and whole by contract.
+        unsafe {
+            if copied.key().borrow() != key {
+                return None;
+            }
+            let (value, mark) = copied.into_value();
+            Some(Glance::Hit(value, deadline, mark))
+        }
+    }
+
+    #[inline(always)]
+    fn is_still(&self, before: u64) -> bool {
+        // Pairs with the fence of the writer: what was read so far was not written after the
+        // sequence became odd, or the odd sequence is seen here.
+        fence(Acquire);
+        self.sequence.load(Relaxed) == before
+    }
+}

@@ -1,0 +1,1 @@
+//! The slab and the index against naive models.

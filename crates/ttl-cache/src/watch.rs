@@ -1,0 +1,122 @@
+//! [`Watch`]: whether a key was written since somebody looked.
+//!
+//! A load, or a computation on a value, runs without a lock. Before it looks at the key it puts up
+//! a watch; when it wants to store its result it finds out, under the shard's lock, whether
+//! somebody wrote the key meanwhile. Watches go by hash, so a write of another key with the same
+//! hash counts too: that costs a store or a retry, never a wrong value.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use crate::primitive::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Up to 64 keys of one shard, and which of them were written since they are watched.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch(Arc<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen(AtomicU64);
+
+impl Watch {
+    /// Whether the key that is watched as number `number` was written. Certain only under the
+    /// shard's lock; without it, a `true` is.
+    pub(crate) fn wrote(&self, number: u32) -> bool {
+        self.0.0.load(Relaxed) & (1 << number) != 0
+    }
+
+    /// Whether the only key was written.
+    pub(crate) fn written(&self) -> bool {
+        self.wrote(0)
+    }
+}
+
+/// The watches of a shard; under its lock. A watch ends when its last handle is dropped, and is
+/// cleared away when somebody comes by.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    by_hash: HashMap<u32, Vec<Watcher>, foldhash::fast::RandomState>,
+    /// When there are so many hashes, look for watches that have ended.
+    sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    seen: Weak<Seen>,
+    bit: u64,
+}
+
+const SWEEP: usize = 32;
+
+impl Watches {
+    /// Watches a hash as number `number` of `watch`.
+    pub(crate) fn add(&mut self, hash: u32, watch: &Watch, number: u32) {
+        if self.by_hash.len() >= self.sweep_at {
+            self.by_hash.retain(|_, watchers| {
+                watchers.retain(Watcher::lives);
+                !watchers.is_empty()
+            });
+            self.sweep_at = (self.by_hash.len() * 2).max(SWEEP);
+        }
+        let watchers = self.by_hash.entry(hash).or_default();
+        if watchers.len() == watchers.capacity() {
+            watchers.retain(Watcher::lives);
+        }
+        watchers.push(Watcher {
+            seen: Arc::downgrade(&watch.0),
+            bit: 1 << number,
+        });
+    }
+
+    /// Ends a watch of this hash.
+    pub(crate) fn remove(&mut self, hash: u32, watch: &Watch) {
+        if let Some(watchers) = self.by_hash.get_mut(&hash) {
+            let own = Arc::downgrade(&watch.0);
+            watchers.retain(|it| it.lives() && !it.seen.ptr_eq(&own));
+            if watchers.is_empty() {
+                self.by_hash.remove(&hash);
+            }
+        }
+    }
+
+    /// A key with this hash is written or removed.
+    #[inline(always)]
+    pub(crate) fn wrote(&mut self, hash: u32) {
+        if !self.by_hash.is_empty() {
+            self.tell(hash);
+        }
+    }
+
+    #[cold]
+    fn tell(&mut self, hash: u32) {
+        if let Some(watchers) = self.by_hash.get_mut(&hash) {
+            watchers.retain(Watcher::tell);
+            if watchers.is_empty() {
+                self.by_hash.remove(&hash);
+            }
+        }
+    }
+
+    /// All keys are removed.
+    pub(crate) fn wrote_all(&mut self) {
+        self.by_hash.retain(|_, watchers| {
+            watchers.retain(Watcher::tell);
+            !watchers.is_empty()
+        });
+    }
+}
+
+impl Watcher {
+    fn lives(&self) -> bool {
+        self.seen.strong_count() > 0
+    }
+
+    /// Tells a watch, and whether it still lives.
+    fn tell(&self) -> bool {
+        let seen = self.seen.upgrade();
+        if let Some(seen) = &seen {
+            seen.0.fetch_or(self.bit, Relaxed);
+        }
+        seen.is_some()
+    }
+}
