@@ -1,9 +1,135 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod arguments;
+mod cached;
+mod function;
 mod timed;
 
 use proc_macro::TokenStream;
+
+/// Caches what a function returns: a call with arguments that were seen before is answered from a
+/// cache, and calls that come together run the body once.
+///
+/// ```
+/// use brolly_ttl_cache::cached;
+///
+/// /// The length of a page.
+/// #[cached(ttl = "30s", max_capacity = 10_000)]
+/// async fn length(site: &str, page: u32) -> Result<usize, String> {
+///     Ok(format!("{site}/{page}").len())
+/// }
+///
+/// # async fn example() -> Result<(), String> {
+/// assert_eq!(length("a.example", 7).await?, 11);
+/// assert_eq!(length("a.example", 7).await?, 11); // from the cache
+/// assert_eq!(length::stats().hits, 1);
+///
+/// assert!(length::invalidate("a.example", 7)); // this one is forgotten
+/// length::clear(); // all are
+/// # Ok(())
+/// # }
+/// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+/// # assert!(std::pin::pin!(example()).poll(&mut context).is_ready());
+/// ```
+///
+/// # Arguments
+///
+/// Of the function's own cache; what is not given is as the cache's builder has it, 300 seconds and
+/// 1,000 entries:
+///
+/// - `ttl = "30s"`: how long a result is kept. A time from `"1ms"` to `"365d"`, in whole numbers with
+///   the units `d`, `h`, `m`, `s` and `ms` (`"1h30m"`), which is checked by the compiler; or
+///   `"forever"`; or an expression of type `Duration`.
+/// - `time_to_idle = "5m"`: how long a result is kept that nobody asks for; written as `ttl` is.
+/// - `max_capacity = 1_000`: how many results are kept at most; a literal or an expression of type
+///   `u64`.
+/// - `configure = |builder| builder.ttl_jitter(0.1)`: everything else that the builder can do, after
+///   the settings above.
+/// - `handle = Name`: the name of the handle, which is the function's otherwise.
+///
+/// Of the key and the results:
+///
+/// - `key = id` or `key = (tenant, id)`: which parameters tell the results apart. By default all of
+///   them. The others may be of any type, and are those of whichever call ran the body.
+/// - `key: u64 = user.id`: a key that is computed, with its type. It is made on every call and may
+///   use the parameters without taking them.
+/// - `result = true`: only what is `Ok` is kept, as is the default where a `Result` is returned, under
+///   whatever name. `result = false` keeps errors as well.
+/// - `option = true`: only what is `Some` is kept. By default `None` is a result like any other.
+///
+/// Of where things are:
+///
+/// - `cache = self.users`: an expression for a cache that is there already, instead of one of the
+///   function's own; it may use the parameters, `self` among them. With it go no settings and no
+///   handle. This is the form for methods and for generic functions. Here a `Result` is known by the
+///   name that is written last in its path; `result = true` says it for aliases.
+/// - `crate = path`: the path of `brolly_ttl_cache`, for those who reach it through another crate.
+///
+/// # The handle
+///
+/// Beside the function stands a type of the same name and visibility. As types and functions have
+/// namespaces of their own, whoever imports one imports the other:
+///
+/// | | |
+/// |---|---|
+/// | `length::cache()` | the cache itself, a `&'static Cache<K, V>` |
+/// | `length::clear()` | forgets all results and returns how many there were |
+/// | `length::invalidate("a.example", 7)` | forgets one, and returns whether there was one; takes the parameters that the key is made of |
+/// | `length::stats()` | what the cache has counted |
+/// | `length::config_error()` | why the settings were refused, if they were |
+///
+/// # The key
+///
+/// The key is a tuple of the parameters themselves, compared and hashed by their own `Eq` and `Hash`,
+/// never their text or their addresses; a single parameter is a key without a tuple. References are
+/// kept as what they refer to, made owned: `&str` as `String`, `&[T]` as `Vec<T>`, `&T` as a clone of
+/// `T`. So a call makes one clone of each parameter in the key, on a hit as well.
+///
+/// # One run for everybody
+///
+/// Callers who ask for a key that is being computed wait for that run and share its end, asynchronous
+/// callers on any runtime and blocked threads alike. An error is shared too, which is why it has to be
+/// `Clone`; it is not kept. A caller of an `async fn` that is dropped leaves the run to those who
+/// still wait, who go on with it where it stands. That is why the body of an `async fn` gets its
+/// parameters owned, references as references to a copy that is made when the body has to run; and why
+/// its future must be `Send`.
+///
+/// A result is not kept if its key was invalidated, or all were cleared, while the body ran.
+///
+/// # Other attributes
+///
+/// What else stands before the function stays with what callers see: `#[timed]` below `#[cached]` times
+/// every call, above it only the runs of the body.
+///
+/// # Errors
+///
+/// Only those of the function. Settings that are not checked by the compiler and that the builder
+/// refuses, such as a `Duration` of zero that is computed, switch the cache off: every call runs the
+/// body, and `config_error` of the handle says why.
+///
+/// # Panics
+///
+/// When the body panics, so does every caller who waited for that run, and says with what; the next
+/// call runs it again. A body that calls itself with the same key, which could only wait for itself,
+/// panics as well.
+///
+/// # Limitations
+///
+/// - What is returned is owned, has a type that can be named and is `Clone + Send + Sync`. A function
+///   that returns a future is written as `async fn`.
+/// - Parameters are names, not patterns, and no `&mut`. Those of an `async fn` borrow by a plain
+///   reference to something `Clone` or not at all.
+/// - A `const`, `unsafe` or `extern` function cannot be cached; a method, or an associated function,
+///   only by `cache = …`, and not in the `impl` of a trait. A method that is an `async fn` needs a
+///   receiver that is `Clone`.
+/// - An `async fn` that calls itself may do so by its name, boxed as ever. Two that call each other have
+///   to hide one future behind `Pin<Box<dyn Future + Send>>`.
+/// - The cache of a function lives as long as the program, and with it what it keeps: bound it.
+#[proc_macro_attribute]
+pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    cached::expand(arguments.into(), item.into()).into()
+}
 
 /// Times a function: each call is recorded with how it ended.
 ///

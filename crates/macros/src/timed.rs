@@ -1,21 +1,22 @@
 //! `#[timed]`: from a function to the same function with its body timed.
 
 mod arguments;
-mod function;
 mod returned;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, parse_quote, parse_quote_spanned};
 
 use self::arguments::Arguments;
-use self::function::Function;
 use self::returned::Returned;
+use crate::function::Function;
 
 /// The function with its body timed; on a mistake the function as it was, and the mistake.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let expanded = syn::parse2::<Function>(item.clone()).and_then(|function| {
+    let function = |input: ParseStream<'_>| Function::parse(input, "timed");
+    let expanded = function.parse2(item.clone()).and_then(|function| {
         let arguments = syn::parse2::<Arguments>(arguments)?;
         check(&function)?;
         Ok(timed(&arguments, &function))

@@ -1,8 +1,9 @@
 //! What stands between the parentheses of `#[timed(…)]`.
 
-use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, Ident, LitStr, Path, Token};
+
+use crate::arguments::{equals, once};
 
 #[derive(Default)]
 pub(super) struct Arguments {
@@ -53,19 +54,6 @@ impl Arguments {
                 format!("unknown argument `{unknown}`: expected `name`, `registry` or `crate`"),
             )),
         }
-    }
-}
-
-fn equals(input: ParseStream<'_>, key: &str, span: Span) -> syn::Result<()> {
-    let equals = input.parse::<Token![=]>();
-    equals.map_err(|_| Error::new(span, format!("`{key}` needs a value: `{key} = …`")))?;
-    Ok(())
-}
-
-fn once<T>(slot: &mut Option<T>, value: T, key: &str, span: Span) -> syn::Result<()> {
-    match slot.replace(value) {
-        Some(_) => Err(Error::new(span, format!("`{key}` is given twice"))),
-        None => Ok(()),
     }
 }
 

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The compiler whose words `tests/ui/fail/*.stderr` are. Others may put theirs differently.
+/// Each has its cases in `tests/ui/<attribute>`.
+const ATTRIBUTES: [&str; 2] = ["cached", "timed"];
+
+/// The compiler whose words `tests/ui/*/fail/*.stderr` are. Others may put theirs differently.
 const WORDED_BY: &str = "rustc 1.95.";
 
 /// Says to trybuild that what the compiler says is right. Only said of copies of the cases.
@@ -13,13 +16,20 @@ const BLESS: (&str, &str) = ("TRYBUILD", "overwrite");
 
 #[test]
 fn what_is_right_compiles() {
-    trybuild::TestCases::new().pass("tests/ui/pass/*.rs");
+    let cases = trybuild::TestCases::new();
+    for attribute in ATTRIBUTES {
+        cases.pass(format!("tests/ui/{attribute}/pass/*.rs"));
+    }
 }
 
 #[test]
 fn mistakes_do_not_compile() {
     if env::var(BLESS.0).as_deref() == Ok(BLESS.1) {
-        return trybuild::TestCases::new().compile_fail(copies().join("*.rs"));
+        let cases = trybuild::TestCases::new();
+        for attribute in ATTRIBUTES {
+            cases.compile_fail(copies(attribute).join("*.rs"));
+        }
+        return;
     }
     // trybuild is told by the environment, which is the whole process's: so in one of its own.
     let mut again = Command::new(env::current_exe().expect("it runs"));
@@ -31,7 +41,10 @@ fn mistakes_do_not_compile() {
 #[test]
 fn mistakes_point_at_what_is_wrong() {
     if is_worded_alike() {
-        trybuild::TestCases::new().compile_fail("tests/ui/fail/*.rs");
+        let cases = trybuild::TestCases::new();
+        for attribute in ATTRIBUTES {
+            cases.compile_fail(format!("tests/ui/{attribute}/fail/*.rs"));
+        }
     } else {
         println!("not {WORDED_BY}: another test sees that they fail, nobody in which words");
     }
@@ -44,10 +57,13 @@ fn is_worded_alike() -> bool {
 }
 
 /// Copies of the cases, in a folder where what the compiler says may be written down.
-fn copies() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fail");
+fn copies(attribute: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join("fail")
+        .join(attribute);
     fs::create_dir_all(&folder).expect("it is ours");
-    for case in fs::read_dir("tests/ui/fail").expect("it is there") {
+    let cases = format!("tests/ui/{attribute}/fail");
+    for case in fs::read_dir(cases).expect("it is there") {
         let case = case.expect("it can be read").path();
         if case.extension().is_some_and(|it| it == "rs") {
             let name = case.file_name().expect("a file has a name");

@@ -1,0 +1,162 @@
+//! The parameters of a cached function: how they are kept, and what they tell of the key.
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, Ident, Pat, PatIdent, Receiver, Signature, Type, TypeReference};
+
+/// A parameter that is not `self`.
+pub(super) struct Parameter {
+    pub(super) name: Ident,
+    pub(super) ty: Type,
+}
+
+/// What a type borrows, as far as it can be seen.
+pub(super) enum Borrows {
+    /// Nothing, or for ever.
+    Nothing,
+    /// It is a plain reference to something that borrows nothing.
+    All(Box<Type>),
+    /// Somewhere inside.
+    Within,
+    Mutably,
+}
+
+/// The receiver and the parameters by name.
+pub(super) fn of(signature: &Signature) -> syn::Result<(Option<&Receiver>, Vec<Parameter>)> {
+    let mut receiver = None;
+    let mut parameters = Vec::new();
+    for input in &signature.inputs {
+        match input {
+            FnArg::Receiver(it) => receiver = Some(it),
+            FnArg::Typed(it) => {
+                let Pat::Ident(PatIdent {
+                    by_ref: None,
+                    subpat: None,
+                    ident,
+                    ..
+                }) = &*it.pat
+                else {
+                    return Err(Error::new(
+                        it.pat.span(),
+                        "a parameter of a cached function needs a name: take it apart in the body",
+                    ));
+                };
+                parameters.push(Parameter {
+                    name: ident.clone(),
+                    ty: ungrouped(&it.ty),
+                });
+            }
+        }
+    }
+    Ok((receiver, parameters))
+}
+
+impl Parameter {
+    /// The parameter as it is written before a body that does not change it.
+    pub(super) fn declared(&self) -> TokenStream {
+        let (name, ty) = (&self.name, &self.ty);
+        quote! { #name: #ty }
+    }
+
+    /// The type that can be kept in a key.
+    pub(super) fn owned(&self) -> TokenStream {
+        match self.borrows() {
+            Borrows::All(of) => owned(&of),
+            _ => self.ty.to_token_stream(),
+        }
+    }
+
+    /// A copy of its own, from the parameter.
+    pub(super) fn copied(&self) -> TokenStream {
+        let name = &self.name;
+        let span = self.ty.span().resolved_at(Span::mixed_site());
+        match self.borrows() {
+            Borrows::All(of) => quote_spanned! {span=>
+                <#of as ::std::borrow::ToOwned>::to_owned(#name)
+            },
+            _ => quote_spanned! {span=> ::core::clone::Clone::clone(&#name) },
+        }
+    }
+
+    pub(super) fn borrows(&self) -> Borrows {
+        borrows(&self.ty)
+    }
+}
+
+pub(super) fn borrows(ty: &Type) -> Borrows {
+    match ty {
+        Type::Reference(TypeReference {
+            lifetime: Some(it), ..
+        }) if it.ident == "static" => Borrows::Nothing,
+        Type::Reference(TypeReference {
+            mutability: Some(_),
+            ..
+        }) => Borrows::Mutably,
+        Type::Reference(TypeReference { elem, .. }) if !has_borrow(elem.to_token_stream()) => {
+            Borrows::All(Box::new(ungrouped(elem)))
+        }
+        _ if has_borrow(ty.to_token_stream()) => Borrows::Within,
+        _ => Borrows::Nothing,
+    }
+}
+
+/// The type in which a copy of this one is kept.
+fn owned(of: &Type) -> TokenStream {
+    let span = of.span().resolved_at(Span::mixed_site());
+    match of {
+        Type::Path(path) if path.path.is_ident("str") => {
+            quote_spanned! {span=> ::std::string::String }
+        }
+        Type::Slice(slice) => {
+            let elem = &slice.elem;
+            quote_spanned! {span=> ::std::vec::Vec<#elem> }
+        }
+        _ => quote_spanned! {span=> <#of as ::std::borrow::ToOwned>::Owned },
+    }
+}
+
+/// Whether a reference or a lifetime that is not `'static` stands in it.
+fn has_borrow(tokens: TokenStream) -> bool {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Group(group) if has_borrow(group.stream()) => return true,
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                let is_static =
+                    |it: &TokenTree| matches!(it, TokenTree::Ident(it) if it == "static");
+                if !tokens.peek().is_some_and(is_static) {
+                    return true;
+                }
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                let is_lifetime =
+                    |it: &TokenTree| matches!(it, TokenTree::Punct(it) if it.as_char() == '\'');
+                if !tokens.peek().is_some_and(is_lifetime) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether a word stands anywhere in these tokens, the names in format strings included.
+pub(super) fn mentions(tokens: TokenStream, word: &Ident) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => mentions(group.stream(), word),
+        TokenTree::Ident(ident) => ident == *word,
+        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{word}")),
+        TokenTree::Punct(_) => false,
+    })
+}
+
+/// Types that come out of another macro are wrapped.
+pub(super) fn ungrouped(ty: &Type) -> Type {
+    match ty {
+        Type::Group(group) => ungrouped(&group.elem),
+        Type::Paren(paren) => ungrouped(&paren.elem),
+        ty => ty.clone(),
+    }
+}

@@ -1,0 +1,12 @@
+use brolly_ttl_cache::cached;
+
+struct Shop;
+
+impl Shop {
+    #[cached]
+    fn price(id: u64) -> u64 {
+        id
+    }
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use brolly_ttl_cache::cached;
+
+#[cached]
+struct Shop;
+
+fn main() {}

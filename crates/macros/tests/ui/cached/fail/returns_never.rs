@@ -1,0 +1,8 @@
+use brolly_ttl_cache::cached;
+
+#[cached]
+fn serve(port: u16) -> ! {
+    panic!("{port}")
+}
+
+fn main() {}
