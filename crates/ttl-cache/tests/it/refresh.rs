@@ -1,0 +1,380 @@
+//! Values served while they are loaded anew: ahead of their end, past it, and in the place of a failure.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Context, Waker};
+use std::thread;
+use std::time::Duration;
+
+use brolly_sync::{ManualClock, Task};
+use brolly_ttl_cache::{Cache, CacheBuilder, LoadError};
+
+use crate::load::{Gate, block_on, poll, ready};
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Runs in the background what a test lets run.
+#[derive(Clone, Default)]
+struct Background(Arc<Mutex<Vec<Task>>>);
+
+impl Background {
+    fn spawner(&self) -> impl Fn(Task) + Send + Sync + use<> {
+        let tasks = Arc::clone(&self.0);
+        move |task| tasks.lock().unwrap().push(task)
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// Polls every task once.
+    fn run(&self) {
+        let tasks = std::mem::take(&mut *self.0.lock().unwrap());
+        let mut cx = Context::from_waker(Waker::noop());
+        let pending = |task: &mut Task| task.as_mut().poll(&mut cx).is_pending();
+        let mut tasks = tasks;
+        tasks.retain_mut(pending);
+        self.0.lock().unwrap().extend(tasks);
+    }
+}
+
+fn builder(clock: &ManualClock) -> CacheBuilder<u8, u32> {
+    Cache::builder()
+        .clock(clock.clone())
+        .time_to_live(secs(100))
+}
+
+#[test]
+fn a_stale_value_is_served_to_all_while_one_refresh_runs() {
+    let (clock, background) = (ManualClock::new(), Background::default());
+    let cache = builder(&clock)
+        .stale_while_revalidate(secs(50))
+        .spawner(background.spawner())
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(120));
+    let gate = Gate::new();
+    for _ in 0..64 {
+        let mut reader = Box::pin(cache.get_with(1, gate.loader()));
+        assert_eq!(ready(poll(&mut reader)).unwrap(), 10, "nobody is held up");
+    }
+    assert_eq!(cache.get(&1), None, "only loading callers are given it");
+    assert_eq!((gate.runs(), background.len()), (1, 1));
+    background.run();
+    gate.open(11);
+    background.run();
+    assert_eq!(background.len(), 0);
+    assert_eq!(cache.get(&1), Some(11));
+    let stats = cache.stats().loads;
+    assert_eq!(
+        (stats.refreshes, stats.stale_served, stats.started),
+        (1, 64, 1)
+    );
+    // Its time to live counts from the refresh.
+    clock.advance(secs(99));
+    assert_eq!(cache.get(&1), Some(11));
+}
+
+#[test]
+fn past_its_window_a_stale_value_is_not_served() {
+    let (clock, background) = (ManualClock::new(), Background::default());
+    let cache = builder(&clock)
+        .stale_while_revalidate(secs(50))
+        .spawner(background.spawner())
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(151));
+    assert_eq!(block_on(cache.get_with(1, || async { 11 })).unwrap(), 11);
+    assert_eq!(background.len(), 0);
+}
+
+#[test]
+fn without_a_spawner_one_caller_sees_to_the_refresh_and_the_others_are_served() {
+    let clock = ManualClock::new();
+    let cache = builder(&clock)
+        .stale_while_revalidate(secs(50))
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(120));
+    let gate = Gate::new();
+    let mut first = Box::pin(cache.get_with(1, gate.loader()));
+    assert!(poll(&mut first).is_pending());
+    for _ in 0..63 {
+        let mut reader = Box::pin(cache.get_with(1, gate.loader()));
+        assert_eq!(ready(poll(&mut reader)).unwrap(), 10);
+        assert_eq!(cache.get_blocking(1, || unreachable!()).unwrap(), 10);
+    }
+    gate.open(11);
+    assert_eq!(ready(poll(&mut first)).unwrap(), 11);
+    assert_eq!(cache.get(&1), Some(11));
+    assert_eq!(gate.runs(), 1);
+}
+
+#[test]
+fn a_thread_that_refreshes_does_so_itself_while_others_are_served() {
+    let clock = ManualClock::new();
+    let cache = builder(&clock)
+        .stale_while_revalidate(secs(50))
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(120));
+    let (inside, go_on) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        let refreshes = scope.spawn(|| {
+            let load = || {
+                inside.wait();
+                go_on.wait();
+                11
+            };
+            cache.get_blocking(1, load)
+        });
+        inside.wait();
+        assert_eq!(cache.get_blocking(1, || unreachable!()).unwrap(), 10);
+        let mut task = Box::pin(cache.get_with(1, || async { unreachable!() }));
+        assert_eq!(ready(poll(&mut task)).unwrap(), 10);
+        go_on.wait();
+        assert_eq!(refreshes.join().unwrap().unwrap(), 11);
+    });
+}
+
+#[test]
+fn a_refresh_that_fails_is_not_tried_again_at_once() {
+    let clock = ManualClock::new();
+    let cache = builder(&clock)
+        .stale_while_revalidate(secs(80))
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(110));
+    let runs = AtomicUsize::new(0);
+    let ask = || {
+        let load = || {
+            runs.fetch_add(1, Ordering::SeqCst);
+            Err::<u32, _>("down")
+        };
+        cache.try_get_blocking(1, load)
+    };
+    for _ in 0..10 {
+        assert_eq!(ask().unwrap(), 10);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    clock.advance(secs(1));
+    assert_eq!(ask().unwrap(), 10);
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    clock.advance(secs(80));
+    assert_eq!(ask().unwrap_err().failure(), Some(&"down"));
+}
+
+#[test]
+fn a_value_is_loaded_anew_ahead_of_its_end_behind_the_hits() {
+    let (clock, background) = (ManualClock::new(), Background::default());
+    let cache = builder(&clock)
+        .refresh_after(secs(80))
+        .spawner(background.spawner())
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(79));
+    let gate = Gate::new();
+    let get = || ready(poll(&mut Box::pin(cache.get_with(1, gate.loader())))).unwrap();
+    assert_eq!(get(), 10);
+    assert_eq!(gate.runs(), 0);
+    clock.advance(secs(1));
+    for _ in 0..64 {
+        assert_eq!(get(), 10);
+    }
+    assert_eq!((gate.runs(), background.len()), (1, 1));
+    assert_eq!(cache.get(&1), Some(10));
+    background.run();
+    gate.open(11);
+    background.run();
+    assert_eq!(get(), 11);
+    let stats = cache.stats();
+    assert_eq!(
+        (
+            stats.loads.refreshes,
+            stats.loads.stale_served,
+            stats.misses
+        ),
+        (1, 0, 0)
+    );
+    clock.advance(secs(79));
+    assert_eq!(get(), 11);
+    assert_eq!(gate.runs(), 1);
+}
+
+#[test]
+fn refreshing_ahead_needs_a_spawner() {
+    let error = Cache::<u8, u8>::builder()
+        .refresh_after(secs(1))
+        .build()
+        .unwrap_err();
+    assert_eq!(error.field, "refresh_after");
+}
+
+#[test]
+fn a_refresh_never_brings_back_what_was_invalidated_meanwhile() {
+    let (clock, background) = (ManualClock::new(), Background::default());
+    let cache = builder(&clock)
+        .refresh_after(secs(80))
+        .spawner(background.spawner())
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(90));
+    let gate = Gate::new();
+    let mut reader = Box::pin(cache.get_with(1, gate.loader()));
+    assert_eq!(ready(poll(&mut reader)).unwrap(), 10);
+    background.run();
+    cache.invalidate(&1);
+    gate.open(11);
+    background.run();
+    assert_eq!(cache.get(&1), None);
+    // Nor what was inserted.
+    cache.insert(2, 20);
+    clock.advance(secs(90));
+    let gate = Gate::new();
+    let mut reader = Box::pin(cache.get_with(2, gate.loader()));
+    assert_eq!(ready(poll(&mut reader)).unwrap(), 20);
+    background.run();
+    cache.insert(2, 22);
+    gate.open(21);
+    background.run();
+    assert_eq!(cache.get(&2), Some(22));
+    assert_eq!(cache.stats().loads.superseded, 2);
+}
+
+#[test]
+fn a_stale_value_is_served_if_its_load_fails_panics_or_takes_too_long() {
+    let clock = ManualClock::new();
+    let cache = builder(&clock)
+        .stale_if_error(secs(50))
+        .timer(clock.clone())
+        .load_timeout(secs(5))
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(110));
+    let fails = || async { Err::<u32, _>("down") };
+    assert_eq!(block_on(cache.try_get_with(1, fails)).unwrap(), 10);
+    assert_eq!(
+        cache.try_get_blocking(1, || Err::<u32, _>("down")).unwrap(),
+        10
+    );
+    assert_eq!(cache.get_blocking(1, || panic!("down")).unwrap(), 10);
+    let panics = || async { panic!("down") };
+    assert_eq!(block_on(cache.get_with(1, panics)).unwrap(), 10);
+    let gate = Gate::new();
+    let mut slow = Box::pin(cache.get_with(1, gate.loader()));
+    assert!(
+        poll(&mut slow).is_pending(),
+        "it is not served before the load has failed"
+    );
+    clock.advance(secs(5));
+    assert_eq!(ready(poll(&mut slow)).unwrap(), 10);
+    assert_eq!(cache.get(&1), None);
+    assert_eq!(cache.stats().loads.stale_served, 5);
+    // A load that succeeds is preferred, and past the time an error is an error.
+    clock.advance(secs(36));
+    assert_eq!(
+        block_on(cache.try_get_with(1, fails))
+            .unwrap_err()
+            .failure(),
+        Some(&"down")
+    );
+    assert_eq!(block_on(cache.get_with(1, || async { 11 })).unwrap(), 11);
+}
+
+#[test]
+fn a_value_invalidated_while_its_load_fails_is_not_served() {
+    let clock = ManualClock::new();
+    let cache = builder(&clock).stale_if_error(secs(50)).build().unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(110));
+    let gate = Gate::new();
+    let mut get = Box::pin(cache.try_get_with(1, gate.loader()));
+    assert!(poll(&mut get).is_pending());
+    cache.invalidate(&1);
+    gate.open(Err::<u32, _>("down"));
+    assert!(matches!(ready(poll(&mut get)), Err(LoadError::Failed(_))));
+}
+
+#[test]
+fn a_kept_error_gives_way_to_a_stale_value() {
+    let clock = ManualClock::new();
+    let cache = builder(&clock)
+        .stale_if_error(secs(50))
+        .cache_errors_for(secs(20))
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(110));
+    let runs = AtomicUsize::new(0);
+    for _ in 0..5 {
+        let load = || {
+            runs.fetch_add(1, Ordering::SeqCst);
+            Err::<u32, _>("down")
+        };
+        assert_eq!(cache.try_get_blocking(1, load).unwrap(), 10);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_bulk_load_that_fails_is_served_stale_values_if_there_are_enough() {
+    let clock = ManualClock::new();
+    let cache = builder(&clock).stale_if_error(secs(50)).build().unwrap();
+    cache.insert(1, 10);
+    cache.insert(2, 20);
+    clock.advance(secs(110));
+    let fails = |_| async { Err::<Vec<(u8, u32)>, _>("down") };
+    let values = block_on(cache.get_all_with([1, 2], fails)).unwrap();
+    assert_eq!((values[&1], values[&2]), (10, 20));
+    assert!(block_on(cache.get_all_with([1, 3], fails)).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_readers_of_a_stale_key_cause_one_refresh_and_none_waits() {
+    let clock = ManualClock::new();
+    let cache = builder(&clock)
+        .stale_while_revalidate(secs(50))
+        .spawner(|task: Task| drop(tokio::spawn(task)))
+        .build()
+        .unwrap();
+    cache.insert(1, 10);
+    clock.advance(secs(120));
+    let (runs, served) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (release, released) = tokio::sync::watch::channel(false);
+    let readers: Vec<_> = (0..64)
+        .map(|_| {
+            let (cache, runs, served) = (cache.clone(), Arc::clone(&runs), Arc::clone(&served));
+            let mut released = released.clone();
+            tokio::spawn(async move {
+                let load = || async move {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    let _ = released.wait_for(|released| *released).await;
+                    11
+                };
+                assert_eq!(cache.get_with(1, load).await.unwrap(), 10);
+                served.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    // All were served although the refresh has not ended.
+    assert_eq!(served.load(Ordering::SeqCst), 64);
+    release.send(true).unwrap();
+    while cache.get(&1).is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(cache.get(&1), Some(11));
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
