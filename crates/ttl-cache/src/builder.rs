@@ -12,6 +12,7 @@ use crate::cache::Cache;
 use crate::error::ConfigError;
 use crate::hasher::RandomState;
 use crate::inner::{ExpireWith, Inner, Rules, Weigher};
+use crate::limits::{Limits, MemSize, weigh_bytes};
 use crate::load::{LoadRules, Loads};
 use crate::policy::{AnyPolicy, EvictionPolicy};
 use crate::removal::{Deliveries, Listener, RemovalCause};
@@ -37,6 +38,7 @@ pub struct CacheBuilder<K, V, S = RandomState> {
     enabled: bool,
     plain: bool,
     loads: LoadRules,
+    limits: Option<Limits>,
 }
 
 /// Entries that a shard has room for at least, unless the number of shards is given.
@@ -62,6 +64,7 @@ impl<K, V> CacheBuilder<K, V> {
             enabled: true,
             plain: false,
             loads: LoadRules::default(),
+            limits: None,
         }
     }
 }
@@ -93,6 +96,21 @@ impl<K, V, S> CacheBuilder<K, V, S> {
     #[must_use]
     pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
         self.weigher = Some(Box::new(weigher));
+        self
+    }
+
+    /// How much there may be whatever else is set: the bounds are these or those that are given,
+    /// whichever is less. Entries are weighed in bytes, unless a [`weigher`](Self::weigher) is set.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self
+    where
+        K: MemSize + 'static,
+        V: MemSize + 'static,
+    {
+        self.limits = Some(limits);
+        if self.weigher.is_none() {
+            self.weigher = Some(Box::new(weigh_bytes::<K, V>));
+        }
         self
     }
 
@@ -185,6 +203,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             enabled: self.enabled,
             plain: self.plain,
             loads: self.loads,
+            limits: self.limits,
         }
     }
 
@@ -285,10 +304,14 @@ impl<K, V, S> CacheBuilder<K, V, S> {
         S: BuildHasher,
     {
         let default = if self.max_weight.is_some() { UNBOUNDED } else { 1_000 };
-        let bounds = Room {
+        let mut bounds = Room {
             entries: bound("max_capacity", self.max_capacity.unwrap_or(default))?,
             weight: bound("max_weight", self.max_weight.unwrap_or(UNBOUNDED))?,
         };
+        if let Some(limits) = self.limits {
+            bounds.entries = bounds.entries.min(bound("max_entries", limits.max_entries)?);
+            bounds.weight = bounds.weight.min(bound("max_bytes", limits.max_bytes)?);
+        }
         if self.max_weight.is_some() && self.weigher.is_none() {
             return Err(ConfigError::new(
                 "max_weight",
@@ -352,7 +375,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             idle: idle.map(nanos),
             aged: loads.refresh_after.is_some(),
             keep: keep.map_or(0, nanos),
-            chunk_bits: chunk_bits(bounds.entries, shards),
+            first_slots: usize::try_from(bounds.entries / shards as u64).unwrap_or(usize::MAX),
         };
         let rules = Rules {
             weigher: self.weigher,
@@ -399,12 +422,6 @@ fn default_shards(entries: u64) -> usize {
     let sensible = usize::try_from(entries / SHARD_ENTRIES).unwrap_or(usize::MAX).max(1);
     let sensible = 1 << sensible.ilog2();
     wanted.min(sensible).min(MAX_SHARDS)
-}
-
-/// A shard has eight chunks or more, of 16 to 1,024 slots.
-fn chunk_bits(entries: u64, shards: usize) -> u32 {
-    let share = entries / shards as u64 / 8;
-    (share.max(1).ilog2() + 1).clamp(4, 10)
 }
 
 impl<K, V, S> fmt::Debug for CacheBuilder<K, V, S> {

@@ -12,7 +12,7 @@ use crate::error::Refusal;
 use crate::load::Loads;
 use crate::maintain::Bells;
 use crate::primitive::{AtomicU64, Mutex, lock};
-use crate::readers::Readers;
+use crate::readers::{Lookup, Readers};
 use crate::removal::{Deliveries, RemovalCause, Removed};
 use crate::shard::{Layout, Retired, Shard, Write, Writing};
 use crate::store::Glance;
@@ -55,7 +55,7 @@ pub(crate) struct Inner<K, V, S> {
     /// Held while the bounds are changed.
     pub(crate) resizing: Mutex<()>,
     /// Held by the one who gathers the room of entries in several shards.
-    gathering: Mutex<()>,
+    pub(crate) gathering: Mutex<()>,
     pub(crate) maintainers: Bells,
     graveyard: Mutex<Vec<Retired<K, V>>>,
     pub(crate) bypassed: AtomicU64,
@@ -196,7 +196,7 @@ impl<K, V, S> Inner<K, V, S> {
     /// Ends a writing access with more to come before anybody is told. `_removed` shows that it is
     /// kept elsewhere: nothing is dropped under the lock.
     #[inline]
-    fn leave_keeping(&self, mut shard: Writing<'_, K, V>, _removed: &mut Removed<K, V>) {
+    pub(crate) fn leave_keeping(&self, mut shard: Writing<'_, K, V>, _removed: &mut Removed<K, V>) {
         if shard.has_retired() {
             let retired = shard.take_retired();
             drop(shard);
@@ -262,29 +262,64 @@ where
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        if self.layout.glances
-            && let Some(lookup) = self.readers.begin()
-        {
-            // SAFETY: `glances` is set for plain data only, which was promised to `new`. Memory is freed once `Readers::have_left`,
-            // and this lookup ends after its last use of the mark.
-            match unsafe { shard.published.find(hash as u32, key) } {
-                Glance::Hit(value, deadline, mark) => {
-                    if self.clock.is_past(deadline) {
-                        lookup.miss();
-                        return None;
-                    }
-                    shard.touch(&self.layout, mark);
-                    lookup.hit();
-                    return Some(value);
-                }
-                Glance::Miss => {
+        if !self.layout.glances {
+            return self.get_locked(shard, hash, key);
+        }
+        let Some(lookup) = self.readers.begin() else {
+            return self.get_locked(shard, hash, key);
+        };
+        // SAFETY: `glances` is set for plain data only, which was promised to `new`. Memory is freed
+        // once `Readers::have_left`, and this lookup ends after its last use of the mark.
+        match unsafe { shard.published.find(hash as u32, key) } {
+            Glance::Hit(value, deadline, mark) => {
+                if self.clock.is_past(deadline) {
                     lookup.miss();
                     return None;
                 }
-                Glance::Busy => {}
+                shard.touch(&self.layout, mark);
+                lookup.hit();
+                Some(value)
+            }
+            Glance::Miss => {
+                lookup.miss();
+                None
+            }
+            Glance::Unclear => self.get_patiently(shard, hash, key, lookup),
+        }
+    }
+
+    /// As `get`, when a short look was not enough.
+    #[cold]
+    #[inline(never)]
+    fn get_patiently<Q>(
+        &self,
+        shard: &Shard<K, V>,
+        hash: u64,
+        key: &Q,
+        lookup: Lookup<'_>,
+    ) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        // SAFETY: called by `get` alone, for whose reasons this is sound too.
+        match unsafe { shard.published.find_patiently(hash as u32, key) } {
+            Glance::Hit(value, deadline, mark) if !self.clock.is_past(deadline) => {
+                shard.touch(&self.layout, mark);
+                lookup.hit();
+                Some(value)
+            }
+            Glance::Hit(..) | Glance::Miss => {
+                lookup.miss();
+                None
+            }
+            Glance::Unclear => {
+                // Who waits for a lock must not keep memory from being freed.
+                drop(lookup);
+                self.get_locked(shard, hash, key)
             }
         }
-        self.get_locked(shard, hash, key)
     }
 
     #[cold]
@@ -293,6 +328,7 @@ where
         None
     }
 
+    #[inline(never)]
     fn get_locked<Q>(&self, shard: &Shard<K, V>, hash: u64, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,

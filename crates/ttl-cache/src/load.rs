@@ -35,7 +35,7 @@ use begin::{Begun, Named, Reason, Wish, covers};
 use handed::{Giver, contain, handed};
 use landing::Landing;
 use outcome::{Meaning, Outcome, meaning};
-use run::{Permit, run};
+use run::{Called, Permit, run};
 use stats::LoadCounters;
 use table::{Joins, Table};
 use thread::Running;
@@ -309,6 +309,10 @@ where
     /// A value that needs no loading; else what was found.
     #[inline]
     fn find_fresh(&self, hash: u64, key: &K) -> Result<V, Found<V>> {
+        if !self.layout.aged && self.layout.keep == 0 {
+            // Neither the age of a value nor what was before matters.
+            return self.get(key).ok_or(Found::Missing);
+        }
         match self.find(hash, key, Look::Count) {
             Found::Fresh { value, age } if !self.loads.is_due(age) => Ok(value),
             found => Err(found),
@@ -370,18 +374,20 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let (begun, named) = self.begin(named, wish, |landing| self.take_off(landing, loader));
-        match begun {
-            Begun::Found(value) => Ok(value),
-            // There is nobody else to do it.
-            Begun::Lead(join) if self.loads.rules.spawner.is_none() => {
+        let mut giver = None;
+        let make = |landing| self.take_off(landing, &mut giver);
+        let (begun, named) = self.begin(named, wish, make);
+        match (begun, giver) {
+            (Begun::Found(value), _) => Ok(value),
+            (Begun::Lead(join), Some(giver)) => {
+                giver.give(contain(loader));
+                if self.loads.rules.spawner.is_some() {
+                    // The last one to leave hands the load to the spawner.
+                    drop(join);
+                    return Ok(self.serve(older, wish.reason));
+                }
                 let result = own(meaning(join.await));
                 self.or_instead(wish.hash, &named, result)
-            }
-            Begun::Lead(join) => {
-                // The last one to leave hands the load to the spawner.
-                drop(join);
-                Ok(self.serve(older, wish.reason))
             }
             _ => Ok(self.serve(older, wish.reason)),
         }
@@ -399,45 +405,40 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let mut loader = Some(loader);
         let result = loop {
-            let begun;
-            (begun, named) = self.begin(named, wish, |landing| {
-                let loader = loader
-                    .take()
-                    .expect("a loader that is taken leads or is in reserve");
-                self.take_off(landing, loader)
-            });
-            let (join, reserve) = match begun {
-                Begun::Aboard { join, reserve } => (join, reserve),
-                Begun::Lead(join) => break own(meaning(join.await)),
-                begun => break self.without_waiting(begun),
+            let (begun, mut giver);
+            giver = None;
+            (begun, named) = self.begin(named, wish, |landing| self.take_off(landing, &mut giver));
+            let join = match (begun, giver) {
+                (Begun::Aboard(join), _) => join,
+                (Begun::Lead(join), Some(giver)) => {
+                    giver.give(contain(loader));
+                    break own(meaning(join.await));
+                }
+                (begun, _) => break self.without_waiting(begun),
             };
             self.loads.counters.joined();
-            match (meaning(join.await), reserve) {
-                (Meaning::Over(result), _) => break result,
-                (Meaning::Foreign, Some(join)) => break own(meaning(join.await)),
-                (Meaning::Foreign, None) => wish.joins = Joins::Alike,
+            match meaning(join.await) {
+                Meaning::Over(result) => break result,
+                Meaning::Foreign => wish.joins = Joins::Alike,
             }
         };
         (result, named)
     }
 
-    /// Makes a flight of a loader's future. A loader that panics before it has one fails the flight.
-    fn take_off<E, F, Fut>(&self, landing: Landing<K, V, S>, loader: F) -> Flight<Outcome<V>>
+    /// Makes a flight of what the giver is going to give.
+    fn take_off<E, Fut>(
+        &self,
+        landing: Landing<K, V, S>,
+        giver: &mut Option<Giver<Called<Fut>>>,
+    ) -> Flight<Outcome<V>>
     where
         E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        match contain(loader) {
-            Ok(load) => self.flight(run(landing, load)),
-            Err(message) => self.flight(async move {
-                let mut landing = landing;
-                landing.start();
-                landing.panic(message)
-            }),
-        }
+        let (gives, arrival) = handed();
+        *giver = Some(gives);
+        self.flight(run(landing, arrival))
     }
 
     fn flight(
@@ -491,16 +492,15 @@ where
             let (begun, mut mine);
             mine = None;
             (begun, named) = self.begin(named, wish, |landing| Mine::take_off(landing, &mut mine));
-            let (mut join, reserve) = match (begun, mine) {
-                (Begun::Aboard { join, reserve }, mine) => (join, reserve.zip(mine)),
+            let mut join = match (begun, mine) {
+                (Begun::Aboard(join), _) => join,
                 (Begun::Lead(join), Some(mine)) => break mine.run(&join, loader),
                 (begun, _) => break self.without_waiting(begun),
             };
             self.loads.counters.joined();
-            match (meaning(join.wait()), reserve) {
-                (Meaning::Over(result), _) => break result,
-                (Meaning::Foreign, Some((join, mine))) => break mine.run(&join, loader),
-                (Meaning::Foreign, None) => wish.joins = Joins::Alike,
+            match meaning(join.wait()) {
+                Meaning::Over(result) => break result,
+                Meaning::Foreign => wish.joins = Joins::Alike,
             }
         };
         (result, named)
@@ -597,11 +597,7 @@ where
         let Self { mut landing, giver } = self;
         let inner = Arc::clone(landing.inner());
         let loads = &inner.loads;
-        let permit = if landing.covered() {
-            None
-        } else {
-            Permit::wait_blocking(loads.permits.as_ref())
-        };
+        let permit = landing.permits().map(Permit::wait_blocking);
         landing.start();
         let loaded = {
             let _running = loads.permits.as_ref().map(|_| Running::of(loads.number()));

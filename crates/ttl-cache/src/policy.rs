@@ -99,6 +99,11 @@ pub(crate) trait Policy {
     /// Chooses the next victim and forgets it.
     fn evict(&mut self, marks: &impl Marks) -> Option<u32>;
 
+    /// A guess which slot `evict` will look at next, so that it can be fetched.
+    fn next(&self) -> Option<u32> {
+        None
+    }
+
     /// Takes a victim back that was not wanted: it is as it was before.
     fn put_back(&mut self, slot: u32, hash: u32, marks: &impl Marks) {
         let mark = marks.mark(slot);
@@ -154,6 +159,11 @@ macro_rules! policies {
             #[inline]
             pub(crate) fn evict(&mut self, marks: &impl Marks) -> Option<u32> {
                 match self { $(Self::$name(it) => it.evict(marks)),* }
+            }
+
+            #[inline]
+            pub(crate) fn next(&self) -> Option<u32> {
+                match self { $(Self::$name(it) => it.next()),* }
             }
 
             pub(crate) fn put_back(&mut self, slot: u32, hash: u32, marks: &impl Marks) {

@@ -33,8 +33,8 @@ pub(crate) struct Layout {
     pub(crate) aged: bool,
     /// How long an entry is kept beyond its deadline, unseen but by loads.
     pub(crate) keep: u64,
-    /// The binary logarithm of the slots in a chunk.
-    pub(crate) chunk_bits: u32,
+    /// How many slots come first.
+    pub(crate) first_slots: usize,
 }
 
 /// Memory that readers without a lock may still look at.
@@ -159,7 +159,7 @@ impl<K, V> Shard<K, V> {
         let state = State {
             index: Index::new(),
             // SAFETY: by contract.
-            slab: unsafe { Slab::new(layout.chunk_bits, layout.plain) },
+            slab: unsafe { Slab::new(layout.first_slots, layout.plain) },
             hashes: SlotVec::new(0),
             weights: SlotVec::new(0),
             written: SlotVec::new(0),
@@ -175,7 +175,7 @@ impl<K, V> Shard<K, V> {
             expected: expected(share),
             layout,
         };
-        let published = Published::new(state.slab.bits());
+        let published = Published::new();
         published.publish(&state.index, &state.slab);
         Self {
             published,
@@ -529,7 +529,18 @@ impl<K, V> Writing<'_, K, V> {
         }
         let (key, value, room) = self.take(victim, RemovalCause::Size);
         removed.push(key, value, RemovalCause::Size);
+        self.prefetch_next();
         Some(room)
+    }
+
+    /// Has the processor fetch what the next eviction will need: by then it will be there.
+    #[inline]
+    fn prefetch_next(&self) {
+        let state = &*self.state;
+        if let Some(slot) = state.policy.next() {
+            state.slab.prefetch(slot);
+            state.index.prefetch(state.hashes.get(slot));
+        }
     }
 
     /// Tells the policy how many entries the shard has room for.

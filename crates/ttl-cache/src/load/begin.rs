@@ -46,12 +46,9 @@ pub(crate) enum Reason {
 }
 
 pub(crate) enum Begun<V: Send + Sync + 'static> {
-    /// In somebody else's flight. If the caller's own was already made, it is kept in reserve.
-    Aboard {
-        join: Join<Outcome<V>>,
-        reserve: Option<Join<Outcome<V>>>,
-    },
-    /// In the caller's own.
+    /// In somebody else's flight.
+    Aboard(Join<Outcome<V>>),
+    /// In the caller's own, which waits for its loader.
     Lead(Join<Outcome<V>>),
     /// There is a value by now.
     Found(V),
@@ -127,7 +124,7 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     /// Gets into a flight of the key, or finds that none is needed. `make` is called once at most,
-    /// without a lock.
+    /// without a lock; what it makes is dropped again if somebody else is faster.
     pub(crate) fn begin(
         self: &Arc<Self>,
         named: Named<K>,
@@ -142,10 +139,7 @@ where
         let (sought, mut signs) = table.seek(wish.hash, named.key(), wish.asker());
         let mut beside = false;
         match sought {
-            Sought::Aboard(join) => {
-                let reserve = None;
-                return (Begun::Aboard { join, reserve }, named);
-            }
+            Sought::Aboard(join) => return (Begun::Aboard(join), named),
             Sought::Inside => return (Begun::Inside, named),
             Sought::Unwanted if wish.joins == Joins::None => return (Begun::Busy, named),
             Sought::Unwanted => beside = true,
@@ -186,10 +180,7 @@ where
         loop {
             match table.enter(&mut place, signs, wish.asker()) {
                 Entered::Listed => return (Begun::Lead(own), named),
-                Entered::Taken(Sought::Aboard(join)) => {
-                    let reserve = Some(own);
-                    return (Begun::Aboard { join, reserve }, named);
-                }
+                Entered::Taken(Sought::Aboard(join)) => return (Begun::Aboard(join), named),
                 Entered::Taken(Sought::Inside) => return (Begun::Inside, named),
                 Entered::Taken(_) if wish.joins == Joins::None => return (Begun::Busy, named),
                 // A flight that cannot tell this caller of its errors: so it flies beside it.

@@ -19,7 +19,7 @@ use super::handed::{contain, handed};
 use super::landing::Landing;
 use super::outcome::{Meaning, Outcome, meaning};
 use super::own;
-use super::run::{Permit, drive};
+use super::run::{Called, drive};
 use super::table::Joins;
 use crate::cache::Cache;
 use crate::inner::{Found, Inner, Look};
@@ -153,7 +153,7 @@ where
                     asked.push(key.clone());
                     owned.push((key, own));
                 }
-                Begun::Aboard { join, .. } => {
+                Begun::Aboard(join) => {
                     self.loads.counters.joined();
                     others.push((key, join));
                 }
@@ -227,7 +227,7 @@ where
 /// The load of all keys.
 async fn call<K, V, S, E, Fut, I>(
     mut landing: Landing<K, V, S>,
-    arrival: impl Future<Output = Option<Result<Fut, Arc<str>>>>,
+    arrival: impl Future<Output = Option<Called<Fut>>>,
 ) -> Outcome<Values<K, V>>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
@@ -251,17 +251,7 @@ where
         }
         None => return landing.land_with(Outcome::Nothing),
     };
-    let loads = &landing.inner().loads;
-    let number = loads.number();
-    let permit = if landing.covered() {
-        None
-    } else {
-        Permit::wait(loads.permits.as_ref()).await
-    };
-    landing.start();
-    let loaded = drive(&landing.inner().loads.rules, number, loader).await;
-    drop(permit);
-    match loaded {
+    match drive(&mut landing, loader).await {
         Ok(Ok(values)) => landing.land_with(Outcome::Loaded(values)),
         Ok(Err(failure)) => landing.fail(failure),
         Err(Elapsed { after, .. }) => landing.time_out(after),

@@ -4,6 +4,8 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
+use brolly_sync::WaitList;
+
 use super::NoValue;
 use super::outcome::{Failure, Outcome};
 use super::table::{Kept, Ticket};
@@ -73,9 +75,10 @@ where
         }
     }
 
-    /// Whether it needs no permit of its own.
-    pub(crate) fn covered(&self) -> bool {
-        self.covered
+    /// Where its loader gets a permit, if it needs one.
+    pub(crate) fn permits(&self) -> Option<&Arc<WaitList<()>>> {
+        let permits = self.inner.loads.permits.as_ref();
+        permits.filter(|_| !self.covered)
     }
 
     /// The loader starts now.

@@ -9,25 +9,22 @@ use brolly_sync::{Elapsed, TimerExt, WaitList};
 
 use super::landing::Landing;
 use super::outcome::Outcome;
-use super::rules::LoadRules;
 use super::thread::Running;
 
 /// The right to run a loader. First come, first served, across all keys.
 pub(crate) struct Permit(Arc<WaitList<()>>);
 
 impl Permit {
-    /// Waits for a permit, if they are counted. Dropping the future leaves the line.
-    pub(crate) async fn wait(permits: Option<&Arc<WaitList<()>>>) -> Option<Self> {
-        let permits = permits?;
+    /// Waits for a permit. Dropping the future leaves the line.
+    pub(crate) async fn wait(permits: &Arc<WaitList<()>>) -> Self {
         permits.take().await;
-        Some(Self(Arc::clone(permits)))
+        Self(Arc::clone(permits))
     }
 
-    /// Puts the thread to sleep until there is a permit, if they are counted.
-    pub(crate) fn wait_blocking(permits: Option<&Arc<WaitList<()>>>) -> Option<Self> {
-        let permits = permits?;
+    /// Puts the thread to sleep until there is a permit.
+    pub(crate) fn wait_blocking(permits: &Arc<WaitList<()>>) -> Self {
         permits.take_blocking();
-        Some(Self(Arc::clone(permits)))
+        Self(Arc::clone(permits))
     }
 }
 
@@ -37,8 +34,17 @@ impl Drop for Permit {
     }
 }
 
+/// What a loader's call brought: its future, or the message of its panic.
+pub(crate) type Called<Fut> = Result<Fut, Arc<str>>;
+
 /// The load of one key, as a flight runs it.
-pub(crate) async fn run<K, V, S, E, Fut>(mut landing: Landing<K, V, S>, loader: Fut) -> Outcome<V>
+///
+/// The loader is called once its flight is listed, since then it is the only one: so its future
+/// comes later than the flight.
+pub(crate) async fn run<K, V, S, E, Fut>(
+    mut landing: Landing<K, V, S>,
+    arrival: impl Future<Output = Option<Called<Fut>>>,
+) -> Outcome<V>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -46,36 +52,44 @@ where
     E: Send + Sync + 'static,
     Fut: Future<Output = Result<V, E>> + Send + 'static,
 {
-    let loads = &landing.inner().loads;
-    let number = loads.number();
-    let permit = if landing.covered() {
-        None
-    } else {
-        Permit::wait(loads.permits.as_ref()).await
-    };
-    landing.start();
-    let loaded = drive(&landing.inner().loads.rules, number, loader).await;
-    drop(permit);
-    match loaded {
-        Ok(Ok(value)) => landing.land(value),
-        Ok(Err(failure)) => landing.fail(failure),
-        Err(Elapsed { after, .. }) => landing.time_out(after),
+    match arrival.await {
+        Some(Ok(loader)) => match drive(&mut landing, loader).await {
+            Ok(Ok(value)) => landing.land(value),
+            Ok(Err(failure)) => landing.fail(failure),
+            Err(Elapsed { after, .. }) => landing.time_out(after),
+        },
+        Some(Err(message)) => {
+            landing.start();
+            landing.panic(message)
+        }
+        None => landing.land_with(Outcome::Nothing),
     }
 }
 
-/// Runs a loader for as long as the rules allow, and drops it then.
-pub(crate) async fn drive<Fut: Future>(
-    rules: &LoadRules,
-    number: usize,
+/// Runs a loader with a permit for as long as the rules allow, and drops it then.
+pub(crate) async fn drive<K, V, S, Fut: Future>(
+    landing: &mut Landing<K, V, S>,
     loader: Fut,
-) -> Result<Fut::Output, Elapsed> {
+) -> Result<Fut::Output, Elapsed>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    // Declared first, so that the loader is gone when the permit is given back.
+    let _permit = match landing.permits() {
+        Some(permits) => Some(Permit::wait(permits).await),
+        None => None,
+    };
+    landing.start();
+    let loads = &landing.inner().loads;
+    let counted = loads.permits.is_some().then(|| loads.number());
     let mut loader = pin!(loader);
-    let counted = rules.max_concurrent_loads.is_some();
     let loader = poll_fn(|cx| {
-        let _running = counted.then(|| Running::of(number));
+        let _running = counted.map(Running::of);
         loader.as_mut().poll(cx)
     });
-    match (rules.load_timeout, &rules.timer) {
+    match (loads.rules.load_timeout, &loads.rules.timer) {
         (Some(after), Some(timer)) => timer.timeout(after, loader).await,
         _ => Ok(loader.await),
     }

@@ -135,6 +135,12 @@ impl Queue {
         }
     }
 
+    /// The slot at the head of the line.
+    #[inline]
+    pub(crate) fn first_in_line(&self) -> Option<u32> {
+        (self.line != NONE).then(|| self.next.get(self.line))
+    }
+
     /// Takes the slot back that was taken last.
     pub(crate) fn put_back(&mut self, slot: u32, stamp: u64) {
         self.sort_in(slot, stamp);

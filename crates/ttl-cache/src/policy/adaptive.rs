@@ -48,15 +48,20 @@ pub(crate) struct Adaptive {
     watched: Vec<u32>,
     /// Where the next look at them begins.
     hand: usize,
+    /// Insertions until then.
+    pause: u32,
 }
 
 /// So many slots are watched at most. There are a quarter as many on average; hashes that are not
 /// well mixed must not make the list long.
 const MAX_WATCHED: usize = 4 * shadow::MOST;
 
-/// So many watched slots are looked at with each insertion: each several times, on average, before
-/// insertions have replaced everything, or once or twice in caches that are as small as a shadow.
+/// So many watched slots are looked at together.
 const LOOKS: usize = 2;
+
+/// All watched slots are looked at so often, as a power of two, while as many entries are inserted
+/// as the cache holds; half as often in caches that are not larger than a shadow.
+const ROUNDS: u32 = 2;
 
 impl Adaptive {
     pub(crate) fn new() -> Self {
@@ -66,6 +71,7 @@ impl Adaptive {
             hashes: SlotVec::new(0),
             watched: Vec::new(),
             hand: 0,
+            pause: 0,
         }
     }
 
@@ -91,6 +97,11 @@ impl Adaptive {
     /// Tells the duel about reads of a few watched slots.
     #[inline]
     fn look_around(&mut self, marks: &impl Marks) {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return;
+        }
+        self.pause = (1 << self.duel.sampling().saturating_sub(ROUNDS)) - 1;
         for _ in 0..LOOKS.min(self.watched.len()) {
             if self.hand >= self.watched.len() {
                 self.hand = 0;

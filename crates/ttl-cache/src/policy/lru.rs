@@ -60,6 +60,11 @@ impl Policy for Lru {
         self.queue.pop(|slot| used(marks, slot))
     }
 
+    #[inline]
+    fn next(&self) -> Option<u32> {
+        self.queue.first_in_line()
+    }
+
     fn put_back(&mut self, slot: u32, _: u32, marks: &impl Marks) {
         self.queue.put_back(slot, marks.mark(slot));
     }

@@ -1,16 +1,17 @@
 //! [`Index`]: from a hash to the slots that may hold its key, one cache line a look.
 //!
-//! A table of groups of one cache line: twelve tags of a byte, twelve slots, and a count of the
+//! A table of groups of one cache line: twelve tags of a byte, twelve slots, and counts of the
 //! entries that belong here and found no room. A look compares all tags at once; it goes on to the
-//! next group only while that count says that there is somebody to look for. So taking an entry
-//! out moves no other entry and leaves no tombstone (the scheme is that of F14, Bronson and Shi,
-//! "Open-sourcing F14 for faster, more memory-efficient hash tables", 2019).
+//! next group only if those counts say that there is somebody to look for. So taking an entry out
+//! moves no other entry and leaves no tombstone (as in F14: Bronson and Shi, "Open-sourcing F14 for
+//! faster, more memory-efficient hash tables", 2019; the counts are kept by three bits of the hash,
+//! so that a look for what is not there rarely goes on).
 //!
 //! All words are atomic, so that a reader without a lock sees whole words; what it makes of them
 //! counts only if nobody wrote meanwhile.
 
 use crate::primitive::{AtomicU32, AtomicU64};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Slots of a group.
 const WIDTH: usize = 12;
@@ -22,7 +23,7 @@ const PLACES: u32 = (1 << WIDTH) - 1;
 /// | word | bytes |
 /// |---|---|
 /// | `tags` | tags of places 0 to 7 |
-/// | `rest` | low half: tags of places 8 to 11; high half: entries at home here that lie elsewhere |
+/// | `rest` | low half: tags of places 8 to 11; high half: how many entries that passed here lie in a later group, four bits for each class of hashes; a count that reached 15 stays |
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Group {
@@ -50,15 +51,28 @@ impl Group {
         }
     }
 
-    #[inline(always)]
-    fn slot(&self, place: usize) -> u32 {
-        self.slots[place].load(Relaxed)
+    /// An entry with this hash passes on to the next group.
+    fn add_passed(&self, hash: u32) {
+        let rest = self.rest.load(Relaxed);
+        let shift = class_shift(hash);
+        if rest >> shift & PASSED < PASSED {
+            self.rest.store(rest + (1 << shift), Relaxed);
+        }
     }
 
-    fn add_overflow(&self, one: i64) {
+    /// One that passed has gone.
+    fn subtract_passed(&self, hash: u32) {
         let rest = self.rest.load(Relaxed);
-        let rest = rest.wrapping_add((one << 32) as u64);
-        self.rest.store(rest, Relaxed);
+        let shift = class_shift(hash);
+        if (1..PASSED).contains(&(rest >> shift & PASSED)) {
+            self.rest.store(rest - (1 << shift), Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&self, place: usize) -> u32 {
+        // Pairs with the storing of a slot: whoever reads it finds the memory that it lies in.
+        self.slots[place].load(Acquire)
     }
 
     fn set_tag(&self, place: usize, tag: u8) {
@@ -101,11 +115,24 @@ impl Look {
         }
     }
 
-    /// Whether entries that are at home here may lie in the next group.
+    /// Whether an entry with this hash may lie in the next group.
     #[inline(always)]
-    fn overflows(self) -> bool {
-        self.rest >> 32 != 0
+    fn passes(self, hash: u32) -> bool {
+        self.rest >> class_shift(hash) & PASSED != 0
     }
+}
+
+/// Has the processor fetch a cache line, where this crate knows how.
+#[inline(always)]
+pub(super) fn prefetch<T>(line: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, which never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
 /// Which bytes of `low`, then of `high`, equal `byte`: one bit each, from the lowest on.
@@ -145,6 +172,15 @@ mod swar {
     }
 }
 
+/// The largest count of a class.
+const PASSED: u64 = 15;
+
+/// Where in `rest` the count of a hash's class is: bits that neither tag nor home depend on much.
+#[inline(always)]
+fn class_shift(hash: u32) -> u32 {
+    32 + (hash >> 8 & 7) * 4
+}
+
 /// The tag of a hash: never zero.
 #[inline(always)]
 pub(crate) fn tag_of(hash: u32) -> u8 {
@@ -177,7 +213,7 @@ pub(super) fn look<R>(
             }
             seen = seen.others();
         }
-        if !seen.overflows() {
+        if !seen.passes(hash) {
             return None;
         }
         at += 1;
@@ -205,7 +241,7 @@ pub(super) fn first_look(groups: &[Group], hash: u32) -> First {
     let seen = group.matches(tag_of(hash));
     match seen.first() {
         Some(place) => First::Perhaps(group.slot(place)),
-        None if seen.overflows() => First::Unclear,
+        None if seen.passes(hash) => First::Unclear,
         None => First::Nothing,
     }
 }
@@ -306,14 +342,20 @@ impl Index {
         loop {
             let group = &self.groups[at];
             if let Some(place) = group.free_place() {
-                group.slots[place].store(slot, Relaxed);
+                group.slots[place].store(slot, Release);
                 group.set_tag(place, tag_of(hash));
                 self.entries += 1;
                 return;
             }
-            group.add_overflow(1);
+            group.add_passed(hash);
             at = (at + 1) % self.groups.len();
         }
+    }
+
+    /// Has the processor fetch what `remove` will look at.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u32) {
+        prefetch(&self.groups[home_of(hash, self.groups.len())]);
     }
 
     /// Takes a slot out that was entered under this hash.
@@ -331,7 +373,7 @@ impl Index {
                 }
                 seen = seen.others();
             }
-            group.add_overflow(-1);
+            group.subtract_passed(hash);
             at = (at + 1) % self.groups.len();
         }
         debug_assert!(false, "a slot was taken out that is not in the index");

@@ -23,7 +23,6 @@ pub(crate) struct Published<K, V> {
     group_count: AtomicUsize,
     table: AtomicPtr<AtomicPtr<Node<K, V>>>,
     table_len: AtomicUsize,
-    bits: u32,
     marker: PhantomData<(K, V)>,
 }
 
@@ -32,8 +31,8 @@ pub(crate) enum Glance<'a, V> {
     /// The entry, its deadline and the mark of its slot.
     Hit(V, u64, &'a AtomicU64),
     Miss,
-    /// Somebody writes. Look again, under the lock.
-    Busy,
+    /// The look was too short to tell, or somebody writes all the time.
+    Unclear,
 }
 
 type Addresses<'a, K, V> = (&'a [Group], &'a [AtomicPtr<Node<K, V>>]);
@@ -42,14 +41,13 @@ type Addresses<'a, K, V> = (&'a [Group], &'a [AtomicPtr<Node<K, V>>]);
 const PATIENCE: usize = 16;
 
 impl<K, V> Published<K, V> {
-    pub(crate) fn new(bits: u32) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             sequence: AtomicU64::new(0),
             groups: AtomicPtr::new(std::ptr::null_mut()),
             group_count: AtomicUsize::new(0),
             table: AtomicPtr::new(std::ptr::null_mut()),
             table_len: AtomicUsize::new(0),
-            bits,
             marker: PhantomData,
         }
     }
@@ -81,7 +79,7 @@ impl<K, V> Published<K, V> {
         self.table_len.store(table.len(), Relaxed);
     }
 
-    /// Looks for a key without a lock.
+    /// Takes a short look for a key without a lock: nearly always enough.
     ///
     /// # Safety
     ///
@@ -101,7 +99,7 @@ impl<K, V> Published<K, V> {
             match first_look(groups, hash) {
                 First::Perhaps(slot) => {
                     // SAFETY: a table of this slab, plain, and alive by contract.
-                    let copied = unsafe { Slab::copy(table, self.bits, slot) };
+                    let copied = unsafe { Slab::copy(table, slot) };
                     if let Some(copied) = copied
                         && self.is_still(before)
                         // SAFETY: the sequence has not moved since before the index was read.
@@ -114,18 +112,15 @@ impl<K, V> Published<K, V> {
                 _ => {}
             }
         }
-        // SAFETY: by contract.
-        unsafe { self.find_patiently(hash, key) }
+        Glance::Unclear
     }
 
-    /// The same, going on in other groups, and again if somebody writes.
+    /// The same, going on in other groups, and looking again if somebody writes.
     ///
     /// # Safety
     ///
     /// As for `find`.
-    #[cold]
-    #[inline(never)]
-    unsafe fn find_patiently<Q>(&self, hash: u32, key: &Q) -> Glance<'_, V>
+    pub(crate) unsafe fn find_patiently<Q>(&self, hash: u32, key: &Q) -> Glance<'_, V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -142,21 +137,21 @@ impl<K, V> Published<K, V> {
             };
             let found = look(groups, hash, |slot| {
                 // SAFETY: a table of this slab, plain, and alive by contract.
-                let copied = unsafe { Slab::copy(table, self.bits, slot) };
+                let copied = unsafe { Slab::copy(table, slot) };
                 if !self.is_still(before) {
-                    return Some(Glance::Busy);
+                    return Some(Glance::Unclear);
                 }
                 // SAFETY: the sequence has not moved since before the index was read.
                 unsafe { Self::compare(copied?, key) }
             });
             match found {
-                Some(Glance::Busy) => {}
+                Some(Glance::Unclear) => {}
                 Some(hit) => return hit,
                 None if self.is_still(before) => return Glance::Miss,
                 None => {}
             }
         }
-        Glance::Busy
+        Glance::Unclear
     }
 
     /// Where index and chunks are, if nobody wrote while that was read.
@@ -196,10 +191,8 @@ impl<K, V> Published<K, V> {
         Q: Eq + ?Sized,
     {
         let deadline = copied.deadline();
-        if deadline == 0 {
-            return None;
-        }
-        // SAFETY: not vacant, and whole by contract.
+        debug_assert_ne!(deadline, 0, "slots in the index have entries");
+        // SAFETY: whole by contract, and an entry: the index has no other slots.
         unsafe {
             if copied.key().borrow() != key {
                 return None;

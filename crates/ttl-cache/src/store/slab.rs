@@ -69,11 +69,17 @@ unsafe impl<K: Send, V: Send> Send for Chunk<K, V> {}
 // SAFETY: a shared chunk gives access to nothing.
 unsafe impl<K: Sync, V: Sync> Sync for Chunk<K, V> {}
 
-/// Which slots of a chunk are taken.
+/// Slots of a chunk.
+const CHUNK: usize = 1 << BITS;
+const BITS: u32 = 9;
+
+/// Which slots of a chunk are taken. Those that its memory does not have count as taken.
 #[derive(Debug)]
 struct Taken {
-    bits: Box<[u64]>,
-    count: u32,
+    bits: [u64; CHUNK / 64],
+    count: usize,
+    /// Slots that there is memory for.
+    len: usize,
 }
 
 /// The chunks' addresses, for readers. Chunks that are not there are null.
@@ -93,9 +99,9 @@ pub(crate) struct Slab<K, V> {
     taken: Vec<Option<Taken>>,
     /// Chunks with a free slot, one bit each.
     open: Vec<u64>,
-    /// The binary logarithm of the slots in a chunk.
-    bits: u32,
     plain: bool,
+    /// Slots of the first chunk.
+    first: usize,
     entries: usize,
     /// The slot that was freed last, `NONE` if it was filled again. It still counts as taken, so
     /// that a full slab whose every insertion follows an eviction keeps no books.
@@ -110,17 +116,17 @@ unsafe impl<K: Send, V: Send> Send for Slab<K, V> {}
 unsafe impl<K: Sync, V: Sync> Sync for Slab<K, V> {}
 
 impl<K, V> Slab<K, V> {
-    /// An empty slab with chunks of `1 << bits` slots.
+    /// An empty slab. Its first chunk has `first` slots, if that is less than the others have.
     ///
     /// # Safety
     ///
     /// If `plain` is set, `K` and `V` are [`super::Plain`].
-    pub(crate) unsafe fn new(bits: u32, plain: bool) -> Self {
+    pub(crate) unsafe fn new(first: usize, plain: bool) -> Self {
         Self {
             table: Box::new([]),
             taken: Vec::new(),
             open: Vec::new(),
-            bits: bits.clamp(3, 16),
+            first: first.clamp(1, CHUNK),
             plain,
             entries: 0,
             at_hand: NONE,
@@ -129,7 +135,7 @@ impl<K, V> Slab<K, V> {
 
     /// How many slots there are, free ones included.
     pub(crate) fn slots(&self) -> u32 {
-        (self.taken.len() << self.bits) as u32
+        (self.taken.len() << BITS) as u32
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -140,24 +146,20 @@ impl<K, V> Slab<K, V> {
         &self.table
     }
 
-    pub(crate) fn bits(&self) -> u32 {
-        self.bits
-    }
-
     #[inline(always)]
     fn node(&self, slot: u32) -> &Node<K, V> {
-        let chunk = self.table[(slot >> self.bits) as usize].load(Relaxed);
+        let chunk = self.table[(slot >> BITS) as usize].load(Relaxed);
         assert!(!chunk.is_null(), "a slot belongs to a chunk that is there");
-        let at = slot as usize & ((1 << self.bits) - 1);
-        // SAFETY: chunks have `1 << bits` nodes, and this one is in the table, so it is not freed
-        // while the slab is borrowed (invariant 2).
-        unsafe { &*chunk.add(at) }
+        // SAFETY: slots are given out by `take_free_slot` only, so there is memory for this one;
+        // and its chunk is in the table, so it is not freed while the slab is borrowed
+        // (invariant 2).
+        unsafe { &*chunk.add(slot as usize & (CHUNK - 1)) }
     }
 
     /// When the entry in a slot ends. Zero if there is none.
     #[inline(always)]
     pub(crate) fn deadline(&self, slot: u32) -> u64 {
-        let chunk = self.table.get((slot >> self.bits) as usize);
+        let chunk = self.table.get((slot >> BITS) as usize);
         if chunk.is_none_or(|chunk| chunk.load(Relaxed).is_null()) {
             return 0;
         }
@@ -192,6 +194,15 @@ impl<K, V> Slab<K, V> {
         }
     }
 
+    /// Has the processor fetch a node.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        if let Some(chunk) = self.table.get((slot >> BITS) as usize) {
+            let at = slot as usize & (CHUNK - 1);
+            super::index::prefetch(chunk.load(Relaxed).wrapping_add(at));
+        }
+    }
+
     /// A free slot, if there is one without a further chunk.
     #[inline]
     fn free_slot(&mut self) -> Option<u32> {
@@ -201,7 +212,7 @@ impl<K, V> Slab<K, V> {
         let (at, word) = (taken.bits.iter().enumerate().find(|(_, word)| **word != u64::MAX))
             .expect("an open chunk has a free slot");
         let within = at * 64 + (!word).trailing_zeros() as usize;
-        Some(((chunk << self.bits) + within) as u32)
+        Some(((chunk << BITS) + within) as u32)
     }
 
     /// Whether an entry more needs [`Slab::grow`] first.
@@ -223,15 +234,25 @@ impl<K, V> Slab<K, V> {
             let table = all.take(len).map(AtomicPtr::new).collect();
             old = Some(std::mem::replace(&mut self.table, table));
         }
-        let slots = 1_usize << self.bits;
-        let memory = Chunk::<K, V>::new(slots);
+        let len = if chunk == 0 && self.taken.is_empty() {
+            // The first chunk of a small cache is small.
+            std::mem::replace(&mut self.first, CHUNK)
+        } else {
+            CHUNK
+        };
+        let memory = Chunk::<K, V>::new(len);
         self.table[chunk].store(memory.nodes.as_ptr(), Release);
         std::mem::forget(memory);
-        let mut bits: Box<[u64]> = vec![0; slots.div_ceil(64)].into();
-        if slots < 64 {
-            bits[0] = u64::MAX << slots;
-        }
-        let taken = Some(Taken { bits, count: 0 });
+        let bits = std::array::from_fn(|word| match len.saturating_sub(word * 64) {
+            0 => u64::MAX,
+            here @ 1..64 => u64::MAX << here,
+            _ => 0,
+        });
+        let taken = Some(Taken {
+            bits,
+            count: 0,
+            len,
+        });
         if chunk == self.taken.len() {
             self.taken.push(taken);
         } else {
@@ -283,11 +304,11 @@ impl<K, V> Slab<K, V> {
     #[inline(never)]
     fn take_free_slot(&mut self) -> u32 {
         let slot = self.free_slot().expect("the caller made room");
-        let (chunk, within) = self.place(slot);
+        let (chunk, within) = Self::place(slot);
         let taken = self.taken[chunk].as_mut().expect("the slot is there");
         taken.bits[within / 64] |= 1 << (within % 64);
         taken.count += 1;
-        if taken.count == 1 << self.bits {
+        if taken.count == taken.len {
             self.set_open(chunk, false);
         }
         slot
@@ -295,14 +316,13 @@ impl<K, V> Slab<K, V> {
 
     /// The chunk of a slot, and which of its slots it is.
     #[inline]
-    fn place(&self, slot: u32) -> (usize, usize) {
-        let within = slot as usize & ((1 << self.bits) - 1);
-        ((slot >> self.bits) as usize, within)
+    fn place(slot: u32) -> (usize, usize) {
+        ((slot >> BITS) as usize, slot as usize & (CHUNK - 1))
     }
 
     #[inline(never)]
     fn give_free_slot(&mut self, slot: u32) {
-        let (chunk, within) = self.place(slot);
+        let (chunk, within) = Self::place(slot);
         let taken = self.taken[chunk].as_mut().expect("the slot is there");
         taken.bits[within / 64] &= !(1 << (within % 64));
         taken.count -= 1;
@@ -356,7 +376,7 @@ impl<K, V> Slab<K, V> {
     /// It must stay alive until no reader looks at it.
     #[inline]
     pub(crate) fn take_empty_chunk(&mut self, slot: u32) -> Option<Chunk<K, V>> {
-        let (chunk, _) = self.place(slot);
+        let (chunk, _) = Self::place(slot);
         let count = self.taken.get(chunk)?.as_ref()?.count;
         if count > 1 {
             return None;
@@ -374,11 +394,11 @@ impl<K, V> Slab<K, V> {
             return None;
         }
         let spare = self.entries == 0
-            || self.open_chunks() > 1 + self.entries / (8 << self.bits);
+            || self.open_chunks() > 1 + self.entries / (8 * CHUNK);
         if !spare {
             return None;
         }
-        self.taken[chunk] = None;
+        let len = self.taken[chunk].take().expect("it is there, and empty").len;
         self.set_open(chunk, false);
         while self.taken.last().is_some_and(Option::is_none) {
             self.taken.pop();
@@ -387,7 +407,7 @@ impl<K, V> Slab<K, V> {
         self.table[chunk].store(std::ptr::null_mut(), Relaxed);
         Some(Chunk {
             nodes: NonNull::new(nodes).expect("the chunk was there"),
-            len: 1 << self.bits,
+            len,
         })
     }
 
@@ -404,21 +424,19 @@ impl<K, V> Slab<K, V> {
     }
 
     fn next_marked(&self, from: u32) -> Option<u32> {
-        let mut chunk = (from >> self.bits) as usize;
-        let mut within = from as usize & ((1 << self.bits) - 1);
-        while chunk < self.taken.len() {
-            if let Some(taken) = &self.taken[chunk] {
-                while within < 1 << self.bits {
-                    let valid = if self.bits < 6 { (1 << (1 << self.bits)) - 1 } else { u64::MAX };
-                    let word = taken.bits[within / 64] & valid & (u64::MAX << (within % 64));
-                    if word != 0 {
-                        let within = (within & !63) + word.trailing_zeros() as usize;
-                        return Some(((chunk << self.bits) + within) as u32);
-                    }
-                    within = (within & !63) + 64;
+        let (first, mut within) = Self::place(from);
+        for (chunk, taken) in self.taken.iter().enumerate().skip(first) {
+            let taken = taken.as_ref();
+            let bits = taken.map_or([0; CHUNK / 64], |taken| taken.bits);
+            let len = taken.map_or(0, |taken| taken.len);
+            while within < len {
+                let word = bits[within / 64] & (u64::MAX << (within % 64));
+                if word != 0 {
+                    let within = (within & !63) + word.trailing_zeros() as usize;
+                    return (within < len).then_some(((chunk << BITS) + within) as u32);
                 }
+                within = (within & !63) + 64;
             }
-            chunk += 1;
             within = 0;
         }
         None
@@ -429,19 +447,18 @@ impl<K, V> Slab<K, V> {
     ///
     /// # Safety
     ///
-    /// `table` is or was a table of this slab, made for `bits` and promised to be plain, and
-    /// neither it nor a chunk in it is freed before the copy is forgotten.
+    /// `table` is or was a table of this slab, which was promised to be plain; `slot` was read from
+    /// its index; neither the table nor a chunk in it is freed before the copy is forgotten.
     #[inline(always)]
     pub(crate) unsafe fn copy(
         table: &[AtomicPtr<Node<K, V>>],
-        bits: u32,
         slot: u32,
     ) -> Option<Copied<K, V>> {
-        let chunk = table.get((slot >> bits) as usize)?.load(Acquire);
+        let chunk = table.get((slot >> BITS) as usize)?.load(Acquire);
         if chunk.is_null() {
             return None;
         }
-        let at = slot as usize & ((1 << bits) - 1);
+        let at = slot as usize & (CHUNK - 1);
         // SAFETY: within a chunk that is alive by contract. Fresh memory is zeroed, so all bytes
         // are initialised; keys and values are plain, and written by words only (invariant 3).
         // Neither is given out before the caller vouches for the copy.
@@ -518,10 +535,11 @@ impl<K, V> Slab<K, V> {
     /// Frees all chunks, which are empty.
     fn free(&mut self) {
         for (chunk, taken) in self.table.iter().zip(&self.taken) {
-            if taken.is_some()
+            if let Some(taken) = taken
                 && let Some(nodes) = NonNull::new(chunk.load(Relaxed))
             {
-                drop(Chunk { nodes, len: 1 << self.bits });
+                let len = taken.len;
+                drop(Chunk { nodes, len });
             }
         }
     }

@@ -77,6 +77,11 @@ impl Duel {
         spread >> (32 - self.sampling) == 0
     }
 
+    /// The sample is this part of the keys, as the negative of a power of two.
+    pub(super) fn sampling(&self) -> u32 {
+        self.sampling
+    }
+
     /// A key of the sample was used. Decides anew who leads.
     pub(super) fn access(&mut self, hash: u32) {
         let Some(shadows) = &mut self.shadows else {
