@@ -137,7 +137,7 @@ where
         }
         let table = &self.loads.table;
         let (sought, mut signs) = table.seek(wish.hash, named.key(), wish.asker());
-        let mut beside = false;
+        let (mut beside, mut outdated) = (false, None);
         match sought {
             Sought::Aboard(join) => return (Begun::Aboard(join), named),
             Sought::Inside => return (Begun::Inside, named),
@@ -154,6 +154,7 @@ where
                     _ => {}
                 }
             }
+            Sought::Outdated(ticket) => outdated = Some(ticket),
             Sought::Kept(..) | Sought::Nothing => {}
         }
         // From here on the key is watched: what is written after the look below is not replaced
@@ -178,20 +179,20 @@ where
         }
         let mut place = Some(Slot::new(flight, ticket));
         loop {
-            match table.enter(&mut place, signs, wish.asker()) {
+            match table.enter(&mut place, signs, outdated.as_ref(), wish.asker()) {
                 Entered::Listed => return (Begun::Lead(own), named),
                 Entered::Taken(Sought::Aboard(join)) => return (Begun::Aboard(join), named),
                 Entered::Taken(Sought::Inside) => return (Begun::Inside, named),
                 Entered::Taken(_) if wish.joins == Joins::None => return (Begun::Busy, named),
                 // A flight that cannot tell this caller of its errors: so it flies beside it.
                 Entered::Taken(_) => return (Begun::Lead(own), named),
-                Entered::Moved(now) => {
+                Entered::Moved(now, seen) => {
                     if let Some(slot) = &place
                         && let Some(value) = self.look_again(slot.ticket(), wish)
                     {
                         return (Begun::Found(value), named);
                     }
-                    signs = now;
+                    (signs, outdated) = (now, seen);
                 }
             }
         }

@@ -105,7 +105,7 @@ pub(crate) enum Joins {
     None,
 }
 
-pub(crate) enum Sought<V: Send + Sync + 'static> {
+pub(crate) enum Sought<K, V: Send + Sync + 'static> {
     /// The caller takes part in a flight.
     Aboard(Join<Outcome<V>>),
     /// The caller is inside of the loader.
@@ -114,15 +114,18 @@ pub(crate) enum Sought<V: Send + Sync + 'static> {
     Unwanted,
     /// The last load failed, and may be remembered until then.
     Kept(Option<Failure>, u64),
+    /// There is a flight whose key was written since it began, perhaps by itself at its end. Who
+    /// has looked at the cache after this may replace it.
+    Outdated(Arc<Ticket<K>>),
     Nothing,
 }
 
-pub(crate) enum Entered<V: Send + Sync + 'static> {
+pub(crate) enum Entered<K, V: Send + Sync + 'static> {
     Listed,
     /// Somebody was faster, and the caller takes part. It gives its own flight up.
-    Taken(Sought<V>),
-    /// A flight has left meanwhile. The caller looks at the cache again.
-    Moved(Signs),
+    Taken(Sought<K, V>),
+    /// A flight has left meanwhile, or one is outdated. The caller looks at the cache again.
+    Moved(Signs, Option<Arc<Ticket<K>>>),
 }
 
 impl<K, V> Table<K, V> {
@@ -151,7 +154,7 @@ impl<K, V: Send + Sync + 'static> Table<K, V> {
     }
 
     /// Looks for a flight of the key, and then for a kept error.
-    pub(crate) fn seek(&self, hash: u64, key: &K, asker: Asker) -> (Sought<V>, Signs)
+    pub(crate) fn seek(&self, hash: u64, key: &K, asker: Asker) -> (Sought<K, V>, Signs)
     where
         K: Eq,
     {
@@ -170,13 +173,15 @@ impl<K, V: Send + Sync + 'static> Table<K, V> {
     }
 
     /// Lists a flight if nothing has changed since the signs were read. The slot is taken out of
-    /// its place when it is listed. What it replaces is dropped here, without the lock.
+    /// its place when it is listed. What it replaces is dropped here, without the lock; that may be
+    /// a flight that was seen to be outdated before the caller's last look at the cache.
     pub(crate) fn enter(
         &self,
         place: &mut Option<Slot<K, V>>,
         signs: Signs,
+        outdated: Option<&Arc<Ticket<K>>>,
         asker: Asker,
-    ) -> Entered<V>
+    ) -> Entered<K, V>
     where
         K: Eq,
     {
@@ -188,16 +193,21 @@ impl<K, V: Send + Sync + 'static> Table<K, V> {
         let mut listed = lock(&shard.listed);
         let now = Signs(shard.signs.load(Relaxed));
         if now.left() != signs.left() {
-            return Entered::Moved(now);
+            return Entered::Moved(now, None);
         }
         match listed.seek_flight(hash, &slot.ticket.key, asker) {
             Sought::Nothing => {}
+            Sought::Outdated(ticket) => {
+                if outdated.is_none_or(|seen| !Arc::ptr_eq(seen, &ticket)) {
+                    return Entered::Moved(now, Some(ticket));
+                }
+            }
             sought => return Entered::Taken(sought),
         }
-        let outdated = place.take().map(|slot| listed.list(hash, slot));
+        let replaced = place.take().map(|slot| listed.list(hash, slot));
         shard.publish(now.left(), &listed);
         drop(listed);
-        drop(outdated);
+        drop(replaced);
         Entered::Listed
     }
 
@@ -253,7 +263,7 @@ impl<K, V> Shard<K, V> {
 }
 
 impl<K, V: Send + Sync + 'static> Listed<K, V> {
-    fn seek(&self, hash: u64, key: &K, asker: Asker) -> Sought<V>
+    fn seek(&self, hash: u64, key: &K, asker: Asker) -> Sought<K, V>
     where
         K: Eq,
     {
@@ -270,7 +280,7 @@ impl<K, V: Send + Sync + 'static> Listed<K, V> {
         }
     }
 
-    fn seek_flight(&self, hash: u64, key: &K, asker: Asker) -> Sought<V>
+    fn seek_flight(&self, hash: u64, key: &K, asker: Asker) -> Sought<K, V>
     where
         K: Eq,
     {
@@ -362,7 +372,7 @@ impl<K, V: Send + Sync + 'static> Slot<K, V> {
     }
 
     /// Takes part, unless the flight has nothing for who asks now.
-    fn board(&self, asker: Asker) -> Sought<V> {
+    fn board(&self, asker: Asker) -> Sought<K, V> {
         if self
             .ticket
             .thread
@@ -371,7 +381,7 @@ impl<K, V: Send + Sync + 'static> Slot<K, V> {
             return Sought::Inside;
         }
         if self.ticket.watch.written() {
-            return Sought::Nothing;
+            return Sought::Outdated(Arc::clone(&self.ticket));
         }
         let alike = self.ticket.errors == asker.errors;
         match asker.joins {

@@ -92,6 +92,13 @@ impl<T> Drop for Load<T> {
     }
 }
 
+/// A clock that does not stand at its origin.
+pub(crate) fn clock() -> ManualClock {
+    let clock = ManualClock::new();
+    clock.advance(Duration::from_secs(1_000));
+    clock
+}
+
 /// Polls once, with a waker that does nothing.
 pub(crate) fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future
@@ -178,6 +185,66 @@ async fn sixty_four_tasks_share_one_load() {
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         assert_eq!(cache.stats().loads.started, 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_loader_is_not_even_called_for_nothing() {
+    for _ in 0..300 {
+        let cache = Cache::new(10);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let start = Arc::new(tokio::sync::Barrier::new(8));
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let (cache, calls, start) = (cache.clone(), Arc::clone(&calls), Arc::clone(&start));
+                tokio::spawn(async move {
+                    start.wait().await;
+                    let load = || {
+                        calls.fetch_add(1, Ordering::SeqCst);
+                        async { 1 }
+                    };
+                    cache.get_with("key", load).await
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(task.await.unwrap().unwrap(), 1);
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+}
+
+/// The listener runs between the moment a loaded value is stored and the end of its load.
+#[test]
+fn who_asks_after_an_invalidation_does_not_join_a_load_that_has_just_stored() {
+    type Slot = Arc<Mutex<Option<Cache<u8, &'static str>>>>;
+    let (slot, told) = (Slot::default(), Arc::new(Mutex::new(None)));
+    let (cache_slot, told_there) = (Arc::clone(&slot), Arc::clone(&told));
+    let cache = Cache::builder()
+        .max_capacity(1)
+        .eviction_listener(move |_, _, _| {
+            let Some(cache) = cache_slot.lock().unwrap().take() else {
+                return;
+            };
+            let asks = thread::spawn(move || {
+                cache.invalidate(&2);
+                let mut late = Box::pin(cache.get_with(2, || async { "after" }));
+                match poll(&mut late) {
+                    Poll::Ready(result) => result.ok(),
+                    Poll::Pending => Some("pending"),
+                }
+            });
+            *told_there.lock().unwrap() = asks.join().unwrap();
+        })
+        .build()
+        .unwrap();
+    cache.insert(1, "makes room");
+    *slot.lock().unwrap() = Some(cache.clone());
+    assert_eq!(
+        block_on(cache.get_with(2, || async { "before" })).unwrap(),
+        "before"
+    );
+    assert_eq!(*told.lock().unwrap(), Some("after"));
+    assert_eq!(cache.get(&2), Some("after"));
 }
 
 #[test]
@@ -362,7 +429,7 @@ fn a_loader_that_panics_before_it_has_a_future_is_contained() {
 
 #[test]
 fn a_kept_error_comes_back_as_an_error_until_its_time_is_over() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache: Cache<u8, u8> = Cache::builder()
         .clock(clock.clone())
         .cache_errors_for(Duration::from_secs(30))
@@ -552,7 +619,7 @@ fn loads_and_evictions_do_not_disturb_each_other() {
 
 #[test]
 fn a_load_that_takes_too_long_is_dropped_and_all_are_told() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = Cache::builder()
         .clock(clock.clone())
         .timer(clock.clone())
@@ -583,7 +650,7 @@ fn a_load_that_takes_too_long_is_dropped_and_all_are_told() {
 
 #[test]
 fn who_waits_for_a_thread_waits_only_so_long() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = Cache::builder()
         .clock(clock.clone())
         .timer(clock.clone())

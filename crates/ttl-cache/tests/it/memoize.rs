@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brolly_ttl_cache::{Cache, LoadError};
 
-use crate::load::{Gate, block_on, poll, ready};
+use crate::load::{Gate, block_on, clock, poll, ready};
 
 #[test]
 fn a_memoized_function_is_called_once_for_each_key() {
@@ -116,7 +116,7 @@ fn a_recursive_function_may_call_itself_with_other_arguments_only() {
 
 #[test]
 fn results_expire_with_the_cache_in_front() {
-    let clock = brolly_sync::ManualClock::new();
+    let clock = clock();
     let calls = AtomicUsize::new(0);
     let cache = Cache::builder()
         .clock(clock.clone())

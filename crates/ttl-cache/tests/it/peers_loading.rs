@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use brolly_sync::{ManualClock, Task};
+use brolly_sync::Task;
 use brolly_ttl_cache::{Cache, LoadError};
 
-use crate::load::{Gate, block_on, poll, ready};
+use crate::load::{Gate, block_on, clock, poll, ready};
 
 /// moka 0.12: an invalidation during `get_with` ends with the value that was read before it.
 #[test]
@@ -173,7 +173,7 @@ fn caffeine_193_an_invalidation_during_a_refresh_is_not_undone() {
 /// caffeine 175: a refresh that takes longer than the interval is started again and again.
 #[test]
 fn caffeine_175_a_refresh_slower_than_its_interval_runs_once() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let tasks: Arc<Mutex<Vec<Task>>> = Arc::default();
     let list = Arc::clone(&tasks);
     let cache = Cache::builder()

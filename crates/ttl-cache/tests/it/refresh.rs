@@ -9,7 +9,7 @@ use std::time::Duration;
 use brolly_sync::{ManualClock, Task};
 use brolly_ttl_cache::{Cache, CacheBuilder, LoadError};
 
-use crate::load::{Gate, block_on, poll, ready};
+use crate::load::{Gate, block_on, clock, poll, ready};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -48,7 +48,7 @@ fn builder(clock: &ManualClock) -> CacheBuilder<u8, u32> {
 
 #[test]
 fn a_stale_value_is_served_to_all_while_one_refresh_runs() {
-    let (clock, background) = (ManualClock::new(), Background::default());
+    let (clock, background) = (clock(), Background::default());
     let cache = builder(&clock)
         .stale_while_revalidate(secs(50))
         .spawner(background.spawner())
@@ -80,7 +80,7 @@ fn a_stale_value_is_served_to_all_while_one_refresh_runs() {
 
 #[test]
 fn past_its_window_a_stale_value_is_not_served() {
-    let (clock, background) = (ManualClock::new(), Background::default());
+    let (clock, background) = (clock(), Background::default());
     let cache = builder(&clock)
         .stale_while_revalidate(secs(50))
         .spawner(background.spawner())
@@ -94,7 +94,7 @@ fn past_its_window_a_stale_value_is_not_served() {
 
 #[test]
 fn without_a_spawner_one_caller_sees_to_the_refresh_and_the_others_are_served() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = builder(&clock)
         .stale_while_revalidate(secs(50))
         .build()
@@ -117,7 +117,7 @@ fn without_a_spawner_one_caller_sees_to_the_refresh_and_the_others_are_served() 
 
 #[test]
 fn a_thread_that_refreshes_does_so_itself_while_others_are_served() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = builder(&clock)
         .stale_while_revalidate(secs(50))
         .build()
@@ -145,7 +145,7 @@ fn a_thread_that_refreshes_does_so_itself_while_others_are_served() {
 
 #[test]
 fn a_refresh_that_fails_is_not_tried_again_at_once() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = builder(&clock)
         .stale_while_revalidate(secs(80))
         .build()
@@ -173,7 +173,7 @@ fn a_refresh_that_fails_is_not_tried_again_at_once() {
 
 #[test]
 fn a_value_is_loaded_anew_ahead_of_its_end_behind_the_hits() {
-    let (clock, background) = (ManualClock::new(), Background::default());
+    let (clock, background) = (clock(), Background::default());
     let cache = builder(&clock)
         .refresh_after(secs(80))
         .spawner(background.spawner())
@@ -220,7 +220,7 @@ fn refreshing_ahead_needs_a_spawner() {
 
 #[test]
 fn a_refresh_never_brings_back_what_was_invalidated_meanwhile() {
-    let (clock, background) = (ManualClock::new(), Background::default());
+    let (clock, background) = (clock(), Background::default());
     let cache = builder(&clock)
         .refresh_after(secs(80))
         .spawner(background.spawner())
@@ -252,7 +252,7 @@ fn a_refresh_never_brings_back_what_was_invalidated_meanwhile() {
 
 #[test]
 fn a_stale_value_is_served_if_its_load_fails_panics_or_takes_too_long() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = builder(&clock)
         .stale_if_error(secs(50))
         .timer(clock.clone())
@@ -293,7 +293,7 @@ fn a_stale_value_is_served_if_its_load_fails_panics_or_takes_too_long() {
 
 #[test]
 fn a_value_invalidated_while_its_load_fails_is_not_served() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = builder(&clock).stale_if_error(secs(50)).build().unwrap();
     cache.insert(1, 10);
     clock.advance(secs(110));
@@ -307,7 +307,7 @@ fn a_value_invalidated_while_its_load_fails_is_not_served() {
 
 #[test]
 fn a_kept_error_gives_way_to_a_stale_value() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = builder(&clock)
         .stale_if_error(secs(50))
         .cache_errors_for(secs(20))
@@ -328,7 +328,7 @@ fn a_kept_error_gives_way_to_a_stale_value() {
 
 #[test]
 fn a_bulk_load_that_fails_is_served_stale_values_if_there_are_enough() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = builder(&clock).stale_if_error(secs(50)).build().unwrap();
     cache.insert(1, 10);
     cache.insert(2, 20);
@@ -341,7 +341,7 @@ fn a_bulk_load_that_fails_is_served_stale_values_if_there_are_enough() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_readers_of_a_stale_key_cause_one_refresh_and_none_waits() {
-    let clock = ManualClock::new();
+    let clock = clock();
     let cache = builder(&clock)
         .stale_while_revalidate(secs(50))
         .spawner(|task: Task| drop(tokio::spawn(task)))
@@ -377,4 +377,36 @@ async fn sixty_four_readers_of_a_stale_key_cause_one_refresh_and_none_waits() {
     }
     assert_eq!(cache.get(&1), Some(11));
     assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_that_ends_at_once_is_not_followed_by_another() {
+    for _ in 0..300 {
+        let clock = clock();
+        let cache = builder(&clock)
+            .stale_while_revalidate(secs(50))
+            .spawner(|task: Task| drop(tokio::spawn(task)))
+            .build()
+            .unwrap();
+        cache.insert(1, 10);
+        clock.advance(secs(120));
+        let calls = Arc::new(AtomicUsize::new(0));
+        let readers: Vec<_> = (0..16)
+            .map(|_| {
+                let (cache, calls) = (cache.clone(), Arc::clone(&calls));
+                tokio::spawn(async move {
+                    let load = || {
+                        calls.fetch_add(1, Ordering::SeqCst);
+                        async { 11 }
+                    };
+                    let value = cache.get_with(1, load).await.unwrap();
+                    assert!(value == 10 || value == 11);
+                })
+            })
+            .collect();
+        for reader in readers {
+            reader.await.unwrap();
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
 }
