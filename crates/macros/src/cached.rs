@@ -196,8 +196,6 @@ impl Expansion<'_> {
     fn steps(&self, home: Home<'_>, uncached: &TokenStream) -> TokenStream {
         let here = Span::mixed_site();
         let private = &self.private;
-        let Key { ty, value, .. } = &self.key;
-        let key = Ident::new("key", here);
         let which = self.which();
         let returned = &self.returned;
         let at = returned.span().resolved_at(here);
@@ -208,34 +206,37 @@ impl Expansion<'_> {
             let names = self.parameters.iter().map(|it| &it.name);
             quote_spanned! {here=> || #uncached(#(#names),*) }
         };
-        let (entry, place, cache) = match home {
-            Home::Own(handle) => ("cached", quote! { #handle }, None),
+
+        let (mut entry, place, cache) = match home {
+            Home::Own(handle) => (String::from("cached"), quote! { #handle }, None),
             Home::Given(cache) => {
                 let span = cache.span().resolved_at(here);
-                (
-                    "given",
-                    quote_spanned! {here=> _ },
-                    Some(quote_spanned! {span=> &#cache, }),
-                )
+                let cache = quote_spanned! {span=> &#cache, };
+                (String::from("given"), quote! { _ }, Some(cache))
             }
         };
-        let (entry, future, wait) = match is_async {
-            true => (
-                Ident::new(entry, here),
-                quote! { , _ },
-                quote_spanned! {here=> .await },
-            ),
-            false => (
-                format_ident!("{entry}_sync", span = here),
-                quote! {},
-                quote! {},
-            ),
+        let mut inferred = TokenStream::new();
+        let key = match self.key.by_ref {
+            Some(Parameter { name, .. }) => {
+                entry.push_str("_by_ref");
+                inferred.extend(quote! { , _ });
+                quote! { #name }
+            }
+            None => {
+                let Key { ty, value, .. } = &self.key;
+                quote_spanned! {here=> { let key: #ty = #value; key } }
+            }
         };
-        let call = quote_spanned! {at=> #private::#entry::<#which, #returned, #place #future> };
-        quote_spanned! {here=>
-            let #key: #ty = #value;
-            #call(#cache #key, #run) #wait
-        }
+        let wait = if is_async {
+            inferred.extend(quote! { , _ });
+            quote_spanned! {here=> .await }
+        } else {
+            entry.push_str("_sync");
+            TokenStream::new()
+        };
+        let entry = Ident::new(&entry, here);
+        let call = quote_spanned! {at=> #private::#entry::<#which, #returned, #place #inferred> };
+        quote_spanned! {here=> #call(#cache #key, #run) #wait }
     }
 
     /// A closure that makes the future of an async body, which borrows nothing.

@@ -84,7 +84,8 @@ use proc_macro::TokenStream;
 /// The key is a tuple of the parameters themselves, compared and hashed by their own `Eq` and `Hash`,
 /// never their text or their addresses; a single parameter is a key without a tuple. References are
 /// kept as what they refer to, made owned: `&str` as `String`, `&[T]` as `Vec<T>`, `&T` as a clone of
-/// `T`. So a call makes one clone of each parameter in the key, on a hit as well.
+/// `T`. A key that is one reference is looked up by that reference, and made owned only when the body
+/// has to run; any other is made on every call, by one clone of each parameter in it.
 ///
 /// # One run for everybody
 ///
@@ -125,6 +126,8 @@ use proc_macro::TokenStream;
 ///   receiver that is `Clone`.
 /// - An `async fn` that calls itself may do so by its name, boxed as ever. Two that call each other have
 ///   to hide one future behind `Pin<Box<dyn Future + Send>>`.
+/// - Links in documentation say which they mean, the function as `` [`length()`] `` or the handle as
+///   `` [`length`](enum@length) ``.
 /// - The cache of a function lives as long as the program, and with it what it keeps: bound it.
 #[proc_macro_attribute]
 pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {

@@ -45,6 +45,7 @@ impl Expansion<'_> {
             #visibility enum #handle {}
 
             #(#cfgs)*
+            #[doc(hidden)]
             impl #private::Function for #handle {
                 type Key = #ty;
                 type Value = #kept;

@@ -17,6 +17,8 @@ pub(super) struct Key<'a> {
     pub(super) parts: Vec<(Span, TokenStream)>,
     /// Makes the key while the parameters are still needed.
     pub(super) value: TokenStream,
+    /// The parameter that the key is looked up by and made of on a miss only, a reference.
+    pub(super) by_ref: Option<&'a Parameter>,
     /// The parameters it is made of.
     pub(super) made_of: Vec<&'a Parameter>,
 }
@@ -57,6 +59,7 @@ impl<'a> Key<'a> {
             )],
             // In a closure it can neither return from the function nor await.
             value: quote_spanned! {span=> (|| -> #ty { #value })() },
+            by_ref: None,
             made_of: parameters
                 .iter()
                 .filter(|it| mentions(tokens.clone(), &it.name))
@@ -99,12 +102,17 @@ impl<'a> Key<'a> {
                 )
             }
         };
+        let by_ref = match made_of[..] {
+            [it] if matches!(it.borrows(), Borrows::All(_)) => Some(it),
+            _ => None,
+        };
         let parts = made_of.iter();
         let parts = parts.map(|it| (it.ty.span().resolved_at(Span::mixed_site()), it.owned()));
         Ok(Self {
             ty,
             parts: parts.collect(),
             value,
+            by_ref,
             made_of,
         })
     }
