@@ -1,4 +1,5 @@
 //! What the cache promises, one module per topic.
 
 mod bad_input;
+mod model;
 mod support;
