@@ -14,7 +14,7 @@ use crate::maintain::Bells;
 use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::readers::{Lookup, Readers};
 use crate::removal::{Deliveries, RemovalCause, Removed};
-use crate::shard::{Layout, Retired, Shard, Write, Writing};
+use crate::shard::{Layout, Retired, Shard, State, Write, Writing};
 use crate::store::Glance;
 use crate::time::{NEVER, Time, after, nanos};
 use crate::watch::Watch;
@@ -40,7 +40,7 @@ pub(crate) struct Inner<K, V, S> {
     shards: Box<[Shard<K, V>]>,
     shard_mask: usize,
     pub(crate) layout: Layout,
-    readers: Readers,
+    readers: Arc<Readers>,
     hasher: S,
     /// The hasher is not ours, and may be a weak one.
     mix: bool,
@@ -130,12 +130,13 @@ impl<K, V, S> Inner<K, V, S> {
     ) -> Self {
         debug_assert!(shards.is_power_of_two());
         let share = share_of(bounds.entries, shards);
+        let readers = Arc::new(Readers::new());
         Self {
             // SAFETY: by contract.
-            shards: (0..shards).map(|_| unsafe { Shard::new(layout, share) }).collect(),
+            shards: (0..shards).map(|_| unsafe { Shard::new(layout, share, Arc::clone(&readers)) }).collect(),
             shard_mask: shards - 1,
             layout,
-            readers: Readers::new(),
+            readers,
             hasher,
             mix,
             clock,
@@ -262,12 +263,12 @@ where
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        if !self.layout.glances {
-            return self.get_locked(shard, hash, key);
-        }
         let Some(lookup) = self.readers.begin() else {
             return self.get_locked(shard, hash, key);
         };
+        if !self.layout.glances {
+            return self.get_leaning(shard, hash, key, lookup);
+        }
         // SAFETY: `glances` is set for plain data only, which was promised to `new`. Memory is freed
         // once `Readers::have_left`, and this lookup ends after its last use of the mark.
         match unsafe { shard.published.find(hash as u32, key) } {
@@ -328,6 +329,35 @@ where
         None
     }
 
+    /// The live value of a key whose shard may be looked at without its lock if nobody writes.
+    #[inline]
+    fn get_leaning<Q>(
+        &self,
+        shard: &Shard<K, V>,
+        hash: u64,
+        key: &Q,
+        lookup: Lookup<'_>,
+    ) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        // SAFETY: shards are made with the readers of their cache.
+        let Some(state) = (unsafe { shard.state.glance(&lookup) }) else {
+            // Who waits for a lock must not keep its holder waiting.
+            drop(lookup);
+            return self.get_locked(shard, hash, key);
+        };
+        let value = self.look_in(state, shard, hash, key, Look::Count, |value| value.clone());
+        if value.is_some() {
+            lookup.hit();
+        } else {
+            lookup.miss();
+        }
+        value
+    }
+
     #[inline(never)]
     fn get_locked<Q>(&self, shard: &Shard<K, V>, hash: u64, key: &Q) -> Option<V>
     where
@@ -335,7 +365,9 @@ where
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        let value = self.look(shard, hash, key, Look::Count, |_, value, _, _| value.clone());
+        let state = shard.read();
+        let value = self.look_in(&state, shard, hash, key, Look::Count, |value| value.clone());
+        drop(state);
         self.count(value.is_some());
         value
     }
@@ -350,23 +382,23 @@ where
         }
     }
 
-    /// Looks at a live entry under the shard's lock.
-    #[inline]
-    fn look<Q, R>(
+    /// Looks at a live entry.
+    #[inline(always)]
+    fn look_in<Q, R>(
         &self,
+        state: &State<K, V>,
         shard: &Shard<K, V>,
         hash: u64,
         key: &Q,
         look: Look,
-        then: impl FnOnce(&K, &V, u64, u32) -> R,
+        then: impl FnOnce(&V) -> R,
     ) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let state = shard.read();
         let slot = state.find(hash as u32, key)?;
-        let (known, value, deadline) = state.slab.get(slot)?;
+        let (_, value, deadline) = state.slab.get(slot)?;
         if self.clock.is_past(deadline) {
             return None;
         }
@@ -376,7 +408,7 @@ where
                 state.put_off(slot, self.clock.now());
             }
         }
-        Some(then(known, value, deadline, slot))
+        Some(then(value))
     }
 
     /// The live value of a key, without a trace.
@@ -391,7 +423,7 @@ where
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        self.look(shard, hash, key, Look::Peek, |_, value, _, _| value.clone())
+        self.look_in(&shard.read(), shard, hash, key, Look::Peek, |value| value.clone())
     }
 
     pub(crate) fn contains<Q>(&self, key: &Q) -> bool
@@ -404,7 +436,7 @@ where
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        self.look(shard, hash, key, Look::Peek, |_, _, _, _| ()).is_some()
+        self.look_in(&shard.read(), shard, hash, key, Look::Peek, |_| ()).is_some()
     }
 
     /// What is known of a key, values past their time to live included while they are kept.

@@ -5,6 +5,8 @@ mod budget;
 mod builder;
 mod cache;
 mod check;
+#[cfg(feature = "compress")]
+mod compressed;
 mod entry;
 mod error;
 mod hasher;
@@ -20,6 +22,8 @@ mod primitive;
 mod readers;
 mod removal;
 mod shard;
+#[cfg(feature = "serde")]
+mod snapshot;
 mod stats;
 #[expect(unsafe_code, reason = "the slab, and reading it without a lock")]
 mod store;
@@ -32,6 +36,8 @@ mod watch;
 pub use builder::CacheBuilder;
 pub use cache::Cache;
 pub use check::CheckReport;
+#[cfg(feature = "compress")]
+pub use compressed::{CompressError, Compressed};
 pub use entry::{Compute, Computed, Entry};
 pub use error::{ConfigError, InsertError, Refusal};
 pub use hasher::{DefaultHasher, RandomState};
@@ -41,6 +47,8 @@ pub use maintain::{Maintainer, MaintainerError, Progress};
 pub use policy::EvictionPolicy;
 pub use pressure::Pressure;
 pub use removal::RemovalCause;
+#[cfg(feature = "serde")]
+pub use snapshot::{RestoreError, Snapshot, SnapshotError};
 pub use stats::Stats;
 pub use store::Plain;
 pub use str_key::{KeyError, StrKey};

@@ -3,14 +3,16 @@
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::budget::{Hand, Room};
 use crate::order::{SlotVec, Step, Wheel};
 use crate::policy::{AnyPolicy, EvictionPolicy, Marks, STEP, Touch};
-use crate::primitive::{AtomicU64, RwLock, RwLockReadGuard, RwLockWriteGuard, read, write};
+use crate::primitive::AtomicU64;
+use crate::readers::Readers;
 use crate::removal::{RemovalCause, Removed};
-use crate::store::{Chunk, Index, Published, Slab, Table};
+use crate::store::{Biased, Chunk, Index, Published, Reading, Slab, Table, biased};
 use crate::tags::Tags;
 use crate::time::{NEVER, after};
 use crate::watch::Watches;
@@ -61,7 +63,7 @@ pub(crate) struct Shard<K, V> {
     /// Reads since the clock was stepped, where their order is kept. Written by readers, without
     /// care: reads at the same time may be counted as one.
     reads: Apart<AtomicU64>,
-    state: RwLock<State<K, V>>,
+    pub(crate) state: Biased<State<K, V>>,
 }
 
 #[repr(align(128))]
@@ -134,6 +136,10 @@ impl<K, V> Marks for View<'_, K, V> {
         self.slab.deadline(slot)
     }
 
+    fn holds(&self, slot: u32) -> bool {
+        self.slab.holds(slot)
+    }
+
     fn stamp(&self) -> u64 {
         self.stamp
     }
@@ -153,7 +159,7 @@ impl<K, V> Shard<K, V> {
     /// # Safety
     ///
     /// If `layout.plain` is set, `K` and `V` are plain data.
-    pub(crate) unsafe fn new(layout: Layout, share: u64) -> Self {
+    pub(crate) unsafe fn new(layout: Layout, share: u64, readers: Arc<Readers>) -> Self {
         let mut policy = AnyPolicy::new(layout.policy);
         policy.set_capacity(share);
         let state = State {
@@ -181,7 +187,7 @@ impl<K, V> Shard<K, V> {
             published,
             stamp: AtomicU64::new(STEP),
             reads: Apart(AtomicU64::new(0)),
-            state: RwLock::new(state),
+            state: Biased::new(state, readers),
         }
     }
 
@@ -224,23 +230,24 @@ impl<K, V> Shard<K, V> {
     #[inline(never)]
     fn step_by_reading(&self) {
         let _ = self.stamp.fetch_add(STEP, Relaxed);
-        self.reads.0.store(0, Relaxed);
+        self.reads.0.store(1, Relaxed);
     }
 
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State<K, V>> {
-        read(&self.state)
+    pub(crate) fn read(&self) -> Reading<'_, State<K, V>> {
+        self.state.read()
     }
 
     /// Locks for writing, and steps the shard's clock.
     #[inline]
     pub(crate) fn write(&self) -> Writing<'_, K, V> {
-        let state = write(&self.state);
+        let state = self.state.write();
         self.published.begin_write();
         if matches!(state.layout.touch, Touch::Stamp | Touch::Nothing) {
             if state.layout.exact {
                 // Readers step it too.
                 self.stamp.fetch_add(STEP, Relaxed);
-                self.reads.0.store(0, Relaxed);
+                // The write itself may use the stamp after the step.
+                self.reads.0.store(1, Relaxed);
             } else {
                 self.stamp.store(self.stamp.load(Relaxed) + STEP, Relaxed);
             }
@@ -257,7 +264,7 @@ fn expected(share: u64) -> usize {
 /// The write lock of a shard.
 pub(crate) struct Writing<'a, K, V> {
     shard: &'a Shard<K, V>,
-    state: RwLockWriteGuard<'a, State<K, V>>,
+    state: biased::Writing<'a, State<K, V>>,
 }
 
 impl<K, V> Drop for Writing<'_, K, V> {
@@ -351,6 +358,12 @@ impl<K, V> State<K, V> {
     /// When an entry ends however often it is read, given its deadline.
     pub(crate) fn end(&self, slot: u32, deadline: u64) -> u64 {
         if self.layout.idle.is_some() { self.ends.get(slot) } else { deadline }
+    }
+
+    /// What readers left on an entry.
+    #[cfg(feature = "serde")]
+    pub(crate) fn mark(&self, slot: u32) -> u64 {
+        self.slab.mark(slot).load(Relaxed)
     }
 
     /// How many entries the index and the wheel know, for checks.

@@ -42,6 +42,8 @@ pub struct Snapshot<K, V> {
     version: u32,
     taken_at_ms: u64,
     entries: Vec<String>,
+    /// CRC-32 of all entries, one after another.
+    checksum: u32,
     #[serde(skip)]
     of: PhantomData<fn() -> (K, V)>,
 }
@@ -80,6 +82,7 @@ impl<K, V> Clone for Snapshot<K, V> {
             version: self.version,
             taken_at_ms: self.taken_at_ms,
             entries: self.entries.clone(),
+            checksum: self.checksum,
             of: PhantomData,
         }
     }
@@ -162,8 +165,8 @@ pub enum RestoreError {
         /// Which one, from zero.
         entry: u64,
     },
-    /// Its end is missing.
-    #[error("the snapshot ends after {entries} entries, before its end")]
+    /// Its end is missing, or entries in between.
+    #[error("entries are missing from the snapshot, {entries} are there")]
     Truncated {
         /// How many entries there are.
         entries: u64,
@@ -209,11 +212,12 @@ struct Header {
 #[serde(deny_unknown_fields)]
 struct Trailer {
     entries: u64,
+    checksum: u32,
 }
 
 /// An entry on its way out: key, value, nanoseconds to live if it does not live for ever, tags.
 #[derive(Serialize)]
-struct Out<'a, K, V>(&'a K, &'a V, Option<u64>, &'a [Arc<str>]);
+struct Out<'a, K, V>(&'a K, &'a V, Option<u64>, Vec<&'a str>);
 
 /// An entry on its way in.
 #[derive(Deserialize)]
@@ -241,8 +245,10 @@ where
         V: Serialize,
     {
         let mut entries = Vec::new();
+        let mut sum = crc32fast::Hasher::new();
         let taken_at_ms = wall_ms();
         self.inner.lines(|line| {
+            sum.update(line.as_bytes());
             entries.push(line);
             Ok(())
         })?;
@@ -251,6 +257,7 @@ where
             version: VERSION,
             taken_at_ms,
             entries,
+            checksum: sum.finalize(),
             of: PhantomData,
         })
     }
@@ -273,15 +280,18 @@ where
             taken_at_ms: wall_ms(),
         };
         let mut entries = 0;
+        let mut sum = crc32fast::Hasher::new();
         let text = |error| SnapshotError::Io(io::Error::from(error));
         serde_json::to_writer(&mut writer, &header).map_err(text)?;
         writer.write_all(b"\n")?;
         self.inner.lines(|line| {
             entries += 1;
+            sum.update(line.as_bytes());
             writer.write_all(line.as_bytes())?;
             Ok(writer.write_all(b"\n")?)
         })?;
-        serde_json::to_writer(&mut writer, &Trailer { entries }).map_err(text)?;
+        let checksum = sum.finalize();
+        serde_json::to_writer(&mut writer, &Trailer { entries, checksum }).map_err(text)?;
         writer.write_all(b"\n")?;
         writer.flush()?;
         Ok(entries)
@@ -312,7 +322,7 @@ where
         for line in &snapshot.entries {
             restoring.take(line)?;
         }
-        Ok(restoring.finish())
+        restoring.finish(snapshot.checksum)
     }
 
     /// Reads what [`write_snapshot`](Self::write_snapshot) wrote, and restores it as
@@ -348,10 +358,7 @@ where
             if line.starts_with('{') {
                 let trailer = serde_json::from_str::<Trailer>(line);
                 let trailer = trailer.map_err(|_| RestoreError::Truncated { entries })?;
-                if trailer.entries != entries {
-                    return Err(RestoreError::Truncated { entries });
-                }
-                return Ok(restoring.finish());
+                return restoring.finish(trailer.checksum);
             }
             restoring.take(line)?;
         }
@@ -411,6 +418,7 @@ struct Restoring<'a, K, V, S> {
     /// Nanoseconds since it was taken.
     age: u64,
     entries: u64,
+    sum: crc32fast::Hasher,
     room: Room,
     ready: Vec<(K, V, u64, Terms, Vec<Arc<str>>)>,
 }
@@ -437,6 +445,7 @@ where
         let In(key, value, left, tags) =
             serde_json::from_str(text).map_err(|source| RestoreError::Entry { entry, source })?;
         self.entries += 1;
+        self.sum.update(line.as_bytes());
         let left = left.map(|left| left.saturating_sub(self.age));
         if left == Some(0) {
             return Ok(());
@@ -457,7 +466,12 @@ where
         Ok(())
     }
 
-    fn finish(self) -> u64 {
+    /// Writes the entries, if they are all that there were.
+    fn finish(self, checksum: u32) -> Result<u64, RestoreError> {
+        let entries = self.entries;
+        if self.sum.finalize() != checksum {
+            return Err(RestoreError::Truncated { entries });
+        }
         let mut written = 0;
         if self.cache.is_enabled() {
             for (key, value, hash, terms, tags) in self.ready {
@@ -466,7 +480,7 @@ where
                 written += u64::from(matches!(done, Written::Done(_)));
             }
         }
-        written
+        Ok(written)
     }
 }
 
@@ -508,6 +522,7 @@ where
             // The marks of readers: the later or the more often used, the larger.
             entries.sort_by_key(|(mark, ..)| *mark);
             for (_, key, value, left, tags) in &entries {
+                let tags = tags.iter().map(|tag| &**tag).collect();
                 to(line(&Out(key, value, *left, tags))?)?;
             }
         }
@@ -546,6 +561,7 @@ where
             cache: self,
             age: nanos(age),
             entries: 0,
+            sum: crc32fast::Hasher::new(),
             room: Room::NONE,
             ready: Vec::new(),
         })

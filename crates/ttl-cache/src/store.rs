@@ -2,11 +2,13 @@
 //!
 //! All `unsafe` of this crate is in this folder.
 
+pub(crate) mod biased;
 mod index;
 mod plain;
 mod published;
 mod slab;
 
+pub(crate) use biased::{Biased, Reading};
 pub(crate) use index::Index;
 pub use plain::Plain;
 pub(crate) use published::{Glance, Published};

@@ -14,6 +14,8 @@ pub(crate) struct Ranking {
     numbers: SlotVec<u64>,
     slots: usize,
     next: u64,
+    /// Numbers for slots that are put back, growing downwards.
+    before: u64,
 }
 
 /// Equal keys come up in the order in which they were put in.
@@ -24,13 +26,16 @@ struct Rank {
     slot: u32,
 }
 
+const MIDDLE: u64 = 1 << 63;
+
 impl Ranking {
     pub(crate) fn new() -> Self {
         Self {
             heap: BinaryHeap::new(),
             numbers: SlotVec::new(0),
             slots: 0,
-            next: 1,
+            next: MIDDLE + 1,
+            before: MIDDLE,
         }
     }
 
@@ -38,6 +43,17 @@ impl Ranking {
     pub(crate) fn set(&mut self, slot: u32, key: u64) {
         let number = self.next;
         self.next += 1;
+        self.set_numbered(slot, key, number);
+    }
+
+    /// Takes a slot back that `pop` gave out: it comes up before all others with its key.
+    pub(crate) fn put_back(&mut self, slot: u32, key: u64) {
+        let number = self.before;
+        self.before -= 1;
+        self.set_numbered(slot, key, number);
+    }
+
+    fn set_numbered(&mut self, slot: u32, key: u64, number: u64) {
         if self.numbers.get(slot) == 0 {
             self.slots += 1;
         }

@@ -61,7 +61,7 @@ impl Policy for Lfu {
 
     fn put_back(&mut self, slot: u32, _: u32, marks: &impl Marks) {
         let sum = self.ages.get(slot).saturating_add(marks.mark(slot));
-        self.ranking.set(slot, sum);
+        self.ranking.put_back(slot, sum);
     }
 
     fn shrink(&mut self, slots: u32, _: &impl Marks) {

@@ -70,6 +70,7 @@ impl Policy for Lru {
     }
 
     fn shrink(&mut self, slots: u32, marks: &impl Marks) {
-        self.queue.shrink(slots, |slot| used(marks, slot));
+        let used = |slot| marks.holds(slot).then(|| used(marks, slot)).flatten();
+        self.queue.shrink(slots, used);
     }
 }

@@ -39,6 +39,10 @@ impl Policy for SoonestExpiry {
         Some(slot)
     }
 
+    fn put_back(&mut self, slot: u32, _: u32, marks: &impl Marks) {
+        self.ranking.put_back(slot, marks.deadline(slot));
+    }
+
     fn shrink(&mut self, slots: u32, _: &impl Marks) {
         self.ranking.shrink(slots);
     }

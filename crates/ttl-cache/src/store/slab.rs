@@ -156,7 +156,8 @@ impl<K, V> Slab<K, V> {
         unsafe { &*chunk.add(slot as usize & (CHUNK - 1)) }
     }
 
-    /// When the entry in a slot ends. Zero if there is none.
+    /// When the entry in a slot ends. Zero if there is none, or its chunk has gone. Of slots that
+    /// were given out by [`Slab::insert`].
     #[inline(always)]
     pub(crate) fn deadline(&self, slot: u32) -> u64 {
         let chunk = self.table.get((slot >> BITS) as usize);
@@ -164,6 +165,14 @@ impl<K, V> Slab<K, V> {
             return 0;
         }
         self.node(slot).deadline.load(Relaxed)
+    }
+
+    /// Whether there is an entry in a slot, whatever slot it is.
+    pub(crate) fn holds(&self, slot: u32) -> bool {
+        let (chunk, within) = Self::place(slot);
+        let taken = self.taken.get(chunk).and_then(Option::as_ref);
+        taken.is_some_and(|taken| within < taken.len && taken.bits[within / 64] >> (within % 64) & 1 == 1)
+            && slot != self.at_hand
     }
 
     pub(crate) fn set_deadline(&self, slot: u32, deadline: u64) {
