@@ -7,7 +7,6 @@
 //! findings a group moves one step.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -61,7 +60,7 @@ const STRIPES: usize = 16;
 /// A group moves after so many findings.
 const FINDINGS: u32 = 32;
 
-type Grouping<K> = Arc<dyn Fn(&K) -> u64 + Send + Sync>;
+pub(crate) type Grouping<K> = Box<dyn Fn(&K) -> u64 + Send + Sync>;
 
 pub(crate) struct Controller<K> {
     min: u64,

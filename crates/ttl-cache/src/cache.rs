@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::adaptive_ttl::Controller;
 use crate::budget::UNBOUNDED;
 use crate::builder::CacheBuilder;
 use crate::error::{ConfigError, InsertError};
@@ -336,6 +337,8 @@ where
             stats.expirations += state.counts.expired;
             stats.removals += state.counts.removed;
         }
+        stats.loads = inner.loads.stats();
+        stats.adaptive_ttl = inner.rules.adaptive.as_ref().map(Controller::stats);
         stats.eviction_rate = ratio(stats.evictions, stats.inserts);
         let bounds = inner.bounds();
         let bound = |bound| (bound < UNBOUNDED).then_some(bound);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::adaptive_ttl::Controller;
 use crate::budget::{Budget, Hand, Room, UNBOUNDED};
 use crate::error::Refusal;
 use crate::load::Loads;
@@ -31,6 +32,7 @@ pub(crate) struct Rules<K, V> {
     pub(crate) time_to_live: u64,
     /// The share of a time to live that may be taken off at random.
     pub(crate) jitter: f64,
+    pub(crate) adaptive: Option<Controller<K>>,
 }
 
 /// One unit of maintenance holds a lock for so many steps at most.
@@ -46,6 +48,8 @@ pub(crate) struct Inner<K, V, S> {
     mix: bool,
     pub(crate) clock: Time,
     enabled: AtomicBool,
+    /// It is on, and nobody takes notes of lookups.
+    plainly: AtomicBool,
     pub(crate) rules: Rules<K, V>,
     pub(crate) deliveries: Deliveries<K, V>,
     pub(crate) loads: Loads<K, V>,
@@ -141,6 +145,7 @@ impl<K, V, S> Inner<K, V, S> {
             mix,
             clock,
             enabled: AtomicBool::new(enabled),
+            plainly: AtomicBool::new(enabled && rules.adaptive.is_none()),
             rules,
             deliveries,
             loads,
@@ -164,6 +169,7 @@ impl<K, V, S> Inner<K, V, S> {
 
     pub(crate) fn set_enabled(&self, enabled: bool) {
         self.enabled.store(enabled, Relaxed);
+        self.plainly.store(enabled && self.rules.adaptive.is_none(), Relaxed);
     }
 
     pub(crate) fn shards(&self) -> &[Shard<K, V>] {
@@ -258,8 +264,8 @@ where
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        if !self.is_enabled() {
-            return self.bypass();
+        if !self.plainly.load(Relaxed) {
+            return self.get_noted(key);
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
@@ -323,10 +329,30 @@ where
         }
     }
 
+    /// As `get`, in a cache that is off or takes notes of lookups.
     #[cold]
-    fn bypass(&self) -> Option<V> {
-        self.bypassed.fetch_add(1, Relaxed);
-        None
+    fn get_noted<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        if !self.is_enabled() {
+            self.bypassed.fetch_add(1, Relaxed);
+            return None;
+        }
+        let hash = self.hash(key);
+        let value = self.get_locked(self.shard(hash), hash, key);
+        self.note(hash, value.is_some());
+        value
+    }
+
+    /// Tells the controller of times to live of a lookup, if there is one.
+    #[inline]
+    fn note(&self, hash: u64, hit: bool) {
+        if let Some(adaptive) = &self.rules.adaptive {
+            adaptive.saw(hash, hit, self.clock.now());
+        }
     }
 
     /// The live value of a key whose shard may be looked at without its lock if nobody writes.
@@ -566,6 +592,9 @@ where
             && let Some(ttl) = contained("expire_with", || expire_with(key, value))?
         {
             time_to_live = nanos(ttl);
+        } else if let Some(adaptive) = &rules.adaptive {
+            let group = contained("adaptive_ttl_groups", || adaptive.group(key, hash))?;
+            time_to_live = adaptive.write(group, hash, time_to_live, self.clock.now());
         }
         if rules.jitter > 0.0 && time_to_live != NEVER {
             time_to_live = self.jittered(time_to_live, hash);
@@ -629,10 +658,12 @@ where
     {
         let mut hand = Hand::empty(&self.budget);
         let mut removed = self.deliveries.removed();
+        self.shard(hash).published.prefetch(hash as u32);
         // Taken if the room of this shard's entries is not enough.
         let mut gathering = None;
         loop {
             let mut shard = self.shard(hash).write();
+            shard.prefetch(hash as u32);
             let now = self.now_for(terms.time_to_live, &shard);
             if let Condition::IfUnwritten(watch) = condition
                 && watch.written()

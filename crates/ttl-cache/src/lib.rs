@@ -1,12 +1,17 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod adaptive_ttl;
 mod budget;
 mod builder;
 mod cache;
 mod check;
 #[cfg(feature = "compress")]
 mod compressed;
+#[cfg(feature = "serde")]
+mod config;
+#[cfg(feature = "serde")]
+mod duration;
 mod entry;
 mod error;
 mod hasher;
@@ -15,6 +20,7 @@ mod iter;
 mod limits;
 mod load;
 mod maintain;
+mod memoize;
 mod order;
 mod policy;
 mod pressure;
@@ -33,23 +39,28 @@ mod time;
 mod transaction;
 mod watch;
 
+pub use adaptive_ttl::{AdaptiveTtl, AdaptiveTtlStats};
 pub use builder::CacheBuilder;
 pub use cache::Cache;
 pub use check::CheckReport;
 #[cfg(feature = "compress")]
 pub use compressed::{CompressError, Compressed};
+#[cfg(feature = "serde")]
+pub use config::{Config, TimeToLive};
 pub use entry::{Compute, Computed, Entry};
 pub use error::{ConfigError, InsertError, Refusal};
 pub use hasher::{DefaultHasher, RandomState};
 pub use iter::{Iter, Keys};
 pub use limits::{Limits, MemSize, weigh_bytes};
+pub use load::{LoadError, LoadStats};
 pub use maintain::{Maintainer, MaintainerError, Progress};
+pub use memoize::{Memoized, MemoizedSync};
 pub use policy::EvictionPolicy;
 pub use pressure::Pressure;
 pub use removal::RemovalCause;
 #[cfg(feature = "serde")]
 pub use snapshot::{RestoreError, Snapshot, SnapshotError};
-pub use stats::Stats;
+pub use stats::{Stats, StatsWindow};
 pub use store::Plain;
 pub use str_key::{KeyError, StrKey};
 pub use transaction::{Transaction, TransactionError};

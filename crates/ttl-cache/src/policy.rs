@@ -101,10 +101,14 @@ pub(crate) trait Policy {
     /// Chooses the next victim and forgets it.
     fn evict(&mut self, marks: &impl Marks) -> Option<u32>;
 
-    /// A guess which slot `evict` will look at next, so that it can be fetched.
-    fn next(&self) -> Option<u32> {
-        None
+    /// A guess which slots `evict` will look at next, the likelier one first, so that they can be
+    /// fetched.
+    fn next(&self) -> [Option<u32>; 2] {
+        [None; 2]
     }
+
+    /// Has the processor fetch what is known of a hash that will be inserted or evicted.
+    fn prefetch(&self, _hash: u32) {}
 
     /// Takes a victim back that was not wanted: it is as it was before.
     fn put_back(&mut self, slot: u32, hash: u32, marks: &impl Marks) {
@@ -164,8 +168,13 @@ macro_rules! policies {
             }
 
             #[inline]
-            pub(crate) fn next(&self) -> Option<u32> {
+            pub(crate) fn next(&self) -> [Option<u32>; 2] {
                 match self { $(Self::$name(it) => it.next()),* }
+            }
+
+            #[inline]
+            pub(crate) fn prefetch(&self, hash: u32) {
+                match self { $(Self::$name(it) => it.prefetch(hash)),* }
             }
 
             pub(crate) fn put_back(&mut self, slot: u32, hash: u32, marks: &impl Marks) {

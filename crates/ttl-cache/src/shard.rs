@@ -550,10 +550,22 @@ impl<K, V> Writing<'_, K, V> {
     #[inline]
     fn prefetch_next(&self) {
         let state = &*self.state;
-        if let Some(slot) = state.policy.next() {
+        let [first, second] = state.policy.next();
+        if let Some(slot) = first {
+            let hash = state.hashes.get(slot);
             state.slab.prefetch(slot);
-            state.index.prefetch(state.hashes.get(slot));
+            state.index.prefetch(hash);
+            state.policy.prefetch(hash);
         }
+        if let Some(slot) = second {
+            state.slab.prefetch(slot);
+        }
+    }
+
+    /// Has the processor fetch what the policy knows of a hash that is to be inserted.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u32) {
+        self.state.policy.prefetch(hash);
     }
 
     /// Tells the policy how many entries the shard has room for.

@@ -46,10 +46,68 @@ pub struct Stats {
     pub miss_rate: Option<f64>,
     /// `evictions / inserts`; `None` before the first insert.
     pub eviction_rate: Option<f64>,
+    /// What an [adaptive time to live](crate::CacheBuilder::adaptive_ttl) decided; `None` without.
+    pub adaptive_ttl: Option<crate::adaptive_ttl::AdaptiveTtlStats>,
     /// What loading did.
     pub loads: crate::load::LoadStats,
 }
 
 pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// What a cache did between two [`Stats`] of it.
+///
+/// ```
+/// use brolly_ttl_cache::{Cache, StatsWindow};
+///
+/// let cache: Cache<u32, u32> = Cache::new(10);
+/// let _ = cache.get(&1);
+/// let before = cache.stats();
+/// cache.insert(1, 1);
+/// let _ = cache.get(&1);
+/// assert_eq!(StatsWindow::between(&before, &cache.stats()).hit_rate, Some(1.0));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct StatsWindow {
+    /// Lookups that found a live entry.
+    pub hits: u64,
+    /// Lookups that did not.
+    pub misses: u64,
+    /// Writes of a value.
+    pub inserts: u64,
+    /// Entries that had to make room.
+    pub evictions: u64,
+    /// Entries whose time was over.
+    pub expirations: u64,
+    /// `hits / (hits + misses)`; `None` if nobody looked.
+    pub hit_rate: Option<f64>,
+    /// `misses / (hits + misses)`; `None` if nobody looked.
+    pub miss_rate: Option<f64>,
+    /// `evictions / inserts`, one at most; `None` if nobody wrote.
+    pub eviction_rate: Option<f64>,
+}
+
+impl StatsWindow {
+    /// What happened after `before` and up to `after`; nothing, if they are the wrong way round.
+    #[must_use]
+    pub fn between(before: &Stats, after: &Stats) -> Self {
+        let hits = after.hits.saturating_sub(before.hits);
+        let misses = after.misses.saturating_sub(before.misses);
+        let inserts = after.inserts.saturating_sub(before.inserts);
+        let evictions = after.evictions.saturating_sub(before.evictions);
+        let lookups = hits.saturating_add(misses);
+        Self {
+            hits,
+            misses,
+            inserts,
+            evictions,
+            expirations: after.expirations.saturating_sub(before.expirations),
+            hit_rate: ratio(hits, lookups),
+            miss_rate: ratio(misses, lookups),
+            eviction_rate: ratio(evictions, inserts).map(|rate| rate.min(1.0)),
+        }
+    }
 }

@@ -9,7 +9,7 @@ mod published;
 mod slab;
 
 pub(crate) use biased::{Biased, Reading};
-pub(crate) use index::Index;
+pub(crate) use index::{Index, prefetch};
 pub use plain::Plain;
 pub(crate) use published::{Glance, Published};
 pub(crate) use slab::{Chunk, Slab, Table};

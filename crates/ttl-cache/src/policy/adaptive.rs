@@ -185,6 +185,16 @@ impl Policy for Adaptive {
         Some(victim)
     }
 
+    #[inline]
+    fn next(&self) -> [Option<u32>; 2] {
+        self.engine.segments.next()
+    }
+
+    #[inline]
+    fn prefetch(&self, hash: u32) {
+        self.engine.prefetch(hash);
+    }
+
     fn shrink(&mut self, slots: u32, _: &impl Marks) {
         self.engine.segments.shrink(slots);
         self.hashes.shrink(slots);

@@ -38,8 +38,8 @@ impl Policy for Fifo {
     }
 
     #[inline]
-    fn next(&self) -> Option<u32> {
-        self.queue.first_in_line()
+    fn next(&self) -> [Option<u32>; 2] {
+        [self.queue.first_in_line(), None]
     }
 
     fn put_back(&mut self, slot: u32, _: u32, marks: &impl Marks) {

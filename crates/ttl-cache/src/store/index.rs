@@ -124,7 +124,7 @@ impl Look {
 
 /// Has the processor fetch a cache line, where this crate knows how.
 #[inline(always)]
-pub(super) fn prefetch<T>(line: *const T) {
+pub(crate) fn prefetch<T>(line: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -189,7 +189,7 @@ pub(crate) fn tag_of(hash: u32) -> u8 {
 
 /// The group where a hash is at home.
 #[inline(always)]
-fn home_of(hash: u32, groups: usize) -> usize {
+pub(super) fn home_of(hash: u32, groups: usize) -> usize {
     ((u64::from(hash) * groups as u64) >> 32) as usize
 }
 

@@ -10,7 +10,7 @@ use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::index::{First, Group, Index, first_look, look};
+use super::index::{First, Group, Index, first_look, home_of, look, prefetch};
 use super::slab::{Copied, Node, Slab};
 use crate::primitive::{AtomicPtr, AtomicU64, AtomicUsize, fence};
 
@@ -77,6 +77,14 @@ impl<K, V> Published<K, V> {
         let table = slab.table();
         self.table.store(table.as_ptr().cast_mut(), Relaxed);
         self.table_len.store(table.len(), Relaxed);
+    }
+
+    /// Has the processor fetch where a look for a hash begins.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u32) {
+        // An address that fits no length any more is as good a guess as any: it is never read.
+        let at = home_of(hash, self.group_count.load(Relaxed));
+        prefetch(self.groups.load(Relaxed).wrapping_add(at));
     }
 
     /// Takes a short look for a key without a lock: nearly always enough.

@@ -89,6 +89,12 @@ impl Engine {
         Some(victim)
     }
 
+    /// Has the processor fetch what is remembered of a hash.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u32) {
+        self.memory.prefetch(hash);
+    }
+
     #[inline]
     fn used(&mut self, times: u64) {
         self.uses += times;

@@ -61,6 +61,15 @@ impl Memory {
         }
     }
 
+    /// Has the processor fetch the bucket of a key.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u32) {
+        let (at, _, _) = self.place(hash);
+        if let Some(lanes) = self.buckets.get(at) {
+            crate::store::prefetch(lanes);
+        }
+    }
+
     /// Takes out the count of a key, if it is remembered.
     #[inline]
     pub(super) fn take(&mut self, hash: u32) -> Option<u8> {

@@ -178,6 +178,12 @@ impl Segments {
         ring.take(&mut self.links, slot);
     }
 
+    /// The slots that are looked at first when a victim is sought.
+    #[inline]
+    pub(super) fn next(&self) -> [Option<u32>; 2] {
+        [self.window.oldest(), self.main.oldest()]
+    }
+
     /// Chooses a victim and lets it go.
     #[inline]
     pub(super) fn evict(&mut self, rule: Rule, entries: &mut impl Entries) -> Option<u32> {
