@@ -95,9 +95,9 @@ impl Duel {
             *behind += u32::from(missed);
         }
         let best = self.behind.into_iter().min().unwrap_or(0);
-        // The limit is the hysteresis: a lead is lost after as many misses as a shadow has entries,
-        // which is also what it costs to replace everything that is held.
-        let limit = (self.room as u32).max(MIN_LIMIT);
+        // The limit is the hysteresis: a lead is lost after half as many misses as it costs to
+        // replace everything that is held.
+        let limit = (self.room as u32 / 2).max(MIN_LIMIT);
         for behind in &mut self.behind {
             *behind = (*behind - best).min(limit);
         }
