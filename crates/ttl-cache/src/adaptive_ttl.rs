@@ -109,16 +109,27 @@ impl<K> Controller<K> {
         settings: AdaptiveTtl,
         grouping: Option<Grouping<K>>,
     ) -> Result<Self, ConfigError> {
-        let AdaptiveTtl { min, max, target_hit_rate: target } = settings;
+        let AdaptiveTtl {
+            min,
+            max,
+            target_hit_rate: target,
+        } = settings;
         if min.is_zero() {
             return Err(ConfigError::new("adaptive_ttl.min", "0s", "more than zero"));
         }
         if max < min {
             let max = format!("{max:?}");
-            return Err(ConfigError::new("adaptive_ttl.max", max, "at least adaptive_ttl.min"));
+            return Err(ConfigError::new(
+                "adaptive_ttl.max",
+                max,
+                "at least adaptive_ttl.min",
+            ));
         }
         if !(target > 0.0 && target < 1.0) {
-            let (field, allowed) = ("adaptive_ttl.target_hit_rate", "more than 0 and less than 1");
+            let (field, allowed) = (
+                "adaptive_ttl.target_hit_rate",
+                "more than 0 and less than 1",
+            );
             return Err(ConfigError::new(field, target, allowed));
         }
         let group = |_| Group {
@@ -226,7 +237,12 @@ impl<K> Controller<K> {
         let group = &self.groups[group];
         let mut findings = lock(&group.findings);
         note(&mut findings);
-        let Findings { hits, writes, late, unread } = *findings;
+        let Findings {
+            hits,
+            writes,
+            late,
+            unread,
+        } = *findings;
         if late + unread < FINDINGS && hits.saturating_add(writes) < 64 * FINDINGS {
             return;
         }
@@ -236,7 +252,11 @@ impl<K> Controller<K> {
         let next = if rate < self.target && late > unread {
             // Doubling finds the length; what was just missed says where to stop.
             let doubled = now.saturating_mul(2);
-            if interval > now { doubled.min(interval.saturating_add(interval / 4)) } else { doubled }
+            if interval > now {
+                doubled.min(interval.saturating_add(interval / 4))
+            } else {
+                doubled
+            }
         } else if unread > late {
             now - now / 4
         } else {
@@ -252,8 +272,14 @@ impl<K> Controller<K> {
     }
 
     pub(crate) fn stats(&self) -> AdaptiveTtlStats {
-        let lives = self.groups.iter().map(|group| group.time_to_live.load(Relaxed));
-        let lives: Vec<_> = lives.filter(|nanos| *nanos > 0).map(Duration::from_nanos).collect();
+        let lives = self
+            .groups
+            .iter()
+            .map(|group| group.time_to_live.load(Relaxed));
+        let lives: Vec<_> = lives
+            .filter(|nanos| *nanos > 0)
+            .map(Duration::from_nanos)
+            .collect();
         AdaptiveTtlStats {
             groups: lives.len() as u64,
             lengthened: self.lengthened.load(Relaxed),
@@ -266,6 +292,8 @@ impl<K> Controller<K> {
 
 impl<K> fmt::Debug for Controller<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Controller").field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("Controller")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }

@@ -333,13 +333,19 @@ impl<K, V, S> CacheBuilder<K, V, S> {
         K: Hash + Eq,
         S: BuildHasher,
     {
-        let default = if self.max_weight.is_some() { UNBOUNDED } else { 1_000 };
+        let default = if self.max_weight.is_some() {
+            UNBOUNDED
+        } else {
+            1_000
+        };
         let mut bounds = Room {
             entries: bound("max_capacity", self.max_capacity.unwrap_or(default))?,
             weight: bound("max_weight", self.max_weight.unwrap_or(UNBOUNDED))?,
         };
         if let Some(limits) = self.limits {
-            bounds.entries = bounds.entries.min(bound("max_entries", limits.max_entries)?);
+            bounds.entries = bounds
+                .entries
+                .min(bound("max_entries", limits.max_entries)?);
             bounds.weight = bounds.weight.min(bound("max_bytes", limits.max_bytes)?);
         }
         if self.max_weight.is_some() && self.weigher.is_none() {
@@ -408,7 +414,9 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             first_slots: usize::try_from(bounds.entries / shards as u64).unwrap_or(usize::MAX),
         };
         let groups = self.adaptive_ttl_groups;
-        let adaptive = self.adaptive_ttl.map(|adaptive| Controller::new(adaptive, groups));
+        let adaptive = self
+            .adaptive_ttl
+            .map(|adaptive| Controller::new(adaptive, groups));
         let adaptive = adaptive.transpose()?;
         let rules = Rules {
             weigher: self.weigher,
@@ -449,11 +457,13 @@ pub(crate) fn bound(field: &'static str, value: u64) -> Result<u64, ConfigError>
     Ok(value.min(UNBOUNDED))
 }
 
-/// Four for each core, as far as each has entries enough that its order is like the whole cache's.
+/// Eight for each core, as far as each has entries enough that its order is like the whole cache's.
 fn default_shards(entries: u64) -> usize {
     let cores = std::thread::available_parallelism().map_or(4, usize::from);
-    let wanted = (cores * 4).next_power_of_two();
-    let sensible = usize::try_from(entries / SHARD_ENTRIES).unwrap_or(usize::MAX).max(1);
+    let wanted = (cores * 8).next_power_of_two();
+    let sensible = usize::try_from(entries / SHARD_ENTRIES)
+        .unwrap_or(usize::MAX)
+        .max(1);
     let sensible = 1 << sensible.ilog2();
     wanted.min(sensible).min(MAX_SHARDS)
 }

@@ -282,7 +282,11 @@ where
     pub fn set_max_weight(&self, max_weight: u64) -> Result<(), ConfigError> {
         let weight = crate::builder::bound("max_weight", max_weight)?;
         if !self.inner.layout.weighted {
-            return Err(ConfigError::new("max_weight", max_weight, "a cache with a weigher"));
+            return Err(ConfigError::new(
+                "max_weight",
+                max_weight,
+                "a cache with a weigher",
+            ));
         }
         self.inner.set_bounds(|bounds| bounds.weight = weight);
         Ok(())
@@ -323,14 +327,19 @@ where
         for shard in inner.shards() {
             let state = shard.read();
             let all = state.slab.len() as u64;
-            let expired = if state.may_be_due(now) || inner.layout.keep > 0 || inner.layout.idle.is_some() {
-                state.entries().filter(|seen| seen.deadline <= now).count() as u64
-            } else {
-                0
-            };
+            let expired =
+                if state.may_be_due(now) || inner.layout.keep > 0 || inner.layout.idle.is_some() {
+                    state.entries().filter(|seen| seen.deadline <= now).count() as u64
+                } else {
+                    0
+                };
             stats.entries += all - expired;
             stats.expired_entries += expired;
-            stats.weight += if inner.layout.weighted { state.weight } else { all };
+            stats.weight += if inner.layout.weighted {
+                state.weight
+            } else {
+                all
+            };
             stats.inserts += state.counts.inserts;
             stats.replaced += state.counts.replaced;
             stats.evictions += state.counts.evicted;

@@ -57,7 +57,12 @@ impl fmt::Display for CheckReport {
         if self.is_healthy() && self.warnings.is_empty() {
             return f.write_str("healthy");
         }
-        let all: Vec<_> = self.problems.iter().chain(&self.warnings).map(String::as_str).collect();
+        let all: Vec<_> = self
+            .problems
+            .iter()
+            .chain(&self.warnings)
+            .map(String::as_str)
+            .collect();
         f.write_str(&all.join("; "))
     }
 }
@@ -102,32 +107,51 @@ where
                 weighed = weighed.saturating_add(state.weight_of(seen.slot));
             }
             let lives = |slot| state.slab.get(slot).is_some();
-            let tagged = state.tags.as_deref().is_none_or(|tags| tags.are_sound(lives));
+            let tagged = state
+                .tags
+                .as_deref()
+                .is_none_or(|tags| tags.are_sound(lives));
             let total = state.weight;
             drop(state);
             sizes.push(held as u64);
             let mut agree = |holds: bool, problem: String| {
                 report.structure &= report.expect(holds, || format!("shard {number}: {problem}"));
             };
-            agree(indexed == held, format!("{held} entries, {indexed} of them indexed"));
-            agree(waiting == ending, format!("{ending} entries expire, {waiting} are waited for"));
-            agree(weighed == total, format!("entries weigh {weighed}, noted is {total}"));
+            agree(
+                indexed == held,
+                format!("{held} entries, {indexed} of them indexed"),
+            );
+            agree(
+                waiting == ending,
+                format!("{ending} entries expire, {waiting} are waited for"),
+            );
+            agree(
+                weighed == total,
+                format!("entries weigh {weighed}, noted is {total}"),
+            );
             agree(tagged, "tags and entries disagree".to_owned());
         }
 
         let stats = self.stats();
         let rates = [stats.hit_rate, stats.miss_rate, stats.eviction_rate];
-        let sane = rates.into_iter().flatten().all(|rate| (0.0..=1.0).contains(&rate));
+        let sane = rates
+            .into_iter()
+            .flatten()
+            .all(|rate| (0.0..=1.0).contains(&rate));
         report.rates = report.expect(sane, || format!("rates are {rates:?}"));
 
         report.maintainer = self.inner.maintainers.work();
-        report.expect(report.maintainer != Some(false), || "a maintainer has ended".to_owned());
+        report.expect(report.maintainer != Some(false), || {
+            "a maintainer has ended".to_owned()
+        });
 
         report.imbalance = imbalance(&sizes);
         if let Some(imbalance) = report.imbalance
             && imbalance > MAX_IMBALANCE
         {
-            (report.warnings).push(format!("the largest shard holds {imbalance:.1} times the mean"));
+            (report.warnings).push(format!(
+                "the largest shard holds {imbalance:.1} times the mean"
+            ));
         }
         report
     }

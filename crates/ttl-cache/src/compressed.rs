@@ -120,7 +120,8 @@ impl<V> Compressed<V> {
         let (how, raw, body) = parts(&self.bytes)?;
         let unpacked;
         let text = if how == LZ4 {
-            unpacked = lz4_flex::block::decompress(body, raw).map_err(|_| CompressError::Damaged)?;
+            unpacked =
+                lz4_flex::block::decompress(body, raw).map_err(|_| CompressError::Damaged)?;
             &unpacked[..]
         } else {
             body

@@ -37,7 +37,10 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_to_live: Option<TimeToLive>,
     /// See [`CacheBuilder::time_to_idle`].
-    #[serde(with = "crate::duration::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "crate::duration::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub time_to_idle: Option<Duration>,
     /// See [`CacheBuilder::ttl_jitter`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,19 +58,34 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// See [`CacheBuilder::refresh_after`].
-    #[serde(with = "crate::duration::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "crate::duration::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub refresh_after: Option<Duration>,
     /// See [`CacheBuilder::stale_while_revalidate`].
-    #[serde(with = "crate::duration::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "crate::duration::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub stale_while_revalidate: Option<Duration>,
     /// See [`CacheBuilder::stale_if_error`].
-    #[serde(with = "crate::duration::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "crate::duration::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub stale_if_error: Option<Duration>,
     /// See [`CacheBuilder::cache_errors_for`].
-    #[serde(with = "crate::duration::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "crate::duration::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub cache_errors_for: Option<Duration>,
     /// See [`CacheBuilder::load_timeout`].
-    #[serde(with = "crate::duration::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "crate::duration::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub load_timeout: Option<Duration>,
     /// See [`CacheBuilder::max_concurrent_loads`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,9 +123,13 @@ impl<'de> Deserialize<'de> for TimeToLive {
             return Ok(Self::Never);
         }
         let wrong = || {
-            de::Error::custom(format!("{text:?} is neither \"never\" nor a duration such as \"30s\""))
+            de::Error::custom(format!(
+                "{text:?} is neither \"never\" nor a duration such as \"30s\""
+            ))
         };
-        crate::duration::parse(&text).map(Self::For).ok_or_else(wrong)
+        crate::duration::parse(&text)
+            .map(Self::For)
+            .ok_or_else(wrong)
     }
 }
 

@@ -46,7 +46,11 @@ pub(crate) fn text(duration: Duration) -> String {
             nanos %= unit;
         }
     }
-    if text.is_empty() { "0s".to_owned() } else { text }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
@@ -59,7 +63,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration
 }
 
 fn wrong<E: de::Error>(text: &str) -> E {
-    E::custom(format!("{text:?} is no duration such as \"250ms\", \"30s\" or \"1h30m\""))
+    E::custom(format!(
+        "{text:?} is no duration such as \"250ms\", \"30s\" or \"1h30m\""
+    ))
 }
 
 /// The same for durations that may be left out.
@@ -97,12 +103,28 @@ mod tests {
             assert_eq!(parse(&text(duration)), Some(duration), "{}", text(duration));
         }
         assert_eq!(text(Duration::from_secs(5_400)), "1h30m");
-        assert_eq!(parse("1d2h3m4s5ms6us7ns"), Some(Duration::from_nanos(93_784_005_006_007)));
+        assert_eq!(
+            parse("1d2h3m4s5ms6us7ns"),
+            Some(Duration::from_nanos(93_784_005_006_007))
+        );
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "30", "s", "-1s", "1.5s", "1s1h", "1s 2ms", "1 s", "1S", "ä", "99999999999d", "1y"] {
+        for text in [
+            "",
+            "30",
+            "s",
+            "-1s",
+            "1.5s",
+            "1s1h",
+            "1s 2ms",
+            "1 s",
+            "1S",
+            "ä",
+            "99999999999d",
+            "1y",
+        ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

@@ -77,7 +77,10 @@ where
         let hash = self.inner.hash(&key);
         match self.inner.terms(&key, &value, hash, None) {
             Ok(terms) => {
-                match self.inner.write(key, value, hash, terms, Condition::IfAbsent) {
+                match self
+                    .inner
+                    .write(key, value, hash, terms, Condition::IfAbsent)
+                {
                     Written::Done(_) => None,
                     Written::Not(_, _, there) => there,
                     Written::Refused(key, value, _) => {
@@ -138,7 +141,11 @@ where
     /// there is no value, and nothing is stored.
     #[doc(alias = "upsert_with")]
     #[doc(alias = "update")]
-    pub fn compute(&self, mut key: K, mut change: impl FnMut(Option<V>) -> Compute<V>) -> Computed<V>
+    pub fn compute(
+        &self,
+        mut key: K,
+        mut change: impl FnMut(Option<V>) -> Compute<V>,
+    ) -> Computed<V>
     where
         K: Clone,
         V: Clone,
@@ -146,7 +153,10 @@ where
         let hash = self.inner.hash(&key);
         if !self.inner.is_enabled() {
             return match change(None) {
-                Compute::Put(after) => Computed::Put { before: None, after },
+                Compute::Put(after) => Computed::Put {
+                    before: None,
+                    after,
+                },
                 Compute::Remove | Compute::Keep => Computed::Kept(None),
             };
         }
@@ -160,7 +170,9 @@ where
                 }
                 Compute::Remove => {
                     // What is removed is what `change` saw, or it is asked again.
-                    let removed = self.inner.remove(&key, |_| before.is_some() && !watch.written());
+                    let removed = self
+                        .inner
+                        .remove(&key, |_| before.is_some() && !watch.written());
                     match (before, removed) {
                         (None, _) => return Computed::Kept(None),
                         (Some(_), Some((_, value))) => return Computed::Removed(value),

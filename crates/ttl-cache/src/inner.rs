@@ -119,7 +119,10 @@ impl<K, V, S> Inner<K, V, S> {
     /// # Safety
     ///
     /// If `layout.plain` is set, `K` and `V` are plain data.
-    #[allow(clippy::too_many_arguments, reason = "called by the builder alone, once")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "called by the builder alone, once"
+    )]
     pub(crate) unsafe fn new(
         layout: Layout,
         shards: usize,
@@ -137,7 +140,9 @@ impl<K, V, S> Inner<K, V, S> {
         let readers = Arc::new(Readers::new());
         Self {
             // SAFETY: by contract.
-            shards: (0..shards).map(|_| unsafe { Shard::new(layout, share, Arc::clone(&readers)) }).collect(),
+            shards: (0..shards)
+                .map(|_| unsafe { Shard::new(layout, share, Arc::clone(&readers)) })
+                .collect(),
             shard_mask: shards - 1,
             layout,
             readers,
@@ -169,7 +174,8 @@ impl<K, V, S> Inner<K, V, S> {
 
     pub(crate) fn set_enabled(&self, enabled: bool) {
         self.enabled.store(enabled, Relaxed);
-        self.plainly.store(enabled && self.rules.adaptive.is_none(), Relaxed);
+        self.plainly
+            .store(enabled && self.rules.adaptive.is_none(), Relaxed);
     }
 
     pub(crate) fn shards(&self) -> &[Shard<K, V>] {
@@ -449,7 +455,9 @@ where
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        self.look_in(&shard.read(), shard, hash, key, Look::Peek, |value| value.clone())
+        self.look_in(&shard.read(), shard, hash, key, Look::Peek, |value| {
+            value.clone()
+        })
     }
 
     pub(crate) fn contains<Q>(&self, key: &Q) -> bool
@@ -462,7 +470,8 @@ where
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        self.look_in(&shard.read(), shard, hash, key, Look::Peek, |_| ()).is_some()
+        self.look_in(&shard.read(), shard, hash, key, Look::Peek, |_| ())
+            .is_some()
     }
 
     /// What is known of a key, values past their time to live included while they are kept.
@@ -552,16 +561,14 @@ where
             return false;
         }
         match self.terms(&key, &value, hash, ttl) {
-            Ok(terms) => {
-                match self.write(key, value, hash, terms, Condition::IfUnwritten(watch)) {
-                    Written::Done(_) => true,
-                    Written::Not(..) => false,
-                    Written::Refused(key, value, _) => {
-                        self.reject(key, value);
-                        false
-                    }
+            Ok(terms) => match self.write(key, value, hash, terms, Condition::IfUnwritten(watch)) {
+                Written::Done(_) => true,
+                Written::Not(..) => false,
+                Written::Refused(key, value, _) => {
+                    self.reject(key, value);
+                    false
                 }
-            }
+            },
             Err(_) => {
                 self.reject(key, value);
                 false
@@ -827,7 +834,7 @@ where
             None => shard.watches.wrote(hash as u32),
         }
         drop(hand);
-                self.leave(shard, removed);
+        self.leave(shard, removed);
         found
     }
 
@@ -848,7 +855,11 @@ where
                     let Some(seen) = writing.next(at) else { break };
                     let (slot, deadline) = (seen.slot, seen.deadline);
                     let expired = deadline <= now;
-                    let cause = if expired { RemovalCause::Expired } else { RemovalCause::Explicit };
+                    let cause = if expired {
+                        RemovalCause::Expired
+                    } else {
+                        RemovalCause::Explicit
+                    };
                     let (key, value, freed) = writing.remove(slot, cause);
                     removed.push(key, value, cause);
                     hand.room = hand.room.plus(freed);
@@ -904,7 +915,7 @@ where
             let left = writing.reclaim(now, steps, &mut hand.room, &mut removed);
             gone += writing.counts.expired - before;
             drop(hand);
-                self.leave(writing, removed);
+            self.leave(writing, removed);
             budget -= steps - left;
             if left > 0 {
                 break;
@@ -936,7 +947,10 @@ where
 
     /// When something is due at the earliest.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.shards.iter().filter_map(|shard| shard.read().next_due()).min()
+        self.shards
+            .iter()
+            .filter_map(|shard| shard.read().next_due())
+            .min()
     }
 
     /// Changes the bounds. When this returns, the entries are within the new ones.
@@ -977,8 +991,13 @@ where
                 let mut removed = self.deliveries.removed();
                 let mut hand = Hand::empty(&self.budget);
                 let mut writing = shard.write();
-                for _ in 0..MAINTAIN_STEPS.min(usize::try_from(entries.div_ceil(self.shards.len() as u64)).unwrap_or(MAINTAIN_STEPS)) {
-                    let Some(freed) = writing.evict(None, &mut removed) else { break };
+                for _ in 0..MAINTAIN_STEPS.min(
+                    usize::try_from(entries.div_ceil(self.shards.len() as u64))
+                        .unwrap_or(MAINTAIN_STEPS),
+                ) {
+                    let Some(freed) = writing.evict(None, &mut removed) else {
+                        break;
+                    };
                     hand.room = hand.room.plus(freed);
                     gone += 1;
                     entries -= 1;
@@ -1012,7 +1031,9 @@ where
             while let Some(at) = from {
                 let (batch, next) = self.watched_batch(shard, at);
                 from = next;
-                let Some((watch, entries)) = batch else { continue };
+                let Some((watch, entries)) = batch else {
+                    continue;
+                };
                 let chosen = |(number, (key, value, hash)): (usize, (K, V, u32))| {
                     goes(&key, &value).then_some((number as u32, key, hash))
                 };
@@ -1043,7 +1064,10 @@ where
     }
 
     /// Up to 64 live entries of a shard from a slot on, watched; and where to go on.
-    #[allow(clippy::type_complexity, reason = "one caller, which takes it apart at once")]
+    #[allow(
+        clippy::type_complexity,
+        reason = "one caller, which takes it apart at once"
+    )]
     fn watched_batch(
         &self,
         shard: &Shard<K, V>,
@@ -1076,7 +1100,12 @@ where
     }
 
     /// Up to `at_most` live entries of a shard from a slot on, and where to go on.
-    pub(crate) fn batch(&self, shard: usize, mut from: u32, at_most: usize) -> (Vec<(K, V)>, Option<u32>)
+    pub(crate) fn batch(
+        &self,
+        shard: usize,
+        mut from: u32,
+        at_most: usize,
+    ) -> (Vec<(K, V)>, Option<u32>)
     where
         K: Clone,
         V: Clone,

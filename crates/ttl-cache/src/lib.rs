@@ -5,6 +5,8 @@ mod adaptive_ttl;
 mod budget;
 mod builder;
 mod cache;
+#[cfg(feature = "macros")]
+mod cached;
 mod check;
 #[cfg(feature = "compress")]
 mod compressed;
@@ -40,6 +42,8 @@ mod transaction;
 mod watch;
 
 pub use adaptive_ttl::{AdaptiveTtl, AdaptiveTtlStats};
+#[cfg(feature = "macros")]
+pub use brolly_macros::cached;
 pub use builder::CacheBuilder;
 pub use cache::Cache;
 pub use check::CheckReport;
@@ -64,3 +68,10 @@ pub use stats::{Stats, StatsWindow};
 pub use store::Plain;
 pub use str_key::{KeyError, StrKey};
 pub use transaction::{Transaction, TransactionError};
+
+/// What expansions of `#[cached]` name.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __macros {
+    pub use crate::cached::*;
+}

@@ -82,8 +82,26 @@ macro_rules! inline {
 }
 
 inline!(
-    u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool, char, (), str,
-    &'static str, Duration,
+    u8,
+    u16,
+    u32,
+    u64,
+    u128,
+    usize,
+    i8,
+    i16,
+    i32,
+    i64,
+    i128,
+    isize,
+    f32,
+    f64,
+    bool,
+    char,
+    (),
+    str,
+    &'static str,
+    Duration,
 );
 
 impl MemSize for String {

@@ -196,7 +196,10 @@ where
         if let Some(due) = self.until_due() {
             rest = rest.min(due);
         }
-        let shortest = self.rules.time_to_live.min(self.layout.idle.unwrap_or(NEVER));
+        let shortest = self
+            .rules
+            .time_to_live
+            .min(self.layout.idle.unwrap_or(NEVER));
         if shortest != NEVER {
             let jitter = 1.0 - self.rules.jitter;
             rest = rest.min(Duration::from_nanos((shortest as f64 * jitter) as u64));
@@ -297,7 +300,10 @@ impl Bells {
     /// Whether all maintainers that were not stopped work; `None` if there is none.
     pub(crate) fn work(&self) -> Option<bool> {
         let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = bells.iter().filter_map(Weak::upgrade).filter(|bell| !bell.has_rung());
+        let live = bells
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|bell| !bell.has_rung());
         let mut states = live.map(|bell| !bell.has_finished()).peekable();
         states.peek()?;
         Some(states.all(|works| works))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::budget::{Hand, Room};
-use crate::order::{SlotVec, Step, Wheel};
+use crate::order::{SlotVec, Step, Wheel, expected};
 use crate::policy::{AnyPolicy, EvictionPolicy, Marks, STEP, Touch};
 use crate::primitive::AtomicU64;
 use crate::readers::Readers;
@@ -160,9 +160,7 @@ impl<K, V> Shard<K, V> {
     ///
     /// If `layout.plain` is set, `K` and `V` are plain data.
     pub(crate) unsafe fn new(layout: Layout, share: u64, readers: Arc<Readers>) -> Self {
-        let mut policy = AnyPolicy::new(layout.policy);
-        policy.set_capacity(share);
-        let state = State {
+        let mut state = State {
             index: Index::new(),
             // SAFETY: by contract.
             slab: unsafe { Slab::new(layout.first_slots, layout.plain) },
@@ -171,16 +169,17 @@ impl<K, V> Shard<K, V> {
             written: SlotVec::new(0),
             ends: SlotVec::new(NEVER),
             wheel: Wheel::new(),
-            policy,
+            policy: AnyPolicy::new(layout.policy),
             watches: Watches::default(),
             tags: None,
             weight: 0,
             counts: Counts::default(),
             retired: Vec::new(),
             most_slots: 0,
-            expected: expected(share),
+            expected: 0,
             layout,
         };
+        state.expect(share);
         let published = Published::new();
         published.publish(&state.index, &state.slab);
         Self {
@@ -254,11 +253,6 @@ impl<K, V> Shard<K, V> {
         }
         Writing { shard: self, state }
     }
-}
-
-fn expected(share: u64) -> usize {
-    // Shards are never filled quite evenly.
-    usize::try_from(share.saturating_add(share / 32).saturating_add(8)).unwrap_or(usize::MAX)
 }
 
 /// The write lock of a shard.
@@ -357,7 +351,11 @@ impl<K, V> State<K, V> {
 
     /// When an entry ends however often it is read, given its deadline.
     pub(crate) fn end(&self, slot: u32, deadline: u64) -> u64 {
-        if self.layout.idle.is_some() { self.ends.get(slot) } else { deadline }
+        if self.layout.idle.is_some() {
+            self.ends.get(slot)
+        } else {
+            deadline
+        }
     }
 
     /// What readers left on an entry.
@@ -368,12 +366,18 @@ impl<K, V> State<K, V> {
 
     /// How many entries the index and the wheel know, for checks.
     pub(crate) fn known(&self) -> (usize, usize) {
-        let found = self.slab_slots().filter(|&slot| self.index.find(self.hashes.get(slot), |at| at == slot).is_some());
+        let found = self.slab_slots().filter(|&slot| {
+            self.index
+                .find(self.hashes.get(slot), |at| at == slot)
+                .is_some()
+        });
         (found.count(), self.wheel.len())
     }
 
     fn slab_slots(&self) -> impl Iterator<Item = u32> {
-        std::iter::successors(self.slab.next_taken(0), |slot| self.slab.next_taken(slot + 1))
+        std::iter::successors(self.slab.next_taken(0), |slot| {
+            self.slab.next_taken(slot + 1)
+        })
     }
 }
 
@@ -570,12 +574,23 @@ impl<K, V> Writing<'_, K, V> {
 
     /// Tells the policy how many entries the shard has room for.
     pub(crate) fn set_share(&mut self, share: u64) {
-        self.state.expected = expected(share);
-        self.state.policy.set_capacity(share);
+        self.state.expect(share);
     }
 }
 
 impl<K, V> State<K, V> {
+    /// The shard has room for so many entries.
+    fn expect(&mut self, share: u64) {
+        let slots = expected(share);
+        self.expected = slots;
+        self.hashes.expect(slots);
+        self.weights.expect(slots);
+        self.written.expect(slots);
+        self.ends.expect(slots);
+        self.wheel.expect(slots);
+        self.policy.set_capacity(share);
+    }
+
     /// The deadline that readers go by.
     fn deadline(&self, write: &Write<K, V>) -> u64 {
         match self.layout.idle {

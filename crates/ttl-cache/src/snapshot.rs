@@ -318,7 +318,9 @@ where
         V: DeserializeOwned,
     {
         let (format, version) = (&snapshot.format, snapshot.version);
-        let mut restoring = self.inner.restoring(format, version, snapshot.taken_at_ms, max_age)?;
+        let mut restoring = self
+            .inner
+            .restoring(format, version, snapshot.taken_at_ms, max_age)?;
         for line in &snapshot.entries {
             restoring.take(line)?;
         }
@@ -349,7 +351,9 @@ where
             None => return Err(RestoreError::Format),
         };
         let (format, version) = (&header.format, header.version);
-        let mut restoring = self.inner.restoring(format, version, header.taken_at_ms, max_age)?;
+        let mut restoring = self
+            .inner
+            .restoring(format, version, header.taken_at_ms, max_age)?;
         loop {
             let entries = restoring.entries;
             let Some(line) = next_line(&mut reader, &mut line, entries)? else {
@@ -456,7 +460,10 @@ where
         let hash = self.cache.hash(&key);
         // Weighed by the cache's rules; how long it lives is known.
         let ttl = left.map_or(Duration::MAX, Duration::from_nanos);
-        let mut terms = self.cache.terms(&key, &value, hash, Some(ttl)).map_err(refused)?;
+        let mut terms = self
+            .cache
+            .terms(&key, &value, hash, Some(ttl))
+            .map_err(refused)?;
         terms.time_to_live = left.unwrap_or(NEVER);
         self.room = self.room.plus(Room::one(terms.weight));
         if self.room.weight > weight {
@@ -514,8 +521,17 @@ where
                         let end = state.end(seen.slot, seen.deadline);
                         let left = (end != NEVER).then(|| end.saturating_sub(now));
                         let mark = state.mark(seen.slot);
-                        let tags = state.tags.as_deref().map_or(&[][..], |tags| tags.of(seen.slot));
-                        entries.push((mark, seen.key.clone(), seen.value.clone(), left, tags.to_vec()));
+                        let tags = state
+                            .tags
+                            .as_deref()
+                            .map_or(&[][..], |tags| tags.of(seen.slot));
+                        entries.push((
+                            mark,
+                            seen.key.clone(),
+                            seen.value.clone(),
+                            left,
+                            tags.to_vec(),
+                        ));
                     }
                 }
             }

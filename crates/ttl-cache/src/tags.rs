@@ -122,7 +122,11 @@ where
         V: Clone,
     {
         // One more than allowed is enough to know that there are too many.
-        let tags: Vec<Arc<str>> = tags.into_iter().take(MAX_TAGS + 1).map(Into::into).collect();
+        let tags: Vec<Arc<str>> = tags
+            .into_iter()
+            .take(MAX_TAGS + 1)
+            .map(Into::into)
+            .collect();
         if let Err(reason) = checked(&tags) {
             return Err(InsertError { key, value, reason });
         }
@@ -160,7 +164,8 @@ where
         V: Clone,
     {
         self.inner.forbid_loads();
-        self.inner.remove_if(|key, _| key.borrow().starts_with(prefix))
+        self.inner
+            .remove_if(|key, _| key.borrow().starts_with(prefix))
     }
 }
 
@@ -202,7 +207,11 @@ where
                     hand.room = hand.room.plus(freed);
                     live += u64::from(!expired);
                 }
-                left = if slots.is_empty() { 0 } else { left - slots.len() };
+                left = if slots.is_empty() {
+                    0
+                } else {
+                    left - slots.len()
+                };
                 drop(hand);
                 self.leave(writing, removed);
             }

@@ -190,7 +190,10 @@ where
                 None => None,
             };
             let shard = std::ptr::from_ref(self.shard(hash));
-            groups.entry(shard).or_default().push(Ready { key, hash, value });
+            groups
+                .entry(shard)
+                .or_default()
+                .push(Ready { key, hash, value });
         }
 
         let mut removed = self.deliveries.removed();
@@ -221,7 +224,9 @@ where
             return;
         };
         let total = group.iter().filter_map(|ready| ready.value.as_ref());
-        let total = total.fold(Room::NONE, |sum, (_, terms)| sum.plus(Room::one(terms.weight)));
+        let total = total.fold(Room::NONE, |sum, (_, terms)| {
+            sum.plus(Room::one(terms.weight))
+        });
         let mut hand = Hand::empty(&self.budget);
         loop {
             let mut shard = self.shard(hash).write();
