@@ -86,7 +86,13 @@ impl Adaptive {
     /// The sample is another one. Entries that are new to it stay unwatched.
     #[cold]
     fn choose_watched(&mut self) {
-        let Self { engine, duel, hashes, watched, .. } = self;
+        let Self {
+            engine,
+            duel,
+            hashes,
+            watched,
+            ..
+        } = self;
         watched.retain(|slot| {
             let kept = duel.samples(hashes.get(*slot));
             engine.segments.set_watched(*slot, kept);
@@ -128,7 +134,8 @@ impl Adaptive {
     fn unwatch(&mut self, slot: u32) {
         if self.engine.segments.state(slot).is_watched() {
             let at = self.watched.iter().position(|known| *known == slot);
-            self.watched.swap_remove(at.expect("what is marked as watched is in the list"));
+            self.watched
+                .swap_remove(at.expect("what is marked as watched is in the list"));
         }
     }
 }

@@ -163,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_used_twice_and_never_again_are_kept_by_reuse_alone() {
+    fn keys_that_are_used_twice_and_never_again_are_kept_by_recency_alone() {
         let keys = || (0..20_000_u32).flat_map(|i| [i + 30, i]);
-        let (frequency, reuse) = (
+        let (frequency, recency) = (
             misses(Rule::Frequency, 100, keys()),
-            misses(Rule::Reuse, 100, keys()),
+            misses(Rule::Recency, 100, keys()),
         );
-        assert!(reuse < 30_000, "{reuse}");
+        assert!(recency < 21_000, "{recency}");
         assert!(frequency > 30_000, "{frequency}");
     }
 
@@ -180,10 +180,10 @@ mod tests {
             let room = [1, 7, 100, MOST][step as usize / 1_000 % 4];
             shadow.set_room(room);
             let spread = step.wrapping_mul(0x9E37_79B9) >> 8;
-            shadow.access((spread % 300).wrapping_mul(0x85EB_CA6B));
+            let missed = shadow.access((spread % 300).wrapping_mul(0x85EB_CA6B));
             let indexed = shadow.index.iter().filter(|slot| **slot != FREE).count();
             assert_eq!(indexed, shadow.engine.segments.len());
-            assert!(indexed <= room);
+            assert!(indexed <= room || !missed);
         }
     }
 }
