@@ -65,6 +65,8 @@ pub(crate) struct Inner<K, V, S> {
     pub(crate) bypassed: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) maintenance_rounds: AtomicU64,
+    /// The shard at which the next maintenance begins, so that small budgets reach them all.
+    maintenance_from: AtomicU64,
 }
 
 /// Whether a look counts as a lookup, and as a use for the policy.
@@ -164,6 +166,7 @@ impl<K, V, S> Inner<K, V, S> {
             bypassed: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             maintenance_rounds: AtomicU64::new(0),
+            maintenance_from: AtomicU64::new(0),
         }
     }
 
@@ -929,20 +932,27 @@ where
     pub(crate) fn maintain(&self, mut budget: usize) -> (u64, bool) {
         let now = self.clock.now();
         let mut gone = 0;
-        for shard in &self.shards {
+        let first = self.maintenance_from.load(Relaxed) as usize;
+        for step in 0..self.shards.len() {
+            let at = (first + step) & self.shard_mask;
+            let shard = &self.shards[at];
             if shard.read().may_be_due(now) {
                 let (went, left) = self.reclaim(shard, now, budget);
                 gone += went;
                 budget = left;
                 if budget == 0 {
+                    self.maintenance_from.store(at as u64 + 1, Relaxed);
                     break;
                 }
             }
         }
         self.free_retired();
-        self.maintenance_rounds.fetch_add(1, Relaxed);
-        let more = (self.shards.iter()).any(|shard| shard.read().may_be_due(now));
-        (gone, more && budget == 0)
+        let due = |shard: &Shard<K, V>| shard.read().may_be_due(now);
+        let more = budget == 0 && self.shards.iter().any(due);
+        if !more {
+            self.maintenance_rounds.fetch_add(1, Relaxed);
+        }
+        (gone, more)
     }
 
     /// When something is due at the earliest.

@@ -362,6 +362,9 @@ where
             if line.starts_with('{') {
                 let trailer = serde_json::from_str::<Trailer>(line);
                 let trailer = trailer.map_err(|_| RestoreError::Truncated { entries })?;
+                if trailer.entries != entries {
+                    return Err(RestoreError::Truncated { entries });
+                }
                 return restoring.finish(trailer.checksum);
             }
             restoring.take(line)?;

@@ -38,7 +38,7 @@ pub struct Stats {
     pub rejections: u64,
     /// Panics of the eviction listener.
     pub listener_panics: u64,
-    /// Rounds of the maintainer.
+    /// Rounds of maintenance that left nothing to do.
     pub maintenance_rounds: u64,
     /// `hits / (hits + misses)`; `None` before the first lookup.
     pub hit_rate: Option<f64>,
