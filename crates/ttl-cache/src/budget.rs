@@ -35,14 +35,6 @@ impl Room {
         }
     }
 
-    /// The larger of each.
-    pub(crate) fn most(self, other: Self) -> Self {
-        Self {
-            entries: self.entries.max(other.entries),
-            weight: self.weight.max(other.weight),
-        }
-    }
-
     pub(crate) fn covers(self, other: Self) -> bool {
         self.entries >= other.entries && self.weight >= other.weight
     }

@@ -14,7 +14,9 @@ use crate::error::{ConfigError, InsertError};
 use crate::hasher::RandomState;
 use crate::inner::{Condition, Inner, Terms, Written};
 use crate::iter::{Iter, Keys};
+use crate::policy::EvictionPolicy;
 use crate::stats::{Stats, ratio};
+use crate::time::NEVER;
 
 /// A concurrent, bounded cache with expiry.
 ///
@@ -298,6 +300,37 @@ where
         self.inner.set_enabled(enabled);
     }
 
+    /// Whether the cache is on.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.inner.is_enabled()
+    }
+
+    /// Which entry goes when there is no room.
+    #[must_use]
+    pub fn policy(&self) -> EvictionPolicy {
+        self.inner.layout.policy
+    }
+
+    /// How long an entry lives unless something else is said of it; `None` if it does not expire.
+    #[must_use]
+    pub fn time_to_live(&self) -> Option<Duration> {
+        let nanos = self.inner.rules.time_to_live;
+        (nanos != NEVER).then(|| Duration::from_nanos(nanos))
+    }
+
+    /// How many entries there may be; `None` if only their weight is bounded.
+    #[must_use]
+    pub fn max_capacity(&self) -> Option<u64> {
+        Some(self.inner.bounds().entries).filter(|bound| *bound < UNBOUNDED)
+    }
+
+    /// How heavy all entries may be; `None` without such a bound.
+    #[must_use]
+    pub fn max_weight(&self) -> Option<u64> {
+        Some(self.inner.bounds().weight).filter(|bound| *bound < UNBOUNDED)
+    }
+
     /// How many entries each shard holds, expired ones included.
     #[must_use]
     pub fn shard_sizes(&self) -> Vec<u64> {
@@ -349,10 +382,13 @@ where
         stats.loads = inner.loads.stats();
         stats.adaptive_ttl = inner.rules.adaptive.as_ref().map(Controller::stats);
         stats.eviction_rate = ratio(stats.evictions, stats.inserts);
+        // Entries move between shards while the sums are taken; the bounds hold at every instant.
         let bounds = inner.bounds();
-        let bound = |bound| (bound < UNBOUNDED).then_some(bound);
-        stats.max_entries = bound(bounds.entries);
-        stats.max_weight = bound(bounds.weight);
+        stats.entries = stats.entries.min(bounds.entries);
+        stats.weight = stats.weight.min(bounds.weight);
+        stats.time_to_live = self.time_to_live();
+        stats.max_entries = self.max_capacity();
+        stats.max_weight = self.max_weight();
         stats
     }
 }

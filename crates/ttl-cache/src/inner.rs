@@ -14,7 +14,7 @@ use crate::load::Loads;
 use crate::maintain::Bells;
 use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::readers::{Lookup, Readers};
-use crate::removal::{Deliveries, RemovalCause, Removed};
+use crate::removal::{Deliveries, RemovalCause, Removed, drop_payload};
 use crate::shard::{Layout, Retired, Shard, State, Write, Writing};
 use crate::store::Glance;
 use crate::time::{NEVER, Time, after, nanos};
@@ -490,7 +490,9 @@ where
         let shard = self.shard(hash);
         let found = self.find_locked(shard, hash, key, look);
         if look == Look::Count {
-            self.count(matches!(found, Found::Fresh { .. }));
+            let hit = matches!(found, Found::Fresh { .. });
+            self.count(hit);
+            self.note(hash, hit);
         }
         found
     }
@@ -722,7 +724,7 @@ where
                 continue;
             }
             if let Condition::IfUnwritten(watch) = condition {
-                // Its own write is not to be noted by it.
+                // Its own write is not to be noted by it; later ones are.
                 shard.watches.remove(hash as u32, watch);
             }
             hand.room = hand.room.less(needed);
@@ -742,6 +744,9 @@ where
             } else {
                 shard.insert(write)
             };
+            if let Condition::IfUnwritten(watch) = condition {
+                shard.watches.add(hash as u32, watch, 0);
+            }
             if !tags.is_empty() {
                 shard.tags.get_or_insert_default().set(slot, tags);
             }
@@ -826,11 +831,11 @@ where
                     hand.room = freed;
                 } else if condition(value) {
                     let (key, value, freed) = shard.remove(slot, RemovalCause::Explicit);
+                    hand.room = freed;
                     if self.deliveries.listens() {
                         removed.push(key.clone(), value.clone(), RemovalCause::Explicit);
                     }
                     found = Some((key, value));
-                    hand.room = freed;
                 }
             }
             // A load of this key must not bring back what the caller wants gone.
@@ -1138,7 +1143,10 @@ where
 
 /// Runs a callback of the user; a panic becomes a refusal.
 fn contained<R>(callback: &'static str, run: impl FnOnce() -> R) -> Result<R, Refusal> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Refusal::CallbackPanicked { callback })
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        drop_payload(payload);
+        Refusal::CallbackPanicked { callback }
+    })
 }
 
 impl<K, V, S> std::fmt::Debug for Inner<K, V, S> {

@@ -136,10 +136,6 @@ impl<K, V> Marks for View<'_, K, V> {
         self.slab.deadline(slot)
     }
 
-    fn holds(&self, slot: u32) -> bool {
-        self.slab.holds(slot)
-    }
-
     fn stamp(&self) -> u64 {
         self.stamp
     }

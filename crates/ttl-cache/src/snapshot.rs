@@ -419,6 +419,15 @@ fn checked(line: &str) -> Option<&str> {
     (crc32fast::hash(text.as_bytes()) == sum).then_some(text)
 }
 
+/// An entry that is sound, and will be written once all are.
+struct Ready<K, V> {
+    key: K,
+    value: V,
+    hash: u64,
+    terms: Terms,
+    tags: Vec<Arc<str>>,
+}
+
 /// A snapshot that is being read.
 struct Restoring<'a, K, V, S> {
     cache: &'a Inner<K, V, S>,
@@ -427,7 +436,7 @@ struct Restoring<'a, K, V, S> {
     entries: u64,
     sum: crc32fast::Hasher,
     room: Room,
-    ready: Vec<(K, V, u64, Terms, Vec<Arc<str>>)>,
+    ready: Vec<Ready<K, V>>,
 }
 
 impl<K, V, S> Restoring<'_, K, V, S>
@@ -472,7 +481,13 @@ where
         if self.room.weight > weight {
             return Err(RestoreError::TooHeavy { max_weight: weight });
         }
-        self.ready.push((key, value, hash, terms, tags));
+        self.ready.push(Ready {
+            key,
+            value,
+            hash,
+            terms,
+            tags,
+        });
         Ok(())
     }
 
@@ -484,7 +499,14 @@ where
         }
         let mut written = 0;
         if self.cache.is_enabled() {
-            for (key, value, hash, terms, tags) in self.ready {
+            for ready in self.ready {
+                let Ready {
+                    key,
+                    value,
+                    hash,
+                    terms,
+                    tags,
+                } = ready;
                 let condition = Condition::IfAbsent;
                 let done = (self.cache).write_tagged(key, value, hash, terms, condition, &tags);
                 written += u64::from(matches!(done, Written::Done(_)));

@@ -15,6 +15,9 @@ pub struct Stats {
     pub weight: u64,
     /// How heavy all entries may be; `None` without such a bound.
     pub max_weight: Option<u64>,
+    /// How long an entry lives unless something else is said of it; `None` if it does not expire.
+    #[cfg_attr(feature = "serde", serde(with = "crate::duration::option"))]
+    pub time_to_live: Option<std::time::Duration>,
     /// Entries that have expired and are still in memory now.
     pub expired_entries: u64,
     /// Lookups that found a live entry.

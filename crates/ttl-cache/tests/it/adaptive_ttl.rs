@@ -184,3 +184,26 @@ fn settings_out_of_range_are_errors() {
         );
     }
 }
+
+#[test]
+fn lookups_of_loads_count_too() {
+    let clock = ManualClock::new();
+    let cache: Cache<u64, u64> = Cache::builder()
+        .max_capacity(100_000)
+        .clock(clock.clone())
+        .time_to_live(MIN)
+        .adaptive_ttl(SETTINGS)
+        .adaptive_ttl_groups(|_| 0)
+        .build()
+        .expect("valid");
+    for _ in 0..60 {
+        for key in 0..50 {
+            cache.get_blocking(key, || key).expect("no panic");
+        }
+        clock.advance(Duration::from_secs(20));
+    }
+    // Each key is asked for every 20 seconds.
+    let longest = cache.stats().adaptive_ttl.expect("it is on").longest;
+    assert!(longest > Some(Duration::from_secs(20)), "{longest:?}");
+    assert!(cache.stats().hits > 2_000, "{:?}", cache.stats().hits);
+}

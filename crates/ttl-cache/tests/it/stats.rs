@@ -115,3 +115,23 @@ fn rates_are_null_before_there_is_anything_to_divide_by() {
     let read: brolly_ttl_cache::Stats = serde_json::from_value(value).expect("read back");
     assert_eq!(read, cache.stats());
 }
+
+#[test]
+fn a_cache_tells_its_settings() {
+    use brolly_ttl_cache::EvictionPolicy;
+    let cache: Cache<u64, u64> = Cache::builder()
+        .max_weight(100)
+        .weigher(|_, _| 1)
+        .no_time_to_live()
+        .eviction_policy(EvictionPolicy::Lfu)
+        .enabled(false)
+        .build()
+        .expect("valid");
+    assert_eq!((cache.max_capacity(), cache.max_weight()), (None, Some(100)));
+    assert_eq!((cache.time_to_live(), cache.stats().time_to_live), (None, None));
+    assert_eq!((cache.policy(), cache.is_enabled()), (EvictionPolicy::Lfu, false));
+    cache.set_max_capacity(7).expect("positive");
+    cache.set_enabled(true);
+    assert_eq!((cache.max_capacity(), cache.is_enabled()), (Some(7), true));
+    assert_eq!(Cache::<u64, u64>::new(1).stats().time_to_live, Some(Duration::from_secs(300)));
+}
