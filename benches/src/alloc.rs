@@ -39,6 +39,11 @@ pub fn footprint<T>(work: impl FnOnce() -> T) -> (T, Footprint) {
     (result, footprint)
 }
 
+/// Bytes in use now, above what was in use when the surrounding [`footprint`] began.
+pub fn live_bytes() -> i64 {
+    LIVE.load(Relaxed)
+}
+
 fn grew(bytes: usize) {
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     let live = LIVE.fetch_add(bytes, Relaxed) + bytes;

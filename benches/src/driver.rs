@@ -192,6 +192,7 @@ impl<'a> Contest<'a> {
             rounds,
             spread: rounded(spread(&ratios)),
             quick: effort.quick,
+            cells: BTreeMap::new(),
         })
     }
 

@@ -11,6 +11,7 @@ mod records;
 mod repo_pool;
 mod report;
 mod table;
+mod ttl_cache;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -64,6 +65,7 @@ const CRATES: &[(&str, Axes)] = &[
     ("metrics-core", metrics_core::axes),
     ("batch", batch::axes),
     ("repo-pool", repo_pool::axes),
+    ("ttl-cache", ttl_cache::axes),
 ];
 
 fn main() -> ExitCode {

@@ -40,6 +40,9 @@ pub struct Record {
     /// Interquartile range over the median, of the ratio over the rounds.
     pub spread: f64,
     pub quick: bool,
+    /// What a mean is made of, for plots: by cell and by entrant. Kept in the files, not printed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cells: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 impl Record {

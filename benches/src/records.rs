@@ -26,7 +26,9 @@ pub struct Kept {
 ///
 /// When a figure is not a number.
 pub fn line(record: &Record) -> Result<String, String> {
-    serde_json::to_string(record).map_err(|error| error.to_string())
+    let mut record = record.clone();
+    record.cells.clear();
+    serde_json::to_string(&record).map_err(|error| error.to_string())
 }
 
 /// Keeps `records` in today's file. An axis taken again replaces its line, so that a file holds

@@ -27,9 +27,19 @@ pub fn run(crates: &[(&str, Axes)]) -> Result<(), String> {
         plot::ratios(&assets, krate, kept.iter().map(|it| &it.record))?;
         println!("{}", plain(&assets));
 
+        let mut pictures = format!("![Ratios of {krate} by axis]({picture})\n\n");
+        for it in kept.iter().filter(|it| !it.record.cells.is_empty()) {
+            let axis = &it.record.axis;
+            let picture = format!("assets/bench-{krate}-{axis}.svg");
+            let file = root.join("docs").join(&picture);
+            plot::cells(&file, &it.record)?;
+            println!("{}", plain(&file));
+            pictures += &format!("![Cells of {axis}]({picture})\n\n");
+        }
+
         let page = root.join("docs/BENCHMARKS.md");
         let text = format!(
-            "{}\n![Ratios of {krate} by axis]({picture})\n\n{}",
+            "{}\n{pictures}{}",
             caption(krate, &kept),
             table::full(kept.iter().map(|it| &it.record)),
         );
