@@ -158,7 +158,7 @@ mod tests {
             duel.access(mixed(i));
         });
         assert_ne!(duel.rule(), Rule::Frequency);
-        (0..4_000).for_each(|i| duel.access(mixed(1 << 20 | i % 200)));
+        (0..4_000).for_each(|i| duel.access(mixed((1 << 20) | (i % 200))));
         assert_eq!(duel.rule(), Rule::Frequency);
     }
 }

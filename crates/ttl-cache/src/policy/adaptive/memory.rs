@@ -101,7 +101,7 @@ impl Memory {
             // Among equals, the first from a place on that depends on the key.
             uses * WAYS as i16 + (first ^ i)
         });
-        let place = first ^ least % WAYS as i16;
+        let place = first ^ (least % WAYS as i16);
         lanes[place as usize] = print | u16::from(count.min(MAX_COUNT));
     }
 
@@ -119,7 +119,7 @@ impl Memory {
         }
         let end = (self.fading + buckets).min(self.buckets.len());
         for lane in self.buckets[self.fading..end].as_flattened_mut() {
-            *lane = *lane & !COUNT | (*lane & COUNT) >> 1;
+            *lane = (*lane & !COUNT) | ((*lane & COUNT) >> 1);
         }
         self.fading = end;
     }
@@ -131,7 +131,7 @@ impl Memory {
         let spread = u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let at = ((spread >> 32) * self.buckets.len() as u64) >> 32;
         let print = ((spread >> 16) as u16 & !COUNT).max(COUNT + 1);
-        (at as usize, print, (spread >> 16 & 7) as i16)
+        (at as usize, print, ((spread >> 16) & 7) as i16)
     }
 }
 

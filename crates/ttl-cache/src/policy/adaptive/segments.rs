@@ -90,7 +90,7 @@ impl State {
     }
 
     fn credit(self) -> u8 {
-        self.0 >> 2 & 3
+        (self.0 >> 2) & 3
     }
 
     fn is_main(self) -> bool {
@@ -98,17 +98,17 @@ impl State {
     }
 
     fn with_credit(self, credit: u8) -> Self {
-        Self(self.0 & 0b1111_0011 | credit << 2)
+        Self((self.0 & 0b1111_0011) | (credit << 2))
     }
 
     fn with(self, bit: u8, set: bool) -> Self {
-        Self(self.0 & !bit | if set { bit } else { 0 })
+        Self((self.0 & !bit) | if set { bit } else { 0 })
     }
 
     fn after(self, reads: u64) -> Self {
         let count = (u64::from(self.count()) + reads).min(u64::from(MAX_COUNT));
         let credit = (u64::from(self.credit()) + reads).min(MAX_CREDIT);
-        Self((count << 4 | credit << 2) as u8 | self.0 & 0b11)
+        Self(((count << 4) | (credit << 2)) as u8 | (self.0 & 0b11))
     }
 }
 
@@ -335,8 +335,8 @@ impl Segments {
         let end = self.fading.saturating_add(slots).min(self.slots);
         for slot in self.fading..end {
             let State(bits) = self.states.get(slot);
-            let count = bits >> 1 & 0b0111_0000;
-            self.states.set(slot, State(count | bits & 0b1111));
+            let count = (bits >> 1) & 0b0111_0000;
+            self.states.set(slot, State(count | (bits & 0b1111)));
         }
         self.fading = self.fading.max(end);
     }

@@ -25,10 +25,6 @@ impl Marks for Words {
         1
     }
 
-    fn holds(&self, _: u32) -> bool {
-        true
-    }
-
     fn stamp(&self) -> u64 {
         0
     }
@@ -46,8 +42,8 @@ struct Toy {
 }
 
 fn mixed(key: u64) -> u32 {
-    let key = (key ^ key >> 31).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    ((key ^ key >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
+    let key = (key ^ (key >> 31)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    ((key ^ (key >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
 }
 
 impl Toy {
@@ -125,7 +121,7 @@ impl Toy {
 /// Numbers below `n`, small ones more often.
 fn skewed(n: u64) -> impl Iterator<Item = u64> {
     (0..).map(move |i: u64| {
-        let unit = f64::from(mixed(i ^ 0x5EED << 40)) / f64::from(u32::MAX);
+        let unit = f64::from(mixed(i ^ (0x5EED << 40))) / f64::from(u32::MAX);
         ((n as f64).powf(unit) - 1.0) as u64
     })
 }
@@ -134,7 +130,7 @@ fn skewed(n: u64) -> impl Iterator<Item = u64> {
 fn a_scan_does_not_push_out_what_is_used_again() {
     let mut toy = Toy::new(1000);
     toy.hits((0..20_000).map(|i| i % 500));
-    let scan = (0..100_000).map(|i| 1 << 32 | i);
+    let scan = (0..100_000).map(|i| (1 << 32) | i);
     let popular = (0..100_000).map(|i| i % 500);
     let mut hits = 0;
     for (stranger, known) in scan.zip(popular) {
@@ -167,9 +163,9 @@ fn what_is_popular_now_displaces_what_was_popular() {
     let mut toy = Toy::new(1000);
     for era in 0..5_u64 {
         let keys = skewed(20_000).skip(era as usize * 60_000);
-        let early = toy.hits(keys.take(20_000).map(|key| era << 32 | key));
+        let early = toy.hits(keys.take(20_000).map(|key| (era << 32) | key));
         let keys = skewed(20_000).skip(era as usize * 60_000 + 20_000);
-        let late = toy.hits(keys.take(40_000).map(|key| era << 32 | key));
+        let late = toy.hits(keys.take(40_000).map(|key| (era << 32) | key));
         assert!(late > 0.62, "{era}: {early}, {late}");
         assert!(early > late - 0.12, "{era}: {early}, {late}");
     }
@@ -178,7 +174,7 @@ fn what_is_popular_now_displaces_what_was_popular() {
 #[test]
 fn a_working_set_that_fits_is_held() {
     let mut toy = Toy::new(1000);
-    toy.hits((0..30_000).map(|i| 1 << 32 | i % 3000));
+    toy.hits((0..30_000).map(|i| (1 << 32) | (i % 3000)));
     toy.hits((0..20_000).map(|i| i % 900));
     let hits = toy.hits((0..9_000).map(|i| i % 900));
     assert!(hits > 0.99, "{hits}");
