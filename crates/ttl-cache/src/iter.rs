@@ -75,7 +75,9 @@ where
 
 impl<K, V, S> std::fmt::Debug for Iter<K, V, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Iter").field("shard", &self.shard).finish_non_exhaustive()
+        f.debug_struct("Iter")
+            .field("shard", &self.shard)
+            .finish_non_exhaustive()
     }
 }
 

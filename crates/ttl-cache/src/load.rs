@@ -16,6 +16,7 @@ mod stats;
 mod table;
 mod thread;
 
+use std::borrow::Borrow;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -308,7 +309,11 @@ where
 {
     /// A value that needs no loading; else what was found.
     #[inline]
-    fn find_fresh(&self, hash: u64, key: &K) -> Result<V, Found<V>> {
+    pub(crate) fn find_fresh<Q>(&self, hash: u64, key: &Q) -> Result<V, Found<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         if !self.layout.aged && self.layout.keep == 0 {
             // Neither the age of a value nor what was before matters.
             return self.get(key).ok_or(Found::Missing);
@@ -340,7 +345,7 @@ where
     }
 
     /// A value for somebody who found no fresh one.
-    async fn load<E, F, Fut>(
+    pub(crate) async fn load<E, F, Fut>(
         self: &Arc<Self>,
         hash: u64,
         key: K,
@@ -452,7 +457,7 @@ where
     }
 
     /// A value for a thread that found no fresh one.
-    fn load_here<E: Send + Sync + 'static>(
+    pub(crate) fn load_here<E: Send + Sync + 'static>(
         self: &Arc<Self>,
         hash: u64,
         key: K,

@@ -358,7 +358,7 @@ pub mod macros {
         value(cache.optionally_get_blocking(key, body))
     }
 
-    fn result<V, E: Clone>(result: Result<V, LoadError<E>>) -> Result<V, E> {
+    pub(crate) fn result<V, E: Clone>(result: Result<V, LoadError<E>>) -> Result<V, E> {
         match result {
             Err(LoadError::Failed(failure)) => Err(Arc::unwrap_or_clone(failure)),
             result => Ok(value(result)),

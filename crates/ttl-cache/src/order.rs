@@ -13,3 +13,9 @@ pub(crate) use wheel::{Step, Wheel};
 
 /// No slot: the end of a list.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// How many slots a shard will need that has room for so many entries: shards are never filled
+/// quite evenly.
+pub(crate) fn expected(entries: u64) -> usize {
+    usize::try_from(entries.saturating_add(entries / 32).saturating_add(8)).unwrap_or(usize::MAX)
+}

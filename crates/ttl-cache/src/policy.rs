@@ -54,10 +54,8 @@ pub(crate) trait Marks {
     fn mark(&self, slot: u32) -> u64;
     /// Overwrites the mark of an entry.
     fn set_mark(&self, slot: u32, mark: u64);
-    /// When the entry in a slot ends. Zero if the slot is free. Of slots that were inserted.
+    /// When the entry in a slot ends. Zero if the slot is free, or not there.
     fn deadline(&self, slot: u32) -> u64;
-    /// Whether there is an entry in a slot. Of any slot.
-    fn holds(&self, slot: u32) -> bool;
     /// The shard's clock: a multiple of `STEP`, one more for each write.
     fn stamp(&self) -> u64;
 }

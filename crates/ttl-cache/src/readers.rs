@@ -10,11 +10,11 @@
 //! (`membarrier(2)`, private expedited); where that is not to be had, readers pay a fence.
 
 use std::cell::Cell;
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::collections::BinaryHeap;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, compiler_fence, fence};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// One thread's counts for one cache. Written by that thread alone, except for the shared one.
 #[derive(Debug, Default)]
@@ -71,7 +71,11 @@ impl Readers {
     /// Counts a lookup of a thread that has no counts of its own any more.
     #[cold]
     pub(crate) fn count_shared(&self, hit: bool) {
-        let count = if hit { &self.shared.hits } else { &self.shared.misses };
+        let count = if hit {
+            &self.shared.hits
+        } else {
+            &self.shared.misses
+        };
         self.shared.begun.fetch_add(1, Relaxed);
         count.fetch_add(1, Relaxed);
     }
@@ -119,18 +123,22 @@ impl Readers {
     pub(crate) fn have_left(&self) -> bool {
         barrier(self.fenced);
         let patience = 64;
-        self.buckets.iter().filter_map(OnceLock::get).flatten().all(|reader| {
-            let begun = reader.begun.load(Acquire);
-            (0..patience).any(|_| {
-                let ended = reader.hits.load(Acquire) + reader.misses.load(Acquire);
-                // The second: a lookup that does not count has taken its beginning back.
-                let left = ended >= begun || ended >= reader.begun.load(Acquire);
-                if !left {
-                    std::thread::yield_now();
-                }
-                left
+        self.buckets
+            .iter()
+            .filter_map(OnceLock::get)
+            .flatten()
+            .all(|reader| {
+                let begun = reader.begun.load(Acquire);
+                (0..patience).any(|_| {
+                    let ended = reader.hits.load(Acquire) + reader.misses.load(Acquire);
+                    // The second: a lookup that does not count has taken its beginning back.
+                    let left = ended >= begun || ended >= reader.begun.load(Acquire);
+                    if !left {
+                        std::thread::yield_now();
+                    }
+                    left
+                })
             })
-        })
     }
 }
 

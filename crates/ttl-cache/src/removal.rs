@@ -123,8 +123,7 @@ impl<K, V> Deliveries<K, V> {
             let told = catch_unwind(AssertUnwindSafe(|| listener(key, value, cause)));
             if let Err(payload) = told {
                 self.panics.fetch_add(1, Relaxed);
-                // What it panicked with may have a destructor that panics.
-                std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+                drop_payload(payload);
             }
         }
     }
@@ -137,4 +136,9 @@ impl<K, V> fmt::Debug for Deliveries<K, V> {
             .field("panics", &self.panics())
             .finish()
     }
+}
+
+/// Drops what somebody panicked with, whose destructor may panic in its turn.
+pub(crate) fn drop_payload(payload: Box<dyn std::any::Any + Send>) {
+    std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(payload))));
 }

@@ -8,7 +8,7 @@ use brolly_sync::{Clock, SystemClock};
 /// The moment that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// No reading is less: a deadline of zero means that there is no entry.
+/// Added to each reading, so that none is zero: a deadline of zero means that there is no entry.
 const FIRST: u64 = 1;
 
 /// A lag is felt if it is more than this part of a duration.
@@ -56,7 +56,8 @@ impl Time {
             Source::System(clock) => clock.now(),
             Source::Given(clock) => clock.now(),
         })
-        .clamp(FIRST, NEVER - 1)
+        .saturating_add(FIRST)
+        .min(NEVER - 1)
     }
 
     /// The time, late by the lag at most.
@@ -66,7 +67,8 @@ impl Time {
             Source::System(clock) => clock.coarse(),
             Source::Given(clock) => clock.coarse(),
         })
-        .clamp(FIRST, NEVER - 1)
+        .saturating_add(FIRST)
+        .min(NEVER - 1)
     }
 
     /// Whether the deadline has come.

@@ -53,6 +53,11 @@ impl Queue {
         }
     }
 
+    /// Tells how many slots there will be when the cache is full.
+    pub(crate) fn expect(&mut self, slots: usize) {
+        self.next.expect(slots);
+    }
+
     /// Puts a slot at the end of the line. Its stamp is newer than all others. Returns `false` if
     /// the slot is still in the queue for an entry that has gone: then it must count as used, so
     /// that it is moved to where it belongs when it comes up.
@@ -101,11 +106,7 @@ impl Queue {
     }
 
     /// Takes the first slot of the heap if its stamp is older than `limit`.
-    fn pop_older(
-        &mut self,
-        limit: u64,
-        mut used: impl FnMut(u32) -> Option<Used>,
-    ) -> Option<u32> {
+    fn pop_older(&mut self, limit: u64, mut used: impl FnMut(u32) -> Option<Used>) -> Option<u32> {
         loop {
             if let Some(place) = self.splitting {
                 while let Some(slot) = self.leave(place) {
@@ -149,8 +150,11 @@ impl Queue {
     /// Forgets the slots from `slots` on, of which none has an entry, and those that are here
     /// without one. Takes time for each slot that stays.
     pub(crate) fn shrink(&mut self, slots: u32, mut used: impl FnMut(u32) -> Option<Used>) {
+        let mut next = SlotVec::new(NONE);
+        next.expect(self.next.expected());
         *self = Self {
             base: self.base,
+            next,
             ..Self::new()
         };
         for slot in 0..slots {

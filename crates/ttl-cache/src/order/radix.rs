@@ -22,7 +22,10 @@ impl Place {
     /// Where a key belongs that is not smaller than the base.
     #[inline]
     pub(super) fn of(key: u64, base: u64) -> Self {
-        debug_assert!(key >= base, "a monotone queue was given a key from the past");
+        debug_assert!(
+            key >= base,
+            "a monotone queue was given a key from the past"
+        );
         let differs = key ^ base;
         // The position of the highest bit that differs; equal keys belong to level zero.
         let level = (63 - (differs | 1).leading_zeros()) / DIGIT;

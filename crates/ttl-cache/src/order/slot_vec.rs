@@ -5,6 +5,8 @@
 pub(crate) struct SlotVec<T> {
     values: Vec<T>,
     filler: T,
+    /// So many slots are likely to be needed, and hardly more.
+    expected: usize,
 }
 
 /// The first slots come together.
@@ -15,7 +17,17 @@ impl<T: Copy> SlotVec<T> {
         Self {
             values: Vec::new(),
             filler,
+            expected: 0,
         }
+    }
+
+    /// Tells how many slots there will be when the cache is full.
+    pub(crate) fn expect(&mut self, slots: usize) {
+        self.expected = slots;
+    }
+
+    pub(crate) fn expected(&self) -> usize {
+        self.expected
     }
 
     #[inline]
@@ -50,7 +62,10 @@ impl<T: Copy> SlotVec<T> {
     #[inline(never)]
     fn grow(&mut self, at: usize) {
         if at >= self.values.capacity() {
-            let wanted = (at + 1 + at / 8).max(FIRST);
+            let mut wanted = (at + 1 + at / 8).max(FIRST);
+            if at < self.expected {
+                wanted = wanted.min(self.expected);
+            }
             self.values.reserve_exact(wanted - self.values.len());
         }
         // As far as there is memory, so that the next slots need not come here.

@@ -54,6 +54,11 @@ impl Wheel {
         }
     }
 
+    /// Tells how many slots there will be when the cache is full.
+    pub(crate) fn expect(&mut self, slots: usize) {
+        self.links.expect(slots);
+    }
+
     /// Whether a step at this time might find something to do.
     #[inline]
     pub(crate) fn may_be_due(&self, now: u64) -> bool {

@@ -3,7 +3,7 @@
 
 use super::lru::{insert, used};
 use super::{Marks, Policy, Touch};
-use crate::order::Queue;
+use crate::order::{Queue, expected};
 
 #[derive(Debug)]
 pub(crate) struct Fifo {
@@ -21,7 +21,9 @@ impl Fifo {
 impl Policy for Fifo {
     const TOUCH: Touch = Touch::Nothing;
 
-    fn set_capacity(&mut self, _: u64) {}
+    fn set_capacity(&mut self, entries: u64) {
+        self.queue.expect(expected(entries));
+    }
 
     #[inline]
     fn insert(&mut self, slot: u32, _: u32, marks: &impl Marks) {
@@ -47,7 +49,6 @@ impl Policy for Fifo {
     }
 
     fn shrink(&mut self, slots: u32, marks: &impl Marks) {
-        let used = |slot| marks.holds(slot).then(|| used(marks, slot)).flatten();
-        self.queue.shrink(slots, used);
+        self.queue.shrink(slots, |slot| used(marks, slot));
     }
 }

@@ -4,7 +4,7 @@
 //! constant when spread over the uses.
 
 use super::{Marks, Policy, STEP, Touch};
-use crate::order::{Queue, Used};
+use crate::order::{Queue, Used, expected};
 
 #[derive(Debug)]
 pub(crate) struct Lru {
@@ -23,8 +23,11 @@ impl Lru {
 /// later uses fall between two steps.
 #[inline]
 pub(super) fn used(marks: &impl Marks, slot: u32) -> Option<Used> {
+    if marks.deadline(slot) == 0 {
+        return None;
+    }
     let stamp = marks.mark(slot);
-    (marks.deadline(slot) != 0).then_some(Used {
+    Some(Used {
         stamp,
         never: stamp % STEP == 0,
     })
@@ -41,7 +44,9 @@ pub(super) fn insert(queue: &mut Queue, slot: u32, marks: &impl Marks) {
 impl Policy for Lru {
     const TOUCH: Touch = Touch::Stamp;
 
-    fn set_capacity(&mut self, _: u64) {}
+    fn set_capacity(&mut self, entries: u64) {
+        self.queue.expect(expected(entries));
+    }
 
     #[inline]
     fn insert(&mut self, slot: u32, _: u32, marks: &impl Marks) {
@@ -70,7 +75,6 @@ impl Policy for Lru {
     }
 
     fn shrink(&mut self, slots: u32, marks: &impl Marks) {
-        let used = |slot| marks.holds(slot).then(|| used(marks, slot)).flatten();
-        self.queue.shrink(slots, used);
+        self.queue.shrink(slots, |slot| used(marks, slot));
     }
 }

@@ -49,11 +49,6 @@ impl<K, V> Chunk<K, V> {
         };
         Self { nodes, len }
     }
-
-    /// Its size in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        Self::layout(self.len).size()
-    }
 }
 
 impl<K, V> Drop for Chunk<K, V> {
@@ -100,8 +95,10 @@ pub(crate) struct Slab<K, V> {
     /// Chunks with a free slot, one bit each.
     open: Vec<u64>,
     plain: bool,
-    /// Slots of the first chunk.
+    /// Slots of the first chunk: fewer than of the others in a small cache.
     first: usize,
+    /// From this slot on there is no memory in the first chunk.
+    short: u32,
     entries: usize,
     /// The slot that was freed last, `NONE` if it was filled again. It still counts as taken, so
     /// that a full slab whose every insertion follows an eviction keeps no books.
@@ -127,6 +124,7 @@ impl<K, V> Slab<K, V> {
             taken: Vec::new(),
             open: Vec::new(),
             first: first.clamp(1, CHUNK),
+            short: CHUNK as u32,
             plain,
             entries: 0,
             at_hand: NONE,
@@ -149,30 +147,29 @@ impl<K, V> Slab<K, V> {
     #[inline(always)]
     fn node(&self, slot: u32) -> &Node<K, V> {
         let chunk = self.table[(slot >> BITS) as usize].load(Relaxed);
-        assert!(!chunk.is_null(), "a slot belongs to a chunk that is there");
-        // SAFETY: slots are given out by `take_free_slot` only, so there is memory for this one;
-        // and its chunk is in the table, so it is not freed while the slab is borrowed
-        // (invariant 2).
+        assert!(
+            !chunk.is_null() && self.has_memory(slot),
+            "the slot is there"
+        );
+        // SAFETY: its chunk is in the table, so it is not freed while the slab is borrowed
+        // (invariant 2), and has memory for it.
         unsafe { &*chunk.add(slot as usize & (CHUNK - 1)) }
     }
 
-    /// When the entry in a slot ends. Zero if there is none, or its chunk has gone. Of slots that
-    /// were given out by [`Slab::insert`].
+    /// Whether the chunk of a slot, if it is there, is long enough.
+    #[inline(always)]
+    fn has_memory(&self, slot: u32) -> bool {
+        slot < self.short || slot >= CHUNK as u32
+    }
+
+    /// When the entry in a slot ends. Zero if there is none, whatever slot it is.
     #[inline(always)]
     pub(crate) fn deadline(&self, slot: u32) -> u64 {
         let chunk = self.table.get((slot >> BITS) as usize);
-        if chunk.is_none_or(|chunk| chunk.load(Relaxed).is_null()) {
+        if chunk.is_none_or(|chunk| chunk.load(Relaxed).is_null()) || !self.has_memory(slot) {
             return 0;
         }
         self.node(slot).deadline.load(Relaxed)
-    }
-
-    /// Whether there is an entry in a slot, whatever slot it is.
-    pub(crate) fn holds(&self, slot: u32) -> bool {
-        let (chunk, within) = Self::place(slot);
-        let taken = self.taken.get(chunk).and_then(Option::as_ref);
-        taken.is_some_and(|taken| within < taken.len && taken.bits[within / 64] >> (within % 64) & 1 == 1)
-            && slot != self.at_hand
     }
 
     pub(crate) fn set_deadline(&self, slot: u32, deadline: u64) {
@@ -218,8 +215,12 @@ impl<K, V> Slab<K, V> {
         let (at, word) = self.open.iter().enumerate().find(|(_, word)| **word != 0)?;
         let chunk = at * 64 + word.trailing_zeros() as usize;
         let taken = self.taken[chunk].as_ref().expect("open chunks are there");
-        let (at, word) = (taken.bits.iter().enumerate().find(|(_, word)| **word != u64::MAX))
-            .expect("an open chunk has a free slot");
+        let (at, word) = (taken
+            .bits
+            .iter()
+            .enumerate()
+            .find(|(_, word)| **word != u64::MAX))
+        .expect("an open chunk has a free slot");
         let within = at * 64 + (!word).trailing_zeros() as usize;
         Some(((chunk << BITS) + within) as u32)
     }
@@ -245,7 +246,9 @@ impl<K, V> Slab<K, V> {
         }
         let len = if chunk == 0 && self.taken.is_empty() {
             // The first chunk of a small cache is small.
-            std::mem::replace(&mut self.first, CHUNK)
+            let first = std::mem::replace(&mut self.first, CHUNK);
+            self.short = first as u32;
+            first
         } else {
             CHUNK
         };
@@ -342,7 +345,10 @@ impl<K, V> Slab<K, V> {
     #[inline]
     pub(crate) fn replace(&mut self, slot: u32, value: V, deadline: u64) -> V {
         let node = self.node(slot);
-        assert!(node.deadline.load(Relaxed) != 0, "only entries are replaced");
+        assert!(
+            node.deadline.load(Relaxed) != 0,
+            "only entries are replaced"
+        );
         // SAFETY: initialised (invariant 1); `&mut self` makes this the only writer and nobody
         // holds a reference. The old value is read once and its place written over.
         let old = unsafe {
@@ -402,13 +408,18 @@ impl<K, V> Slab<K, V> {
         if self.taken[chunk].as_ref()?.count > 0 {
             return None;
         }
-        let spare = self.entries == 0
-            || self.open_chunks() > 1 + self.entries / (8 * CHUNK);
+        let spare = self.entries == 0 || self.open_chunks() > 1 + self.entries / (8 * CHUNK);
         if !spare {
             return None;
         }
-        let len = self.taken[chunk].take().expect("it is there, and empty").len;
+        let len = self.taken[chunk]
+            .take()
+            .expect("it is there, and empty")
+            .len;
         self.set_open(chunk, false);
+        if chunk == 0 {
+            self.short = CHUNK as u32;
+        }
         while self.taken.last().is_some_and(Option::is_none) {
             self.taken.pop();
         }
@@ -421,7 +432,10 @@ impl<K, V> Slab<K, V> {
     }
 
     fn open_chunks(&self) -> usize {
-        self.open.iter().map(|word| word.count_ones() as usize).sum()
+        self.open
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
     }
 
     /// The first slot with an entry from `from` on.
@@ -442,7 +456,10 @@ impl<K, V> Slab<K, V> {
                 let word = bits[within / 64] & (u64::MAX << (within % 64));
                 if word != 0 {
                     let within = (within & !63) + word.trailing_zeros() as usize;
-                    return (within < len).then_some(((chunk << BITS) + within) as u32);
+                    if within >= len {
+                        break;
+                    }
+                    return Some(((chunk << BITS) + within) as u32);
                 }
                 within = (within & !63) + 64;
             }
@@ -459,10 +476,7 @@ impl<K, V> Slab<K, V> {
     /// `table` is or was a table of this slab, which was promised to be plain; `slot` was read from
     /// its index; neither the table nor a chunk in it is freed before the copy is forgotten.
     #[inline(always)]
-    pub(crate) unsafe fn copy(
-        table: &[AtomicPtr<Node<K, V>>],
-        slot: u32,
-    ) -> Option<Copied<K, V>> {
+    pub(crate) unsafe fn copy(table: &[AtomicPtr<Node<K, V>>], slot: u32) -> Option<Copied<K, V>> {
         let chunk = table.get((slot >> BITS) as usize)?.load(Acquire);
         if chunk.is_null() {
             return None;

@@ -12,7 +12,9 @@ use super::{Glance, Index, Published, Slab};
 /// More cases for a long run, by the variable that proptest itself reads.
 fn cases(default: u32) -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(default)
+    wanted
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(default)
 }
 
 /// How hashes are spread: the index has to stand all of it.
@@ -156,11 +158,22 @@ fn a_full_index_of_one_hash_finds_each_of_its_entries() {
 
 #[derive(Clone, Debug)]
 enum Deed {
-    Insert { value: u64, deadline: u64 },
-    Replace { nth: usize, value: u64, deadline: u64 },
-    Remove { nth: usize },
+    Insert {
+        value: u64,
+        deadline: u64,
+    },
+    Replace {
+        nth: usize,
+        value: u64,
+        deadline: u64,
+    },
+    Remove {
+        nth: usize,
+    },
     RemoveMost,
-    NextTaken { from: u32 },
+    NextTaken {
+        from: u32,
+    },
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -204,7 +217,11 @@ fn slab_is_a_map<V>(
                 prop_assert!(clash.is_none(), "slot {slot} was taken");
                 prop_assert_eq!(slab.mark(slot).load(Relaxed), 9);
             }
-            Deed::Replace { nth: at, value, deadline } => {
+            Deed::Replace {
+                nth: at,
+                value,
+                deadline,
+            } => {
                 if let Some(slot) = nth(at) {
                     let old = slab.replace(slot, make(value), deadline);
                     let known = model.get_mut(&slot).expect("chosen from the model");
@@ -252,8 +269,17 @@ fn remove<V>(
     let known = model.remove(&slot).expect("chosen from the model");
     prop_assert!(key == known.0 && same(&value, known.1));
     drop(slab.take_empty_chunk(slot));
-    let chunks = slab.table().iter().filter(|it| !it.load(Relaxed).is_null()).count();
-    prop_assert!(chunks <= model.len() + 2, "{} chunks for {} entries", chunks, model.len());
+    let chunks = slab
+        .table()
+        .iter()
+        .filter(|it| !it.load(Relaxed).is_null())
+        .count();
+    prop_assert!(
+        chunks <= model.len() + 2,
+        "{} chunks for {} entries",
+        chunks,
+        model.len()
+    );
     Ok(())
 }
 
@@ -346,7 +372,12 @@ fn a_published_store_reads_like_a_map() {
     }
     published.begin_write();
     // SAFETY: as above.
-    let looks = unsafe { [published.find(hash(1), &1), published.find_patiently(hash(1), &1)] };
+    let looks = unsafe {
+        [
+            published.find(hash(1), &1),
+            published.find_patiently(hash(1), &1),
+        ]
+    };
     let unclear = looks.iter().all(|look| matches!(look, Glance::Unclear));
     assert!(unclear, "a reader makes nothing of what is being written");
     published.end_write();

@@ -46,9 +46,15 @@ fn panics<R>(code: impl FnOnce() -> R) -> bool {
 
 #[test]
 fn zero_capacity_and_zero_weight_are_refused_with_field_value_and_range() {
-    let error = Cache::<u64, u64>::builder().max_capacity(0).build().unwrap_err();
+    let error = Cache::<u64, u64>::builder()
+        .max_capacity(0)
+        .build()
+        .unwrap_err();
     assert_eq!((error.field, error.value.as_str()), ("max_capacity", "0"));
-    assert_eq!(error.to_string(), "max_capacity is 0, allowed is at least 1");
+    assert_eq!(
+        error.to_string(),
+        "max_capacity is 0, allowed is at least 1"
+    );
 
     let builder = Cache::<u64, u64>::builder().weigher(|_, _| 1).max_weight(0);
     assert_eq!(builder.build().unwrap_err().field, "max_weight");
@@ -159,7 +165,12 @@ fn a_clock_at_its_end_neither_panics_nor_loses_the_cache() {
         .unwrap();
     cache.insert(1, 1);
     clock.advance(Duration::MAX);
-    let _ = (cache.get(&1), cache.len(), cache.stats(), cache.iter().count());
+    let _ = (
+        cache.get(&1),
+        cache.len(),
+        cache.stats(),
+        cache.iter().count(),
+    );
     assert_eq!(cache.remove(&1), Some(1));
 }
 
@@ -198,7 +209,11 @@ fn weights_that_would_overflow_are_refused_and_the_old_value_goes() {
     cache.insert(1, 10);
     let error = cache.try_insert(1, u64::MAX).unwrap_err();
     assert_eq!((error.key, error.value), (1, u64::MAX));
-    assert_eq!(cache.peek(&1), Some(10), "try_insert leaves the cache alone");
+    assert_eq!(
+        cache.peek(&1),
+        Some(10),
+        "try_insert leaves the cache alone"
+    );
     assert_eq!(cache.insert(1, u64::MAX), Some(10));
     assert_eq!((cache.len(), cache.weight()), (0, 0));
     let told = told.lock().unwrap();
@@ -260,7 +275,10 @@ fn a_panicking_weigher_refuses_the_entry_and_nothing_else() {
     assert_eq!(error.to_string(), "the weigher panicked");
     cache.insert(13, 5);
     assert_eq!(cache.stats().rejections, 1);
-    assert_eq!((cache.get(&1), cache.get(&13), cache.weight()), (Some(1), None, 1));
+    assert_eq!(
+        (cache.get(&1), cache.get(&13), cache.weight()),
+        (Some(1), None, 1)
+    );
 }
 
 #[test]
@@ -308,13 +326,25 @@ fn a_payload_that_panics_when_it_is_dropped_goes_no_further() {
     }
     let cache = Cache::<u64, u64>::builder()
         .max_capacity(1)
-        .weigher(|key, _| if *key == 13 { resume_unwind(Box::new(Bomb)) } else { 1 })
+        .weigher(|key, _| {
+            if *key == 13 {
+                resume_unwind(Box::new(Bomb))
+            } else {
+                1
+            }
+        })
         .eviction_listener(|_, _, _| resume_unwind(Box::new(Bomb)))
         .build()
         .unwrap();
     assert!(!panics(|| cache.insert(1, 1)));
-    assert!(!panics(|| cache.insert(2, 2)), "the listener's payload got out");
-    assert!(!panics(|| cache.try_insert(13, 2).is_err()), "the weigher's payload got out");
+    assert!(
+        !panics(|| cache.insert(2, 2)),
+        "the listener's payload got out"
+    );
+    assert!(
+        !panics(|| cache.try_insert(13, 2).is_err()),
+        "the weigher's payload got out"
+    );
     assert_eq!(cache.len(), 1);
 }
 
@@ -367,11 +397,21 @@ fn a_panic_of_hash_eq_or_clone_harms_only_its_own_call() {
     type Call = fn(&Cache<Touchy, Touchy, Constant>, &ManualClock);
     let calls: [(&str, Call); 10] = [
         ("get", |cache, _| drop(cache.get(&Touchy(3)))),
-        ("insert new", |cache, _| drop(cache.insert(Touchy(100), Touchy(1)))),
-        ("insert again", |cache, _| drop(cache.insert(Touchy(3), Touchy(1)))),
-        ("insert heavier", |cache, _| drop(cache.insert(Touchy(3), Touchy(4)))),
-        ("insert lighter", |cache, _| drop(cache.insert(Touchy(4), Touchy(1)))),
-        ("insert too heavy", |cache, _| drop(cache.insert(Touchy(3), Touchy(99)))),
+        ("insert new", |cache, _| {
+            drop(cache.insert(Touchy(100), Touchy(1)))
+        }),
+        ("insert again", |cache, _| {
+            drop(cache.insert(Touchy(3), Touchy(1)))
+        }),
+        ("insert heavier", |cache, _| {
+            drop(cache.insert(Touchy(3), Touchy(4)))
+        }),
+        ("insert lighter", |cache, _| {
+            drop(cache.insert(Touchy(4), Touchy(1)))
+        }),
+        ("insert too heavy", |cache, _| {
+            drop(cache.insert(Touchy(3), Touchy(99)))
+        }),
         ("insert after expiry", |cache, clock| {
             clock.advance(Duration::from_secs(7));
             drop(cache.insert(Touchy(3), Touchy(2)));
@@ -440,7 +480,10 @@ fn a_panicking_destructor_harms_only_its_own_call() {
         }
     }
     let dropped = Arc::new(AtomicU64::new(0));
-    let cache = Cache::<u64, Arc<Explosive>>::builder().max_capacity(8).build().unwrap();
+    let cache = Cache::<u64, Arc<Explosive>>::builder()
+        .max_capacity(8)
+        .build()
+        .unwrap();
     let new = |id| Arc::new(Explosive(id, Arc::clone(&dropped)));
     let mut thrown = 0;
     for key in 0..40 {
@@ -457,7 +500,11 @@ fn a_panicking_destructor_harms_only_its_own_call() {
     assert_eq!(cache.len(), 8, "no room was lost");
     cache.insert(0, new(3));
     let _ = panics(|| drop(cache));
-    assert_eq!(dropped.load(Relaxed), 49, "what the panic did not concern was dropped too");
+    assert_eq!(
+        dropped.load(Relaxed),
+        49,
+        "what the panic did not concern was dropped too"
+    );
 }
 
 #[test]
@@ -731,6 +778,10 @@ fn an_overwrite_that_needs_room_does_not_change_the_order_of_eviction() {
         assert_eq!(cache.peek(&1), None, "{policy}");
         cache.insert(9, 2);
         let survives = policy == EvictionPolicy::Lfu;
-        assert_eq!(cache.contains_key(&0), survives, "{policy}: an overwrite moved the entry");
+        assert_eq!(
+            cache.contains_key(&0),
+            survives,
+            "{policy}: an overwrite moved the entry"
+        );
     }
 }

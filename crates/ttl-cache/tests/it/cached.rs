@@ -433,6 +433,41 @@ fn what_the_body_needs_is_copied_only_when_it_runs() {
     assert_eq!(CLONES.count(), 1);
 }
 
+#[test]
+fn a_borrowed_key_is_made_owned_only_when_the_body_runs() {
+    static CLONES: Runs = Runs::new();
+
+    #[derive(Debug, PartialEq, Eq, Hash)]
+    struct Id(u64);
+
+    impl Clone for Id {
+        fn clone(&self) -> Self {
+            CLONES.next();
+            Self(self.0)
+        }
+    }
+
+    #[cached]
+    fn number(id: &Id) -> u64 {
+        id.0
+    }
+
+    #[cached]
+    async fn number_later(id: &Id) -> u64 {
+        id.0
+    }
+
+    let id = Id(7);
+    assert_eq!((number(&id), finish(number_later(&id))), (7, 7));
+    let once = CLONES.count();
+    for _ in 0..5 {
+        assert_eq!((number(&id), finish(number_later(&id))), (7, 7));
+    }
+    assert_eq!(CLONES.count(), once);
+    let stats = number::stats();
+    assert_eq!((stats.hits, stats.misses), (5, 1));
+}
+
 // ---- one run for everybody
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

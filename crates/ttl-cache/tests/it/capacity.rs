@@ -18,9 +18,15 @@ fn burst(cache: &Cache<u64, u64>, entries: u64, weight: u64, each: u64) {
             let (mut samples, mut most) = (0_u64, 0);
             while !over.load(Relaxed) || samples < 10 {
                 let (len, heavy) = (cache.len(), cache.weight());
-                assert!(len <= entries && heavy <= weight, "{len} entries that weigh {heavy}");
+                assert!(
+                    len <= entries && heavy <= weight,
+                    "{len} entries that weigh {heavy}"
+                );
                 let stats = cache.stats();
-                assert!(stats.entries <= entries && stats.weight <= weight, "{stats:?}");
+                assert!(
+                    stats.entries <= entries && stats.weight <= weight,
+                    "{stats:?}"
+                );
                 most = most.max(len);
                 samples += 1;
             }
@@ -59,7 +65,11 @@ fn entries_never_exceed_their_bound_during_a_burst() {
                     .build()
                     .unwrap();
                 burst(&cache, capacity, u64::MAX, 4000);
-                assert_eq!(cache.shard_sizes().iter().sum::<u64>(), capacity, "it is full");
+                assert_eq!(
+                    cache.shard_sizes().iter().sum::<u64>(),
+                    capacity,
+                    "it is full"
+                );
             });
         }
     }
@@ -143,11 +153,19 @@ fn weight_never_exceeds_its_bound_during_a_burst() {
 #[test]
 fn a_skewed_load_may_use_the_whole_capacity() {
     // All keys of one shard, as far as a test can find them: what others do not use is theirs.
-    let cache = Cache::<u64, u64>::builder().max_capacity(64).shards(16).build().unwrap();
+    let cache = Cache::<u64, u64>::builder()
+        .max_capacity(64)
+        .shards(16)
+        .build()
+        .unwrap();
     for key in 0..64 {
         cache.insert(key, key);
     }
-    assert_eq!(cache.len(), 64, "nothing is evicted before the cache is full");
+    assert_eq!(
+        cache.len(),
+        64,
+        "nothing is evicted before the cache is full"
+    );
 }
 
 #[test]
@@ -306,7 +324,10 @@ fn expired_entries_make_room_before_live_ones_do() {
             cache.insert(key, key);
         }
         let live = (0..500).filter(|key| cache.contains_key(key)).count();
-        assert_eq!(live, 500, "{policy}: live entries went although expired ones were there");
+        assert_eq!(
+            live, 500,
+            "{policy}: live entries went although expired ones were there"
+        );
         assert_eq!(cache.stats().evictions, 0, "{policy}");
     }
 }

@@ -81,7 +81,9 @@ fn keys_and_values_are_dropped_exactly_once_whatever_happens() {
                             random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
                             let key = Counted::new((random >> 33) % 600, keys);
                             match round % 16 {
-                                0..=8 => drop(cache.insert(key, Counted::new(random >> 40, values))),
+                                0..=8 => {
+                                    drop(cache.insert(key, Counted::new(random >> 40, values)))
+                                }
                                 9..=12 => drop(cache.get(&key)),
                                 13 => drop(cache.remove(&key)),
                                 14 => clock.advance(Duration::from_millis(40)),
@@ -101,7 +103,11 @@ fn keys_and_values_are_dropped_exactly_once_whatever_happens() {
             assert_eq!(keys.load(Relaxed), held as i64, "{policy}: keys");
             assert_eq!(values.load(Relaxed), held as i64, "{policy}: values");
             drop(cache);
-            assert_eq!((keys.load(Relaxed), values.load(Relaxed)), (0, 0), "{policy}: at the end");
+            assert_eq!(
+                (keys.load(Relaxed), values.load(Relaxed)),
+                (0, 0),
+                "{policy}: at the end"
+            );
         }
     }
 }
@@ -138,7 +144,11 @@ fn a_listener_is_given_each_entry_that_left_exactly_once() {
         }
     });
     let held: u64 = cache.shard_sizes().iter().sum();
-    assert_eq!(10_000, held as i64 + told.load(Relaxed), "inserted = live + delivered");
+    assert_eq!(
+        10_000,
+        held as i64 + told.load(Relaxed),
+        "inserted = live + delivered"
+    );
     cache.clear();
     assert_eq!(10_000, told.load(Relaxed));
 }
@@ -146,7 +156,10 @@ fn a_listener_is_given_each_entry_that_left_exactly_once() {
 #[test]
 fn the_last_handle_frees_everything() {
     let alive = Arc::<AtomicI64>::default();
-    let cache = Cache::<u64, Counted>::builder().max_capacity(5000).build().unwrap();
+    let cache = Cache::<u64, Counted>::builder()
+        .max_capacity(5000)
+        .build()
+        .unwrap();
     for key in 0..4000 {
         cache.insert(key, Counted::new(key, &alive));
     }

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use crate::support::{POLICIES, cases};
 
 fn cache(policy: EvictionPolicy, entries: u64) -> Cache<u64, u64> {
-    let builder = Cache::builder().max_capacity(entries).eviction_policy(policy);
+    let builder = Cache::builder()
+        .max_capacity(entries)
+        .eviction_policy(policy);
     builder.shards(1).build().expect("the setting is valid")
 }
 
@@ -40,7 +42,12 @@ fn peek_contains_iter_and_len_are_no_uses() {
         for key in 1..=3 {
             cache.insert(key, key);
         }
-        let _ = (cache.peek(&1), cache.contains_key(&1), cache.iter().count(), cache.len());
+        let _ = (
+            cache.peek(&1),
+            cache.contains_key(&1),
+            cache.iter().count(),
+            cache.len(),
+        );
         cache.insert(4, 4);
         assert_eq!(keys(&cache), [2, 3, 4], "{policy}");
     }
@@ -96,7 +103,11 @@ fn soonest_expiry_goes_first_and_never_goes_last() {
     cache.insert(5, 5);
     assert_eq!(keys(&cache), [1, 4, 5]);
     cache.insert(6, 6);
-    assert_eq!(keys(&cache), [4, 5, 6], "of those that never expire, the oldest");
+    assert_eq!(
+        keys(&cache),
+        [4, 5, 6],
+        "of those that never expire, the oldest"
+    );
 }
 
 #[test]
@@ -114,7 +125,11 @@ fn a_new_entry_is_never_its_own_victim() {
             for round in 0..2000 {
                 let key = round * 13 % 40;
                 cache.insert(key, round % 51);
-                assert_eq!(cache.peek(&key), Some(round % 51), "{policy}, {shards} shards");
+                assert_eq!(
+                    cache.peek(&key),
+                    Some(round % 51),
+                    "{policy}, {shards} shards"
+                );
                 let _ = cache.get(&(round * 7 % 40));
             }
         }
@@ -183,9 +198,15 @@ fn the_order_of_many_reads_is_kept() {
         // The last read was of this one; then come the others, in the order of their last read.
         for nth in 0..8 {
             let next = (reads + nth) % 8;
-            assert!(cache.contains_key(&next), "{reads} reads: {next} has gone too early");
+            assert!(
+                cache.contains_key(&next),
+                "{reads} reads: {next} has gone too early"
+            );
             cache.insert(1000 + nth, 0);
-            assert!(!cache.contains_key(&next), "{reads} reads: {next} was to go");
+            assert!(
+                !cache.contains_key(&next),
+                "{reads} reads: {next} was to go"
+            );
         }
     }
 }

@@ -43,7 +43,10 @@ fn explained(history: &[Done], taken: u32, state: State) -> bool {
         return true;
     }
     let left = |at: &usize| taken & 1 << at == 0;
-    let first_end = (0..history.len()).filter(left).map(|at| history[at].ended).min();
+    let first_end = (0..history.len())
+        .filter(left)
+        .map(|at| history[at].ended)
+        .min();
     (0..history.len()).filter(left).any(|at| {
         let done = history[at];
         if first_end.is_some_and(|end| done.began > end) {
@@ -55,7 +58,9 @@ fn explained(history: &[Done], taken: u32, state: State) -> bool {
 }
 
 fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+    *state = state
+        .wrapping_mul(0x5851_F42D_4C95_7F2D)
+        .wrapping_add(0x1405_7B7E_F767_814F);
     *state >> 33
 }
 
@@ -67,7 +72,11 @@ fn histories_are_explained(plain: bool, shards: usize, threads: usize, calls: us
         builder = builder.optimistic_reads();
     }
     let cache = builder.build().expect("the setting is valid");
-    let (time, start, end) = (AtomicU64::new(0), Barrier::new(threads), Barrier::new(threads));
+    let (time, start, end) = (
+        AtomicU64::new(0),
+        Barrier::new(threads),
+        Barrier::new(threads),
+    );
     let mut logs: Vec<Vec<Vec<Done>>> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads as u64)
             .map(|thread| {
@@ -93,7 +102,12 @@ fn histories_are_explained(plain: bool, shards: usize, threads: usize, calls: us
                                 Call::Remove(key) => cache.remove(&key),
                             };
                             let ended = time.fetch_add(1, SeqCst);
-                            history.push(Done { call, answer, began, ended });
+                            history.push(Done {
+                                call,
+                                answer,
+                                began,
+                                ended,
+                            });
                         }
                         log.push(history);
                         if end.wait().is_leader() {
@@ -104,10 +118,16 @@ fn histories_are_explained(plain: bool, shards: usize, threads: usize, calls: us
                 })
             })
             .collect();
-        handles.into_iter().map(|it| it.join().expect("no call panics")).collect()
+        handles
+            .into_iter()
+            .map(|it| it.join().expect("no call panics"))
+            .collect()
     });
     for round in 0..ROUNDS {
-        let history: Vec<Done> = logs.iter_mut().flat_map(|log| log[round].drain(..)).collect();
+        let history: Vec<Done> = logs
+            .iter_mut()
+            .flat_map(|log| log[round].drain(..))
+            .collect();
         assert!(
             explained(&history, 0, [None; KEYS as usize]),
             "no order explains round {round}: {history:#?}"
@@ -133,7 +153,12 @@ fn short_histories_of_three_threads_are_linearizable() {
 
 #[test]
 fn the_search_finds_what_no_order_explains() {
-    let done = |call, answer, began, ended| Done { call, answer, began, ended };
+    let done = |call, answer, began, ended| Done {
+        call,
+        answer,
+        began,
+        ended,
+    };
     // A read that ends before the write begins cannot see it.
     let early = [
         done(Call::Get(0), Some(7), 0, 1),

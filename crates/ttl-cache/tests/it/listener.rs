@@ -60,8 +60,12 @@ fn an_expired_entry_is_told_as_expired_whoever_comes_across_it() {
         ("len", |cache| assert!(cache.is_empty())),
         ("remove", |cache| assert_eq!(cache.remove(&1), None)),
         ("clear", |cache| assert_eq!(cache.clear(), 0)),
-        ("insert of the same key", |cache| assert_eq!(cache.insert(1, 2), None)),
-        ("insert of another key", |cache| assert_eq!(cache.insert(2, 2), None)),
+        ("insert of the same key", |cache| {
+            assert_eq!(cache.insert(1, 2), None)
+        }),
+        ("insert of another key", |cache| {
+            assert_eq!(cache.insert(2, 2), None)
+        }),
         ("maintenance", |cache| drop(cache.run_pending_tasks())),
     ];
     for (name, find) in finders {
@@ -87,7 +91,10 @@ fn the_new_value_is_there_when_the_old_one_is_told() {
         .eviction_listener({
             let (seen, handle) = (Arc::clone(&seen), Arc::clone(&handle));
             move |key, value, _| {
-                let now = handle.get().expect("set before the first insert").peek(&key);
+                let now = handle
+                    .get()
+                    .expect("set before the first insert")
+                    .peek(&key);
                 seen.lock().unwrap().push((value, now));
             }
         })
@@ -112,7 +119,10 @@ fn a_replaced_value_is_told_and_returned() {
     assert_eq!(cache.remove(&1), Some(11));
     assert_eq!(
         take(&told),
-        [(1, 10, RemovalCause::Replaced), (1, 11, RemovalCause::Explicit)]
+        [
+            (1, 10, RemovalCause::Replaced),
+            (1, 11, RemovalCause::Explicit)
+        ]
     );
 }
 
@@ -153,5 +163,8 @@ fn causes_have_names_for_logs() {
         RemovalCause::Rejected,
     ]
     .map(|cause| cause.to_string());
-    assert_eq!(names, ["expired", "size", "explicit", "replaced", "rejected"]);
+    assert_eq!(
+        names,
+        ["expired", "size", "explicit", "replaced", "rejected"]
+    );
 }

@@ -22,9 +22,26 @@ fn every_plain_type_can_be_a_key_and_a_value() {
         })*};
     }
     round_trip!(
-        7_u8, 7_u16, 7_u32, 7_u64, 7_u128, 7_usize, -7_i8, -7_i16, -7_i32, -7_i64, -7_i128,
-        true, 'ü', (), [1_u8; 33], [[1_u16; 3]; 5], [9_u128; 2], [0_u64; 0],
-        std::num::NonZeroU8::MIN, std::num::NonZeroI64::MAX,
+        7_u8,
+        7_u16,
+        7_u32,
+        7_u64,
+        7_u128,
+        7_usize,
+        -7_i8,
+        -7_i16,
+        -7_i32,
+        -7_i64,
+        -7_i128,
+        true,
+        'ü',
+        (),
+        [1_u8; 33],
+        [[1_u16; 3]; 5],
+        [9_u128; 2],
+        [0_u64; 0],
+        std::num::NonZeroU8::MIN,
+        std::num::NonZeroI64::MAX,
     );
     let floats = Cache::builder().optimistic_reads().build().unwrap();
     floats.insert(1, 1.5_f64);
@@ -33,7 +50,10 @@ fn every_plain_type_can_be_a_key_and_a_value() {
 
 #[test]
 fn an_array_is_found_by_its_slice() {
-    let cache = Cache::<[u8; 4], u32>::builder().optimistic_reads().build().unwrap();
+    let cache = Cache::<[u8; 4], u32>::builder()
+        .optimistic_reads()
+        .build()
+        .unwrap();
     cache.insert([1, 2, 3, 4], 5);
     assert_eq!(cache.get(&[1, 2, 3, 4][..]), Some(5));
     assert_eq!(cache.get(&[1, 2, 3][..]), None);
@@ -73,7 +93,10 @@ fn reads_of_one_key_never_go_back() {
 /// A write that has returned is seen by whoever learns that it has.
 #[test]
 fn a_write_is_seen_by_whoever_knows_of_it() {
-    let cache = Cache::<u64, u64>::builder().optimistic_reads().build().unwrap();
+    let cache = Cache::<u64, u64>::builder()
+        .optimistic_reads()
+        .build()
+        .unwrap();
     let told = AtomicU64::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -132,7 +155,11 @@ fn lookups_of_all_threads_are_counted_once_each() {
             });
         }
         let stats = cache.stats();
-        assert_eq!((stats.hits, stats.misses), (6000, 6000), "optimistic: {plain}");
+        assert_eq!(
+            (stats.hits, stats.misses),
+            (6000, 6000),
+            "optimistic: {plain}"
+        );
         assert_eq!(stats.hit_rate, Some(0.5));
     }
 }
@@ -149,7 +176,10 @@ fn lookups_in_destructors_of_a_thread_are_counted_too() {
     thread_local! {
         static LAST: std::cell::RefCell<Option<Last>> = const { std::cell::RefCell::new(None) };
     }
-    let cache = Cache::<u64, u64>::builder().optimistic_reads().build().unwrap();
+    let cache = Cache::<u64, u64>::builder()
+        .optimistic_reads()
+        .build()
+        .unwrap();
     cache.insert(1, 1);
     let other = cache.clone();
     std::thread::spawn(move || {

@@ -38,7 +38,11 @@ fn a_cached_none_is_not_a_miss() {
 #[test]
 fn the_hit_rate_is_measured() {
     let cache = small(&ManualClock::new());
-    assert_eq!(cache.stats().hit_rate, None, "there is none before the first lookup");
+    assert_eq!(
+        cache.stats().hit_rate,
+        None,
+        "there is none before the first lookup"
+    );
     cache.insert("a".into(), 1);
     for _ in 0..3 {
         assert_eq!(cache.get("a"), Some(1));
@@ -110,14 +114,22 @@ fn expired_entries_go_without_being_asked_for() {
     assert!(held <= 10_000, "{held} are held for 5,000 that live");
     clock.advance(Duration::from_secs(1));
     let _ = cache.run_pending_tasks();
-    assert_eq!(cache.shard_sizes().iter().sum::<u64>(), 0, "and the rest without traffic");
+    assert_eq!(
+        cache.shard_sizes().iter().sum::<u64>(),
+        0,
+        "and the rest without traffic"
+    );
 }
 
 /// One scanned all entries to count the expired ones, and all keys to evict one.
 #[test]
 fn the_cost_of_an_eviction_does_not_grow_with_the_cache() {
     let time = |entries: u64| {
-        let cache = Cache::<u64, u64>::builder().max_capacity(entries).shards(1).build().unwrap();
+        let cache = Cache::<u64, u64>::builder()
+            .max_capacity(entries)
+            .shards(1)
+            .build()
+            .unwrap();
         for key in 0..entries {
             cache.insert(key, key);
         }
@@ -133,7 +145,10 @@ fn the_cost_of_an_eviction_does_not_grow_with_the_cache() {
     };
     let (small, large) = (time(1_000), time(100_000));
     // A scan would cost a hundred times as much; memory that is not at hand costs some.
-    assert!(large < small * 20, "{small:?} with 1,000 entries, {large:?} with 100,000");
+    assert!(
+        large < small * 20,
+        "{small:?} with 1,000 entries, {large:?} with 100,000"
+    );
 }
 
 /// One measured memory by sampling a hundred entries on each write.

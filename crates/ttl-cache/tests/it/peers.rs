@@ -11,7 +11,11 @@ use brolly_ttl_cache::{Cache, RemovalCause};
 /// moka 0.12: a cache for ten held 74 entries, one for a thousand 1,407, as maintenance lagged.
 #[test]
 fn a_burst_does_not_outrun_the_bound() {
-    let small = Cache::<u64, u64>::builder().max_capacity(10).shards(8).build().unwrap();
+    let small = Cache::<u64, u64>::builder()
+        .max_capacity(10)
+        .shards(8)
+        .build()
+        .unwrap();
     for key in 0..10_000 {
         small.insert(key, key);
         assert!(small.shard_sizes().iter().sum::<u64>() <= 10);
@@ -36,7 +40,10 @@ fn an_overweight_entry_is_never_visible() {
         .build()
         .unwrap();
     cache.insert(1, 11);
-    assert_eq!((cache.get(&1), cache.len(), seen.load(Relaxed)), (None, 0, 1));
+    assert_eq!(
+        (cache.get(&1), cache.len(), seen.load(Relaxed)),
+        (None, 0, 1)
+    );
 }
 
 /// moka #52 and its limit of a thousand years: long durations panicked.
@@ -100,7 +107,11 @@ fn a_listener_survives_its_panics() {
 /// moka #155: after `invalidate_all`, entries could still be seen.
 #[test]
 fn clear_is_immediate() {
-    let cache = Cache::<u64, u64>::builder().max_capacity(10_000).shards(8).build().unwrap();
+    let cache = Cache::<u64, u64>::builder()
+        .max_capacity(10_000)
+        .shards(8)
+        .build()
+        .unwrap();
     for key in 0..5000 {
         cache.insert(key, key);
     }
@@ -132,7 +143,11 @@ fn nothing_waits_for_maintenance_to_be_true() {
 /// moka #72: memory grew far beyond what the capacity allows while many wrote.
 #[test]
 fn values_in_memory_are_bounded_while_many_write() {
-    let cache = Cache::<u64, Arc<u64>>::builder().max_capacity(100).shards(4).build().unwrap();
+    let cache = Cache::<u64, Arc<u64>>::builder()
+        .max_capacity(100)
+        .shards(4)
+        .build()
+        .unwrap();
     let probe = Arc::new(0);
     std::thread::scope(|scope| {
         for thread in 0..4_u64 {
@@ -226,7 +241,10 @@ fn an_update_without_an_end_of_its_own_has_none() {
 #[test]
 fn what_a_predicate_invalidates_is_dropped_when_the_call_returns() {
     let probe = Arc::new(0);
-    let cache = Cache::<u64, Arc<u64>>::builder().max_capacity(2000).build().unwrap();
+    let cache = Cache::<u64, Arc<u64>>::builder()
+        .max_capacity(2000)
+        .build()
+        .unwrap();
     for key in 0..1000 {
         cache.insert(key, Arc::clone(&probe));
     }
@@ -332,7 +350,11 @@ fn writing_while_iterating_does_not_deadlock() {
 /// that began after a write has returned leaves behind is what was written later.
 #[test]
 fn what_was_removed_does_not_come_back() {
-    let cache = Cache::<u64, u64>::builder().max_capacity(1000).shards(4).build().unwrap();
+    let cache = Cache::<u64, u64>::builder()
+        .max_capacity(1000)
+        .shards(4)
+        .build()
+        .unwrap();
     std::thread::scope(|scope| {
         for thread in 0..3_u64 {
             let cache = &cache;

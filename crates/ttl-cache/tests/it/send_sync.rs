@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use brolly_ttl_cache::{
-    Cache, CacheBuilder, ConfigError, EvictionPolicy, InsertError, Iter, Keys, RandomState, Refusal,
-    RemovalCause, Stats,
+    Cache, CacheBuilder, ConfigError, EvictionPolicy, InsertError, Iter, Keys, RandomState,
+    Refusal, RemovalCause, Stats,
 };
 
 fn is_shared<T: Send + Sync + 'static>() {}

@@ -5,7 +5,10 @@ use brolly_ttl_cache::{Cache, EvictionPolicy, RemovalCause};
 #[test]
 fn a_handle_is_one_pointer() {
     assert_eq!(size_of::<Cache<String, String>>(), size_of::<usize>());
-    assert_eq!(size_of::<Option<Cache<String, String>>>(), size_of::<usize>());
+    assert_eq!(
+        size_of::<Option<Cache<String, String>>>(),
+        size_of::<usize>()
+    );
 }
 
 #[test]

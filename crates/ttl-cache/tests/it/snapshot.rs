@@ -329,3 +329,29 @@ fn idle_time_is_not_taken_for_time_to_live() {
         assert_eq!(new.get("a"), Some(1));
     }
 }
+
+#[test]
+fn types_need_no_default() {
+    #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    enum Shape {
+        Square { side: u64 },
+    }
+    let old: Cache<u64, Shape> = Cache::new(10);
+    old.insert(1, Shape::Square { side: 2 });
+    let text = serde_json::to_string(&old.snapshot().expect("plain")).expect("text");
+    let snapshot: Snapshot<u64, Shape> = serde_json::from_str(&text).expect("a snapshot");
+    let new: Cache<u64, Shape> = Cache::new(10);
+    assert_eq!(new.restore(&snapshot, None).expect("sound"), 1);
+    assert_eq!(new.get(&1), Some(Shape::Square { side: 2 }));
+}
+
+#[test]
+fn what_json_cannot_say_is_an_error() {
+    let cache: Cache<u64, std::collections::BTreeMap<(u8, u8), u8>> = Cache::new(10);
+    cache.insert(1, [((1, 2), 3)].into());
+    assert!(cache.snapshot().is_err());
+    let mut text = Vec::new();
+    assert!(cache.write_snapshot(&mut text).is_err());
+    // What was written of it is no snapshot.
+    assert!(cache.read_snapshot(&text[..], None).is_err());
+}

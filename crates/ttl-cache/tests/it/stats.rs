@@ -127,11 +127,23 @@ fn a_cache_tells_its_settings() {
         .enabled(false)
         .build()
         .expect("valid");
-    assert_eq!((cache.max_capacity(), cache.max_weight()), (None, Some(100)));
-    assert_eq!((cache.time_to_live(), cache.stats().time_to_live), (None, None));
-    assert_eq!((cache.policy(), cache.is_enabled()), (EvictionPolicy::Lfu, false));
+    assert_eq!(
+        (cache.max_capacity(), cache.max_weight()),
+        (None, Some(100))
+    );
+    assert_eq!(
+        (cache.time_to_live(), cache.stats().time_to_live),
+        (None, None)
+    );
+    assert_eq!(
+        (cache.policy(), cache.is_enabled()),
+        (EvictionPolicy::Lfu, false)
+    );
     cache.set_max_capacity(7).expect("positive");
     cache.set_enabled(true);
     assert_eq!((cache.max_capacity(), cache.is_enabled()), (Some(7), true));
-    assert_eq!(Cache::<u64, u64>::new(1).stats().time_to_live, Some(Duration::from_secs(300)));
+    assert_eq!(
+        Cache::<u64, u64>::new(1).stats().time_to_live,
+        Some(Duration::from_secs(300))
+    );
 }

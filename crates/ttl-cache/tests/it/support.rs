@@ -34,5 +34,7 @@ pub(crate) fn with_time_limit(what: &str, scene: impl FnOnce() + Send + 'static)
 /// How many cases a model runs: `default`, or what `PROPTEST_CASES` asks for.
 pub(crate) fn cases(default: u32) -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(default)
+    wanted
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(default)
 }

@@ -241,3 +241,41 @@ fn a_prefix_takes_out_the_keys_that_begin_with_it() {
     assert_eq!(cache.invalidate_prefix(""), 180);
     assert!(cache.is_empty());
 }
+
+#[test]
+fn a_load_in_progress_does_not_bring_back_what_was_invalidated() {
+    type Invalidate = fn(&Cache<String, u64>) -> u64;
+    let by_tag: Invalidate = |cache| cache.invalidate_tag("t");
+    let by_prefix: Invalidate = |cache| cache.invalidate_prefix("us");
+    for invalidate in [by_tag, by_prefix] {
+        let clock = ManualClock::new();
+        let cache: Cache<String, u64> = Cache::builder()
+            .time_to_live(Duration::from_secs(10))
+            .clock(clock.clone())
+            .build()
+            .expect("valid");
+        cache
+            .insert_tagged("user".to_owned(), 1, ["t"])
+            .expect("few tags");
+        clock.advance(Duration::from_secs(10));
+        let (begun, wait_begun) = std::sync::mpsc::channel();
+        let (end, wait_end) = std::sync::mpsc::channel();
+        thread::scope(|scope| {
+            let cache = &cache;
+            let loading = scope.spawn(move || {
+                cache.get_blocking("user".to_owned(), || {
+                    begun.send(()).expect("somebody waits");
+                    wait_end.recv().expect("somebody ends it");
+                    2
+                })
+            });
+            wait_begun.recv().expect("it began");
+            assert_eq!(invalidate(cache), 0);
+            end.send(()).expect("it waits");
+            let loaded = loading.join().expect("no panic");
+            assert_eq!(loaded.expect("loaded"), 2, "who waited for it gets it");
+        });
+        assert_eq!(cache.get("user"), None, "but it is not stored");
+        assert_eq!(cache.stats().loads.superseded, 1);
+    }
+}

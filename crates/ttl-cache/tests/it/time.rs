@@ -53,7 +53,11 @@ fn writing_begins_a_ttl_anew() {
     assert_eq!(cache.get(&1), Some(2));
     clock.advance(TICK);
     assert_eq!(cache.get(&1), None);
-    assert_eq!(cache.insert(1, 3), None, "an expired value is not given back");
+    assert_eq!(
+        cache.insert(1, 3),
+        None,
+        "an expired value is not given back"
+    );
 }
 
 #[test]
@@ -159,7 +163,10 @@ fn jitter_shortens_and_never_lengthens() {
     assert_eq!(cache.len(), 4000);
     clock.advance(SECOND / 4);
     let half = cache.len();
-    assert!((1600..2400).contains(&half), "{half} of 4,000 in the middle");
+    assert!(
+        (1600..2400).contains(&half),
+        "{half} of 4,000 in the middle"
+    );
     clock.advance(SECOND / 4 + TICK);
     assert_eq!(cache.len(), 0);
 }
@@ -187,7 +194,17 @@ impl Clock for Lagging {
 
 #[test]
 fn a_lagging_clock_never_shows_a_value_late_and_loses_a_thousandth_at_most() {
-    for ttl in [1, 1000, LAG - 1, LAG, LAG + 1, 7 * LAG, 999 * LAG, 1000 * LAG, 3_333 * LAG] {
+    for ttl in [
+        1,
+        1000,
+        LAG - 1,
+        LAG,
+        LAG + 1,
+        7 * LAG,
+        999 * LAG,
+        1000 * LAG,
+        3_333 * LAG,
+    ] {
         for start in [LAG, LAG + 1, 2 * LAG - 1, 5 * LAG + 17] {
             for idle in [false, true] {
                 let time = Arc::new(AtomicU64::new(start));
@@ -195,7 +212,9 @@ fn a_lagging_clock_never_shows_a_value_late_and_loses_a_thousandth_at_most() {
                     .clock(Lagging(Arc::clone(&time)))
                     .optimistic_reads();
                 builder = if idle {
-                    builder.no_time_to_live().time_to_idle(Duration::from_nanos(ttl))
+                    builder
+                        .no_time_to_live()
+                        .time_to_idle(Duration::from_nanos(ttl))
                 } else {
                     builder.time_to_live(Duration::from_nanos(ttl))
                 };
@@ -245,7 +264,10 @@ fn ten_years_pass_in_steps_of_all_sizes() {
 #[test]
 fn the_system_clock_ends_entries_too() {
     let ttl = Duration::from_millis(30);
-    let cache = Cache::<u64, u64>::builder().time_to_live(ttl).build().unwrap();
+    let cache = Cache::<u64, u64>::builder()
+        .time_to_live(ttl)
+        .build()
+        .unwrap();
     let before = std::time::Instant::now();
     cache.insert(1, 1);
     let written = std::time::Instant::now();
@@ -256,7 +278,10 @@ fn the_system_clock_ends_entries_too() {
         if seen.is_some() {
             assert!(asked.duration_since(written) < ttl, "seen late");
         } else {
-            assert!(answered.duration_since(before) >= ttl - ttl / 100, "gone early");
+            assert!(
+                answered.duration_since(before) >= ttl - ttl / 100,
+                "gone early"
+            );
             break;
         }
         std::thread::yield_now();

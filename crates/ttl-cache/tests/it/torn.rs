@@ -20,7 +20,13 @@ fn mix(key: u64, serial: u64, word: u64) -> u64 {
 
 impl Vouched for [u64; 9] {
     fn new(key: u64, serial: u64) -> Self {
-        std::array::from_fn(|at| if at == 0 { serial } else { mix(key, serial, at as u64) })
+        std::array::from_fn(|at| {
+            if at == 0 {
+                serial
+            } else {
+                mix(key, serial, at as u64)
+            }
+        })
     }
 
     fn is_whole(&self, key: u64) -> bool {
@@ -31,7 +37,13 @@ impl Vouched for [u64; 9] {
 impl Vouched for [u16; 7] {
     fn new(key: u64, serial: u64) -> Self {
         let serial = serial & 0xFFFF;
-        std::array::from_fn(|at| if at == 0 { serial as u16 } else { mix(key, serial, at as u64) as u16 })
+        std::array::from_fn(|at| {
+            if at == 0 {
+                serial as u16
+            } else {
+                mix(key, serial, at as u64) as u16
+            }
+        })
     }
 
     fn is_whole(&self, key: u64) -> bool {
@@ -42,7 +54,13 @@ impl Vouched for [u16; 7] {
 impl Vouched for [u8; 31] {
     fn new(key: u64, serial: u64) -> Self {
         let serial = serial & 0xFF;
-        std::array::from_fn(|at| if at == 0 { serial as u8 } else { mix(key, serial, at as u64) as u8 })
+        std::array::from_fn(|at| {
+            if at == 0 {
+                serial as u8
+            } else {
+                mix(key, serial, at as u64) as u8
+            }
+        })
     }
 
     fn is_whole(&self, key: u64) -> bool {
@@ -63,7 +81,10 @@ impl Vouched for u128 {
 
 /// Readers and writers at once, in a cache where everything happens that moves memory: entries are
 /// evicted, tables grow and shrink, chunks come and go.
-fn no_read_is_torn<V: Vouched + std::fmt::Debug + PartialEq>(policy: EvictionPolicy, shards: usize) {
+fn no_read_is_torn<V: Vouched + std::fmt::Debug + PartialEq>(
+    policy: EvictionPolicy,
+    shards: usize,
+) {
     let cache = Cache::<u64, V>::builder()
         .max_capacity(300)
         .eviction_policy(policy)
@@ -80,7 +101,9 @@ fn no_read_is_torn<V: Vouched + std::fmt::Debug + PartialEq>(policy: EvictionPol
             scope.spawn(move || {
                 let mut random = thread + 1;
                 for serial in 0..30_000_u64 {
-                    random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(thread | 1);
+                    random = random
+                        .wrapping_mul(0x5851_F42D_4C95_7F2D)
+                        .wrapping_add(thread | 1);
                     let key = (random >> 33) % 500;
                     cache.insert(key, V::new(key, serial));
                     if serial % 7 == 0 {
