@@ -99,6 +99,14 @@ impl<'a> Hand<'a> {
         }
     }
 
+    /// Takes room for one entry without weight, if there is any.
+    #[inline]
+    pub(crate) fn take_one(&mut self) -> bool {
+        let taken = take(&self.budget.entries, 1);
+        self.room.entries += taken;
+        taken > 0
+    }
+
     /// Takes what there is of what is missing to `needed`.
     #[inline]
     pub(crate) fn take(&mut self, needed: Room) {

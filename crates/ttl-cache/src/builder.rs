@@ -418,7 +418,12 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             .adaptive_ttl
             .map(|adaptive| Controller::new(adaptive, groups));
         let adaptive = adaptive.transpose()?;
+        let simple = self.weigher.is_none()
+            && self.expire_with.is_none()
+            && self.adaptive_ttl.is_none()
+            && self.ttl_jitter == 0.0;
         let rules = Rules {
+            simple,
             weigher: self.weigher,
             expire_with: self.expire_with,
             time_to_live: time_to_live.map_or(NEVER, nanos),

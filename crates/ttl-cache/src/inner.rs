@@ -33,6 +33,8 @@ pub(crate) struct Rules<K, V> {
     /// The share of a time to live that may be taken off at random.
     pub(crate) jitter: f64,
     pub(crate) adaptive: Option<Controller<K>>,
+    /// None of the others but the time to live says anything.
+    pub(crate) simple: bool,
 }
 
 /// One unit of maintenance holds a lock for so many steps at most.
@@ -582,7 +584,25 @@ where
     }
 
     /// What an entry weighs and how long it lives, by the cache's rules.
+    #[inline]
     pub(crate) fn terms(
+        &self,
+        key: &K,
+        value: &V,
+        hash: u64,
+        ttl: Option<Duration>,
+    ) -> Result<Terms, Refusal> {
+        if self.rules.simple && ttl.is_none() {
+            return Ok(Terms {
+                weight: 0,
+                time_to_live: self.rules.time_to_live,
+            });
+        }
+        self.terms_by_rules(key, value, hash, ttl)
+    }
+
+    #[inline(never)]
+    fn terms_by_rules(
         &self,
         key: &K,
         value: &V,

@@ -507,6 +507,9 @@ impl<K, V> Writing<'_, K, V> {
         now: u64,
         removed: &mut Removed<K, V>,
     ) -> bool {
+        if !self.layout.weighted && needed.entries == 1 {
+            return self.secure_one(hand, now, removed);
+        }
         if hand.room.covers(needed) {
             return true;
         }
@@ -522,6 +525,23 @@ impl<K, V> Writing<'_, K, V> {
                 return false;
             };
             hand.room = hand.room.plus(freed);
+        }
+        true
+    }
+
+    /// Makes `hand` have room for one entry, where entries have no weight.
+    #[inline]
+    fn secure_one(&mut self, hand: &mut Hand<'_>, now: u64, removed: &mut Removed<K, V>) -> bool {
+        while hand.room.entries == 0 && !hand.take_one() {
+            if self.wheel.may_be_due(now)
+                && self.reclaim(now, EXPIRED_FIRST, &mut hand.room, removed) < EXPIRED_FIRST
+            {
+                continue;
+            }
+            if self.evict(None, removed).is_none() {
+                return false;
+            }
+            hand.room.entries = 1;
         }
         true
     }
