@@ -195,12 +195,7 @@ fn shown(record: &Record) -> Vec<String> {
 
 fn head(area: &Area<'_>, record: &Record) -> Drawn {
     area.fill(&WHITE)?;
-    let unit = if record.bound.is_some() {
-        "%"
-    } else {
-        &record.unit
-    };
-    let title = format!("{}: {}, {unit}", record.krate, record.axis);
+    let title = format!("{}: {}, {}", record.krate, record.axis, record.unit);
     write(area, &title, (12, 14), 15, HPos::Left, INK)?;
     let mut x = 14;
     for (name, color) in shown(record).iter().zip(COLORS) {
@@ -263,8 +258,10 @@ fn panels(record: &Record) -> Vec<Panel<'_>> {
             .or_default()
             .push((threads, figures));
     }
-    let over_threads = panels.into_iter().filter(|(_, cells)| cells.len() > 1);
-    over_threads.collect()
+    for cells in panels.values_mut() {
+        cells.sort_by_key(|(threads, _)| *threads);
+    }
+    panels.into_iter().collect()
 }
 
 fn lines(area: &Area<'_>, record: &Record, panels: &[Panel<'_>]) -> Drawn {
