@@ -247,10 +247,6 @@ impl Marks for Board {
         self.deadlines.get(&slot).copied().unwrap_or(0)
     }
 
-    fn holds(&self, slot: u32) -> bool {
-        self.deadline(slot) != 0
-    }
-
     fn stamp(&self) -> u64 {
         self.stamp
     }
