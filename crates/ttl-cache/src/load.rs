@@ -22,9 +22,10 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use brolly_sync::{Flight, Join, TimerExt, WaitList};
+use brolly_sync::{Flight, FlightError, Join, TimerExt, WaitList};
 
 pub use error::LoadError;
 pub(crate) use rules::LoadRules;
@@ -33,12 +34,12 @@ pub use stats::LoadStats;
 use crate::cache::Cache;
 use crate::inner::{Found, Inner, Look};
 use begin::{Begun, Named, Reason, Wish, covers};
-use handed::{Giver, contain, handed};
+use handed::contain;
 use landing::Landing;
 use outcome::{Meaning, Outcome, meaning};
 use run::{Called, Permit, run};
 use stats::LoadCounters;
-use table::{Joins, Table};
+use table::{Boxed, Joins, Table, Ticket, start};
 use thread::Running;
 
 /// What a cache needs for loading.
@@ -58,7 +59,7 @@ impl<K, V> Loads<K, V> {
         let permits = |count| Arc::new(WaitList::new(vec![(); count]));
         Self {
             permits: rules.max_concurrent_loads.map(permits),
-            table: Table::new(),
+            table: Table::new(rules.spawner.clone()),
             counters: LoadCounters::default(),
             rules,
         }
@@ -370,7 +371,7 @@ where
     async fn load_behind<E, F, Fut>(
         self: &Arc<Self>,
         wish: Wish,
-        named: Named<K>,
+        named: Named<K, V>,
         older: V,
         loader: F,
     ) -> Result<V, LoadError<E>>
@@ -379,19 +380,20 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let mut giver = None;
-        let make = |landing| self.take_off(landing, &mut giver);
-        let (begun, named) = self.begin(named, wish, make);
-        match (begun, giver) {
-            (Begun::Found(value), _) => Ok(value),
-            (Begun::Lead(join), Some(giver)) => {
-                giver.give(contain(loader));
-                if self.loads.rules.spawner.is_some() {
-                    // The last one to leave hands the load to the spawner.
-                    drop(join);
-                    return Ok(self.serve(older, wish.reason));
-                }
-                let result = own(meaning(join.await));
+        let (begun, named) = self.begin(named, wish, |_| {});
+        match begun {
+            Begun::Found(value) => Ok(value),
+            Begun::Lead(landing) if self.loads.rules.spawner.is_some() => {
+                // Nobody is held up by the loader, not even for as long as it takes to wait for
+                // something. The last one to leave hands the load to the spawner.
+                let ticket = landing.ticket().map(Arc::clone);
+                let load = called_here(ticket.as_deref(), loader);
+                let load = Box::pin(run(landing, load));
+                drop(self.go_on(ticket.as_deref(), load));
+                Ok(self.serve(older, wish.reason))
+            }
+            Begun::Lead(landing) => {
+                let result = own(meaning(self.lead(landing, loader).await));
                 self.or_instead(wish.hash, &named, result)
             }
             _ => Ok(self.serve(older, wish.reason)),
@@ -402,25 +404,21 @@ where
     async fn load_as<E, F, Fut>(
         self: &Arc<Self>,
         mut wish: Wish,
-        mut named: Named<K>,
+        mut named: Named<K, V>,
         loader: F,
-    ) -> (Result<V, LoadError<E>>, Named<K>)
+    ) -> (Result<V, LoadError<E>>, Named<K, V>)
     where
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let result = loop {
-            let (begun, mut giver);
-            giver = None;
-            (begun, named) = self.begin(named, wish, |landing| self.take_off(landing, &mut giver));
-            let join = match (begun, giver) {
-                (Begun::Aboard(join), _) => join,
-                (Begun::Lead(join), Some(giver)) => {
-                    giver.give(contain(loader));
-                    break own(meaning(join.await));
-                }
-                (begun, _) => break self.without_waiting(begun),
+            let begun;
+            (begun, named) = self.begin(named, wish, |_| {});
+            let join = match begun {
+                Begun::Aboard(join) => join,
+                Begun::Lead(landing) => break own(meaning(self.lead(landing, loader).await)),
+                begun => break self.without_waiting(begun),
             };
             self.loads.counters.joined();
             match meaning(join.await) {
@@ -431,28 +429,45 @@ where
         (result, named)
     }
 
-    /// Makes a flight of what the giver is going to give.
-    fn take_off<E, Fut>(
+    /// Runs a loader whose load is listed. It is polled once on behalf of this caller alone; if it
+    /// has to wait, it goes on in a flight.
+    async fn lead<E, F, Fut>(
         &self,
         landing: Landing<K, V, S>,
-        giver: &mut Option<Giver<Called<Fut>>>,
-    ) -> Flight<Outcome<V>>
+        loader: F,
+    ) -> Result<Outcome<V>, FlightError>
     where
         E: Send + Sync + 'static,
+        F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let (gives, arrival) = handed();
-        *giver = Some(gives);
-        self.flight(run(landing, arrival))
+        let join = {
+            let ticket = landing.ticket().map(Arc::clone);
+            let called = called_here(ticket.as_deref(), loader);
+            let mut load: Boxed<V> = Box::pin(run(landing, called));
+            if let Some(ticket) = &ticket {
+                let waker = Waker::from(Arc::clone(ticket));
+                let _here = Here::on(Some(ticket));
+                match contain(|| load.as_mut().poll(&mut Context::from_waker(&waker))) {
+                    Ok(Poll::Ready(outcome)) => return Ok(outcome),
+                    Ok(Poll::Pending) => load = Arc::clone(ticket).rest(load),
+                    Err(message) => return Err(FlightError::Panicked { message }),
+                }
+            }
+            self.go_on(ticket.as_deref(), load)
+        };
+        join.await
     }
 
-    fn flight(
-        &self,
-        load: impl Future<Output = Outcome<V>> + Send + 'static,
-    ) -> Flight<Outcome<V>> {
-        match &self.loads.rules.spawner {
-            Some(spawner) => Flight::with_spawner(load, Arc::clone(spawner)),
-            None => Flight::new(load),
+    fn go_on(&self, ticket: Option<&Ticket<K, V>>, load: Boxed<V>) -> Join<Outcome<V>> {
+        match ticket {
+            Some(ticket) => self.loads.table.go_on(ticket, load),
+            None => {
+                let flight = Flight::new(load);
+                flight
+                    .join()
+                    .expect("nobody took part in it who could have left")
+            }
         }
     }
 
@@ -464,22 +479,17 @@ where
         found: Found<V>,
         loader: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
-        let wish = Wish {
-            here: true,
-            ..Wish::of::<E>(hash)
-        };
-        let named = Named::Own(key);
+        let (named, wish) = (Named::Own(key), Wish::of::<E>(hash));
         let Some((older, reason)) = self.older(found) else {
             let (result, named) = self.load_here_as(wish, named, loader);
             return self.or_instead(hash, &named, result);
         };
         let wish = wish.behind(reason);
-        let mut mine = None;
-        let (begun, named) = self.begin(named, wish, |landing| Mine::take_off(landing, &mut mine));
-        match (begun, mine) {
-            (Begun::Found(value), _) => Ok(value),
-            (Begun::Lead(join), Some(mine)) => {
-                let result = mine.run(&join, loader);
+        let (begun, named) = self.begin(named, wish, |ticket| self.limit_waiting(ticket));
+        match begun {
+            Begun::Found(value) => Ok(value),
+            Begun::Lead(landing) => {
+                let result = lead_here(landing, loader);
                 self.or_instead(hash, &named, result)
             }
             _ => Ok(self.serve(older, reason)),
@@ -490,17 +500,16 @@ where
     fn load_here_as<E: Send + Sync + 'static>(
         self: &Arc<Self>,
         mut wish: Wish,
-        mut named: Named<K>,
+        mut named: Named<K, V>,
         loader: impl FnOnce() -> Result<V, E>,
-    ) -> (Result<V, LoadError<E>>, Named<K>) {
+    ) -> (Result<V, LoadError<E>>, Named<K, V>) {
         let result = loop {
-            let (begun, mut mine);
-            mine = None;
-            (begun, named) = self.begin(named, wish, |landing| Mine::take_off(landing, &mut mine));
-            let mut join = match (begun, mine) {
-                (Begun::Aboard(join), _) => join,
-                (Begun::Lead(join), Some(mine)) => break mine.run(&join, loader),
-                (begun, _) => break self.without_waiting(begun),
+            let begun;
+            (begun, named) = self.begin(named, wish, |ticket| self.limit_waiting(ticket));
+            let mut join = match begun {
+                Begun::Aboard(join) => join,
+                Begun::Lead(landing) => break lead_here(landing, loader),
+                begun => break self.without_waiting(begun),
             };
             self.loads.counters.joined();
             match meaning(join.wait()) {
@@ -511,10 +520,33 @@ where
         (result, named)
     }
 
+    /// Makes those who wait for a thread do so only for as long as a load may take: its loader
+    /// cannot be ended.
+    fn limit_waiting(self: &Arc<Self>, ticket: &Arc<Ticket<K, V>>) {
+        let rules = &self.loads.rules;
+        let (Some(after), Some(timer)) = (rules.load_timeout, rules.timer.clone()) else {
+            return;
+        };
+        let (inner, listed) = (Arc::clone(self), Arc::clone(ticket));
+        ticket.prepare(|arrival| {
+            Flight::new(async move {
+                match timer.timeout(after, start(arrival)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => {
+                        // Who comes from now on does not find a load that is given up.
+                        inner.loads.table.leave(&listed, None);
+                        inner.loads.counters.timed_out();
+                        Outcome::TimedOut(after)
+                    }
+                }
+            })
+        });
+    }
+
     /// What a caller that waits for nothing is told.
     fn without_waiting<E: Send + Sync + 'static>(
         &self,
-        begun: Begun<V>,
+        begun: Begun<K, V, S>,
     ) -> Result<V, LoadError<E>> {
         match begun {
             Begun::Found(value) => Ok(value),
@@ -530,7 +562,7 @@ where
     fn or_instead<E>(
         &self,
         hash: u64,
-        named: &Named<K>,
+        named: &Named<K, V>,
         result: Result<V, LoadError<E>>,
     ) -> Result<V, LoadError<E>> {
         match result {
@@ -544,77 +576,68 @@ where
 fn own<V, E>(meaning: Meaning<V, E>) -> Result<V, LoadError<E>> {
     match meaning {
         Meaning::Over(result) => result,
-        Meaning::Foreign => unreachable!("its errors are of the caller's own type"),
+        // Its errors are of the caller's own type, so this does not happen.
+        Meaning::Foreign => Err(LoadError::Panicked {
+            message: Arc::from("its result was lost"),
+        }),
     }
 }
 
-/// A load that runs on its caller's stack.
-struct Mine<K, V, S>
+/// Calls a loader for its future. Who asks for its key on this thread meanwhile is inside of it.
+fn called_here<K, V, F, Fut>(ticket: Option<&Ticket<K, V>>, loader: F) -> Called<Fut>
+where
+    V: Send + Sync + 'static,
+    F: FnOnce() -> Fut,
+{
+    let _here = Here::on(ticket);
+    contain(loader)
+}
+
+/// Runs a loader on this thread.
+fn lead_here<K, V, S, E>(
+    mut landing: Landing<K, V, S>,
+    loader: impl FnOnce() -> Result<V, E>,
+) -> Result<V, LoadError<E>>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
+    E: Send + Sync + 'static,
 {
-    landing: Landing<K, V, S>,
-    giver: Giver<Outcome<V>>,
+    let permit = landing.permits().map(Permit::wait_blocking);
+    landing.start();
+    let loaded = {
+        let loads = &landing.inner().loads;
+        let _running = (loads.permits.as_ref()).map(|_| Running::of(loads.number()));
+        called_here(landing.ticket().map(|ticket| &**ticket), loader)
+    };
+    drop(permit);
+    let landed = contain(|| match loaded {
+        Ok(Ok(value)) => landing.land(value),
+        Ok(Err(failure)) => landing.fail(failure),
+        Err(message) => landing.panic(message),
+    });
+    own(meaning(
+        landed.map_err(|message| FlightError::Panicked { message }),
+    ))
 }
 
-impl<K, V, S> Mine<K, V, S>
-where
-    K: Hash + Eq + Clone + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
-{
-    /// A flight for those who wait for it.
-    fn take_off(landing: Landing<K, V, S>, mine: &mut Option<Self>) -> Flight<Outcome<V>> {
-        let (giver, arrival) = handed();
-        let arrival = async {
-            let lost = || Outcome::Panicked(Arc::from("its result was lost"));
-            arrival.await.unwrap_or_else(lost)
-        };
-        let rules = &landing.inner().loads.rules;
-        let flight = match (rules.load_timeout, rules.timer.clone()) {
-            (Some(after), Some(timer)) => {
-                let unlist = landing.unlister();
-                Flight::new(async move {
-                    match timer.timeout(after, arrival).await {
-                        Ok(outcome) => outcome,
-                        Err(_) => {
-                            // Who comes from now on does not find a load that is given up.
-                            unlist();
-                            Outcome::TimedOut(after)
-                        }
-                    }
-                })
-            }
-            _ => Flight::new(arrival),
-        };
-        *mine = Some(Self { landing, giver });
-        flight
-    }
+/// While it lives, a loader runs on this thread's stack.
+struct Here<'a, K, V: Send + Sync + 'static>(Option<&'a Ticket<K, V>>);
 
-    /// Runs the loader. The caller takes part in the flight until it is over, so that others find it.
-    fn run<E: Send + Sync + 'static>(
-        self,
-        _takes_part: &Join<Outcome<V>>,
-        loader: impl FnOnce() -> Result<V, E>,
-    ) -> Result<V, LoadError<E>> {
-        let Self { mut landing, giver } = self;
-        let inner = Arc::clone(landing.inner());
-        let loads = &inner.loads;
-        let permit = landing.permits().map(Permit::wait_blocking);
-        landing.start();
-        let loaded = {
-            let _running = loads.permits.as_ref().map(|_| Running::of(loads.number()));
-            contain(loader)
-        };
-        drop(permit);
-        let outcome = match loaded {
-            Ok(Ok(value)) => landing.land(value),
-            Ok(Err(failure)) => landing.fail(failure),
-            Err(message) => landing.panic(message),
-        };
-        giver.give(outcome.clone());
-        own(meaning(Ok(outcome)))
+impl<'a, K, V: Send + Sync + 'static> Here<'a, K, V> {
+    fn on(ticket: Option<&'a Ticket<K, V>>) -> Self {
+        if let Some(ticket) = ticket {
+            ticket.runs_here(true);
+        }
+        Self(ticket)
+    }
+}
+
+impl<K, V: Send + Sync + 'static> Drop for Here<'_, K, V> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0 {
+            ticket.runs_here(false);
+        }
     }
 }

@@ -242,36 +242,20 @@ where
     }
 }
 
-/// What expansions of `#[cached]` call. No promise is made to anybody else.
+/// What expansions of `#[cached]` end in.
 ///
 /// The annotated function keeps its signature. So what it returned comes back by value, and what a
 /// [`LoadError`] says beside that becomes a panic, as it would be without a cache.
-pub mod macros {
+#[cfg(feature = "macros")]
+pub(crate) mod macros {
     use std::future::Future;
     use std::hash::Hash;
     use std::sync::Arc;
 
-    pub use std::sync::LazyLock;
-
     use crate::cache::Cache;
     use crate::load::LoadError;
 
-    /// For functions that return a value.
-    ///
-    /// # Panics
-    ///
-    /// If the body panicked, or waits for itself.
-    pub async fn run<K, V, F, Fut>(cache: &Cache<K, V>, key: K, body: F) -> V
-    where
-        K: Hash + Eq + Clone + Send + Sync + 'static,
-        V: Clone + Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = V> + Send + 'static,
-    {
-        value(cache.get_with(key, body).await)
-    }
-
-    /// For functions that return a `Result`; only values are cached.
+    /// The result of a body that may fail; only values are cached.
     ///
     /// # Errors
     ///
@@ -280,7 +264,11 @@ pub mod macros {
     /// # Panics
     ///
     /// If the body panicked, or waits for itself.
-    pub async fn try_run<K, V, E, F, Fut>(cache: &Cache<K, V>, key: K, body: F) -> Result<V, E>
+    pub(crate) async fn try_run<K, V, E, F, Fut>(
+        cache: &Cache<K, V>,
+        key: K,
+        body: F,
+    ) -> Result<V, E>
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
         V: Clone + Send + Sync + 'static,
@@ -289,34 +277,6 @@ pub mod macros {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         result(cache.try_get_with(key, body).await)
-    }
-
-    /// For functions that return an `Option`; only values are cached.
-    ///
-    /// # Panics
-    ///
-    /// If the body panicked, or waits for itself.
-    pub async fn optionally_run<K, V, F, Fut>(cache: &Cache<K, V>, key: K, body: F) -> Option<V>
-    where
-        K: Hash + Eq + Clone + Send + Sync + 'static,
-        V: Clone + Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Option<V>> + Send + 'static,
-    {
-        value(cache.optionally_get_with(key, body).await)
-    }
-
-    /// As [`run`], on this thread.
-    ///
-    /// # Panics
-    ///
-    /// If the body panicked, or waits for itself.
-    pub fn run_sync<K, V>(cache: &Cache<K, V>, key: K, body: impl FnOnce() -> V) -> V
-    where
-        K: Hash + Eq + Clone + Send + Sync + 'static,
-        V: Clone + Send + Sync + 'static,
-    {
-        value(cache.get_blocking(key, body))
     }
 
     /// As [`try_run`], on this thread.
@@ -328,7 +288,7 @@ pub mod macros {
     /// # Panics
     ///
     /// If the body panicked, or waits for itself.
-    pub fn try_run_sync<K, V, E>(
+    pub(crate) fn try_run_sync<K, V, E>(
         cache: &Cache<K, V>,
         key: K,
         body: impl FnOnce() -> Result<V, E>,
@@ -341,33 +301,10 @@ pub mod macros {
         result(cache.try_get_blocking(key, body))
     }
 
-    /// As [`optionally_run`], on this thread.
-    ///
-    /// # Panics
-    ///
-    /// If the body panicked, or waits for itself.
-    pub fn optionally_run_sync<K, V>(
-        cache: &Cache<K, V>,
-        key: K,
-        body: impl FnOnce() -> Option<V>,
-    ) -> Option<V>
-    where
-        K: Hash + Eq + Clone + Send + Sync + 'static,
-        V: Clone + Send + Sync + 'static,
-    {
-        value(cache.optionally_get_blocking(key, body))
-    }
-
     pub(crate) fn result<V, E: Clone>(result: Result<V, LoadError<E>>) -> Result<V, E> {
         match result {
+            Ok(value) => Ok(value),
             Err(LoadError::Failed(failure)) => Err(Arc::unwrap_or_clone(failure)),
-            result => Ok(value(result)),
-        }
-    }
-
-    fn value<T, E>(result: Result<T, LoadError<E>>) -> T {
-        match result {
-            Ok(value) => value,
             Err(error) => panic!("{error}"),
         }
     }

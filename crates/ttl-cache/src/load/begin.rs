@@ -3,21 +3,19 @@
 use std::any::TypeId;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use brolly_sync::{Flight, Join};
+use brolly_sync::Join;
 
 use super::landing::Landing;
 use super::outcome::{Failure, Outcome};
-use super::table::{Asker, Entered, Joins, Slot, Sought, Ticket};
-use super::thread::{ThreadKey, this_thread};
+use super::table::{Asker, Entered, Joins, Sought, Ticket};
 use crate::inner::{Found, Inner, Look};
 
 /// The key of a call. Once a load was begun, it is shared with it.
-pub(crate) enum Named<K> {
+pub(crate) enum Named<K, V> {
     Own(K),
-    Shared(Arc<Ticket<K>>),
+    Shared(Arc<Ticket<K, V>>),
 }
 
 /// What a call wants.
@@ -28,8 +26,6 @@ pub(crate) struct Wish {
     pub(crate) errors: TypeId,
     pub(crate) joins: Joins,
     pub(crate) reason: Reason,
-    /// Its loader runs on its own stack.
-    pub(crate) here: bool,
 }
 
 /// Why a call wants to load.
@@ -45,11 +41,16 @@ pub(crate) enum Reason {
     Told,
 }
 
-pub(crate) enum Begun<V: Send + Sync + 'static> {
+pub(crate) enum Begun<K, V, S>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
     /// In somebody else's flight.
     Aboard(Join<Outcome<V>>),
-    /// In the caller's own, which waits for its loader.
-    Lead(Join<Outcome<V>>),
+    /// The caller is the one who loads.
+    Lead(Landing<K, V, S>),
     /// There is a value by now.
     Found(V),
     /// The last load failed, not long ago.
@@ -60,7 +61,7 @@ pub(crate) enum Begun<V: Send + Sync + 'static> {
     Busy,
 }
 
-impl<K> Named<K> {
+impl<K, V> Named<K, V> {
     pub(crate) fn key(&self) -> &K {
         match self {
             Self::Own(key) => key,
@@ -69,7 +70,7 @@ impl<K> Named<K> {
     }
 }
 
-impl<K: Clone> Named<K> {
+impl<K: Clone, V> Named<K, V> {
     fn into_key(self) -> K {
         match self {
             Self::Own(key) => key,
@@ -92,7 +93,6 @@ impl Wish {
             errors: TypeId::of::<E>(),
             joins: Joins::Any,
             reason: Reason::Missing,
-            here: false,
         }
     }
 
@@ -111,10 +111,6 @@ impl Wish {
             joins: self.joins,
         }
     }
-
-    fn thread(&self) -> Option<ThreadKey> {
-        self.here.then(this_thread)
-    }
 }
 
 impl<K, V, S> Inner<K, V, S>
@@ -123,17 +119,16 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Gets into a flight of the key, or finds that none is needed. `make` is called once at most,
-    /// without a lock; what it makes is dropped again if somebody else is faster.
+    /// Gets into a load of the key, or finds that none is needed. `before` sees the caller's ticket
+    /// before it is listed.
     pub(crate) fn begin(
         self: &Arc<Self>,
-        named: Named<K>,
+        named: Named<K, V>,
         wish: Wish,
-        make: impl FnOnce(Landing<K, V, S>) -> Flight<Outcome<V>>,
-    ) -> (Begun<V>, Named<K>) {
+        before: impl FnOnce(&Arc<Ticket<K, V>>),
+    ) -> (Begun<K, V, S>, Named<K, V>) {
         if !self.is_enabled() {
-            let flight = make(Landing::new(self, None, false));
-            return (Begun::Lead(first(&flight)), named);
+            return (Begun::Lead(Landing::new(self, None, false)), named);
         }
         let table = &self.loads.table;
         let (sought, mut signs) = table.seek(wish.hash, named.key(), wish.asker());
@@ -159,47 +154,48 @@ where
         }
         // From here on the key is watched: what is written after the look below is not replaced
         // by what was loaded before.
-        let ticket = Arc::new(Ticket {
-            watch: self.watch(wish.hash),
-            key: named.into_key(),
-            hash: wish.hash,
-            errors: wish.errors,
-            thread: wish.thread(),
-            listed: AtomicBool::new(false),
-        });
+        let watch = self.watch(wish.hash);
+        let ticket = Ticket::new(named.into_key(), wish.hash, watch, wish.errors);
+        let ticket = Arc::new(ticket);
         let named = Named::Shared(Arc::clone(&ticket));
-        if let Some(value) = self.look_again(&ticket, wish) {
-            return (Begun::Found(value), named);
+        let mut begun = self.look_again(&ticket, wish).map(Begun::Found);
+        if begun.is_none() {
+            before(&ticket);
         }
-        let refresh = wish.reason.has_value();
-        let flight = make(Landing::new(self, Some(Arc::clone(&ticket)), refresh));
-        let own = first(&flight);
-        if beside {
-            return (Begun::Lead(own), named);
-        }
-        let mut place = Some(Slot::new(flight, ticket));
-        loop {
-            match table.enter(&mut place, signs, outdated.as_ref(), wish.asker()) {
-                Entered::Listed => return (Begun::Lead(own), named),
-                Entered::Taken(Sought::Aboard(join)) => return (Begun::Aboard(join), named),
-                Entered::Taken(Sought::Inside) => return (Begun::Inside, named),
-                Entered::Taken(_) if wish.joins == Joins::None => return (Begun::Busy, named),
-                // A flight that cannot tell this caller of its errors: so it flies beside it.
-                Entered::Taken(_) => return (Begun::Lead(own), named),
+        let begun = loop {
+            if beside || begun.is_some() {
+                break begun.take();
+            }
+            match table.enter(&ticket, signs, outdated.as_ref(), wish.asker()) {
+                Entered::Listed => break None,
+                Entered::Taken(Sought::Aboard(join)) => break Some(Begun::Aboard(join)),
+                Entered::Taken(Sought::Inside) => break Some(Begun::Inside),
+                Entered::Taken(_) if wish.joins == Joins::None => break Some(Begun::Busy),
+                // A flight that cannot tell this caller of its errors: so it loads beside it.
+                Entered::Taken(_) => beside = true,
                 Entered::Moved(now, seen) => {
-                    if let Some(slot) = &place
-                        && let Some(value) = self.look_again(slot.ticket(), wish)
-                    {
-                        return (Begun::Found(value), named);
+                    if let Some(value) = self.look_again(&ticket, wish) {
+                        break Some(Begun::Found(value));
                     }
                     (signs, outdated) = (now, seen);
                 }
+            }
+        };
+        match begun {
+            Some(begun) => {
+                self.unwatch(ticket.hash, &ticket.watch);
+                ticket.end(None);
+                (begun, named)
+            }
+            None => {
+                let landing = Landing::new(self, Some(ticket), wish.reason.has_value());
+                (Begun::Lead(landing), named)
             }
         }
     }
 
     /// A value that came since the first look.
-    fn look_again(&self, ticket: &Ticket<K>, wish: Wish) -> Option<V> {
+    fn look_again(&self, ticket: &Ticket<K, V>, wish: Wish) -> Option<V> {
         match (wish.reason, self.find(ticket.hash, &ticket.key, Look::Peek)) {
             (Reason::Told, _) => None,
             (Reason::Due, Found::Fresh { age, .. }) if self.loads.is_due(age) => None,
@@ -220,12 +216,6 @@ where
             _ => None,
         }
     }
-}
-
-fn first<T: Send + Sync + 'static>(flight: &Flight<T>) -> Join<T> {
-    flight
-        .join()
-        .expect("nobody took part in it who could have left")
 }
 
 /// Whether a value so long past its time to live is served while it is loaded anew.

@@ -11,16 +11,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use brolly_sync::{Elapsed, Flight, FlightError, Join};
+use brolly_sync::{Flight, FlightError, Join};
 
 use super::begin::{Begun, Named, Wish};
 use super::error::LoadError;
-use super::handed::{contain, handed};
+use super::handed::contain;
 use super::landing::Landing;
 use super::outcome::{Meaning, Outcome, meaning};
-use super::own;
-use super::run::{Called, drive};
+use super::run::{Called, Unready, drive};
 use super::table::Joins;
+use super::{Here, own};
 use crate::cache::Cache;
 use crate::inner::{Found, Inner, Look};
 
@@ -130,28 +130,18 @@ where
         Fut: Future<Output = Result<I, E>> + Send + 'static,
         I: IntoIterator<Item = (K, V)> + 'static,
     {
-        let (giver, arrival) = handed();
-        let call = Flight::new(call(Landing::new(self, None, false), arrival));
-        let mut join = call
-            .join()
-            .expect("nobody took part in it who could have left");
         let (mut values, mut asked) = (HashMap::new(), Vec::new());
-        let (mut owned, mut others) = (Vec::new(), Vec::new());
+        let (mut landings, mut others) = (Vec::new(), Vec::new());
         for (key, hash) in missing {
             let wish = Wish {
                 joins: Joins::Alike,
                 ..Wish::of::<E>(*hash)
             };
-            let make = |landing| {
-                let join = call.join().expect("this caller takes part in it");
-                self.flight(pick(landing, key.clone(), join))
-            };
-            let (begun, _) = self.begin(Named::Own(key.clone()), wish, make);
-            match begun {
+            match self.begin(Named::Own(key.clone()), wish, |_| {}).0 {
                 Begun::Found(value) => drop(values.insert(key.clone(), value)),
-                Begun::Lead(own) => {
+                Begun::Lead(landing) => {
                     asked.push(key.clone());
-                    owned.push((key, own));
+                    landings.push((key, landing));
                 }
                 Begun::Aboard(join) => {
                     self.loads.counters.joined();
@@ -160,14 +150,29 @@ where
                 begun => return self.without_waiting(begun).map(|_: V| values),
             }
         }
+        let mut owned = Vec::new();
+        let mut join = None;
         if !asked.is_empty() {
-            giver.give(contain(|| loader(asked)));
+            let called = {
+                let tickets = landings.iter().map(|(_, landing)| landing.ticket());
+                let _here: Vec<_> = tickets.map(|it| Here::on(it.map(|it| &**it))).collect();
+                contain(|| loader(asked))
+            };
+            let call = Flight::new(call(Landing::new(self, None, false), called));
+            join = call.join();
+            for (key, landing) in landings {
+                let part = call.join().expect("this caller takes part in it");
+                let ticket = landing.ticket().map(Arc::clone);
+                let load = Box::pin(pick(landing, key.clone(), part));
+                owned.push((key, self.go_on(ticket.as_deref(), load)));
+            }
         }
         let mut called = owned.is_empty().then_some(Ok(()));
         let mut endings = Vec::new();
         poll_fn(|cx| {
-            if called.is_none()
-                && let Poll::Ready(outcome) = Pin::new(&mut join).poll(cx)
+            if let Some(join) = &mut join
+                && called.is_none()
+                && let Poll::Ready(outcome) = Pin::new(join).poll(cx)
             {
                 called = Some(own(meaning(outcome)).map(|_: Values<K, V>| ()));
             }
@@ -224,10 +229,10 @@ where
     }
 }
 
-/// The load of all keys.
+/// The load of all keys. Its landing stores nothing and only counts.
 async fn call<K, V, S, E, Fut, I>(
     mut landing: Landing<K, V, S>,
-    arrival: impl Future<Output = Option<Called<Fut>>>,
+    called: Called<Fut>,
 ) -> Outcome<Values<K, V>>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
@@ -237,24 +242,18 @@ where
     Fut: Future<Output = Result<I, E>> + Send + 'static,
     I: IntoIterator<Item = (K, V)> + 'static,
 {
-    // The keys are listed one by one, and who finds one of them may look here before the last is.
-    let loader = match arrival.await {
-        Some(Ok(loader)) => {
-            async move {
-                let pairs = loader.await?;
-                Ok::<_, E>(Arc::new(pairs.into_iter().collect()))
-            }
-        }
-        Some(Err(message)) => {
-            landing.start();
-            return landing.panic(message);
-        }
-        None => return landing.land_with(Outcome::Nothing),
+    let collect = |loader: Fut| async move {
+        let pairs = loader.await?;
+        Ok::<HashMap<K, V>, E>(pairs.into_iter().collect())
     };
-    match drive(&mut landing, loader).await {
-        Ok(Ok(values)) => landing.land_with(Outcome::Loaded(values)),
-        Ok(Err(failure)) => landing.fail(failure),
-        Err(Elapsed { after, .. }) => landing.time_out(after),
+    match drive(&mut landing, called.map(collect)).await {
+        Ok(Ok(values)) => {
+            landing.land_with(Outcome::Nothing);
+            Outcome::Loaded(Arc::new(values))
+        }
+        Ok(Err(failure)) => landing.fail(failure).of_another(),
+        Err(Unready::Late(after)) => landing.time_out(after).of_another(),
+        Err(Unready::Panicked(message)) => landing.panic(message).of_another(),
     }
 }
 
@@ -274,13 +273,10 @@ where
             Some(value) => return landing.land(value.clone()),
             None => Outcome::Nothing,
         },
-        Ok(Outcome::Failed(failure)) => Outcome::Failed(failure),
-        Ok(Outcome::TimedOut(after)) => Outcome::TimedOut(after),
-        Ok(Outcome::Panicked(message)) | Err(FlightError::Panicked { message }) => {
-            Outcome::Panicked(message)
-        }
+        Ok(outcome) => outcome.of_another(),
+        Err(FlightError::Panicked { message }) => Outcome::Panicked(message),
         // Whoever asks from inside of the call loads by itself.
-        Ok(Outcome::Nothing) | Err(_) => Outcome::Nothing,
+        Err(_) => Outcome::Nothing,
     };
     landing.land_with(outcome)
 }

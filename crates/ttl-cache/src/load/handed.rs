@@ -1,10 +1,11 @@
-//! [`Handed`]: the outcome of a loader that runs on its caller's stack, for those who wait.
+//! [`handed`]: something one gives and one waits for; and arm's length for foreign code.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::primitive::{Mutex, lock};
 
@@ -20,30 +21,16 @@ enum State<T> {
 /// Owes a value. Dropped, it gives none, so that nobody waits for ever.
 pub(crate) struct Giver<T>(Arc<Handed<T>>);
 
+/// The future of what a giver gives.
+pub(crate) struct Arrival<T>(Arc<Handed<T>>);
+
 /// A giver, and the future of what it gives.
-pub(crate) fn handed<T: Send>() -> (Giver<T>, impl Future<Output = Option<T>> + Send) {
+pub(crate) fn handed<T>() -> (Giver<T>, Arrival<T>) {
     let handed = Arc::new(Handed(Mutex::new(State::Awaited(None))));
-    (Giver(Arc::clone(&handed)), handed.arrival())
+    (Giver(Arc::clone(&handed)), Arrival(handed))
 }
 
 impl<T> Handed<T> {
-    async fn arrival(self: Arc<Self>) -> Option<T> {
-        poll_fn(|cx| {
-            let fresh = cx.waker().clone();
-            let mut state = lock(&self.0);
-            match &mut *state {
-                State::Awaited(waker) => {
-                    let stale = waker.replace(fresh);
-                    drop(state);
-                    drop(stale);
-                    Poll::Pending
-                }
-                State::Given(value) => Poll::Ready(value.take()),
-            }
-        })
-        .await
-    }
-
     fn give(&self, value: Option<T>) {
         let mut state = lock(&self.0);
         if let State::Awaited(waker) = &mut *state {
@@ -53,6 +40,24 @@ impl<T> Handed<T> {
             if let Some(waker) = waker {
                 waker.wake();
             }
+        }
+    }
+}
+
+impl<T> Future for Arrival<T> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let fresh = cx.waker().clone();
+        let mut state = lock(&self.0.0);
+        match &mut *state {
+            State::Awaited(waker) => {
+                let stale = waker.replace(fresh);
+                drop(state);
+                drop(stale);
+                Poll::Pending
+            }
+            State::Given(value) => Poll::Ready(value.take()),
         }
     }
 }

@@ -25,7 +25,7 @@ where
 {
     inner: Arc<Inner<K, V, S>>,
     /// `None` stores nothing: the cache is switched off.
-    ticket: Option<Arc<Ticket<K>>>,
+    ticket: Option<Arc<Ticket<K, V>>>,
     /// There is an older value, which can be served for a while.
     refresh: bool,
     /// It runs inside of another load, whose permit covers it.
@@ -48,7 +48,7 @@ where
 {
     pub(crate) fn new(
         inner: &Arc<Inner<K, V, S>>,
-        ticket: Option<Arc<Ticket<K>>>,
+        ticket: Option<Arc<Ticket<K, V>>>,
         refresh: bool,
     ) -> Self {
         Self {
@@ -60,19 +60,12 @@ where
         }
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner<K, V, S>> {
-        &self.inner
+    pub(crate) fn ticket(&self) -> Option<&Arc<Ticket<K, V>>> {
+        self.ticket.as_ref()
     }
 
-    /// Takes the flight off the table ahead of its end.
-    pub(crate) fn unlister(&self) -> impl FnOnce() + Send + 'static {
-        let (inner, ticket) = (Arc::clone(&self.inner), self.ticket.clone());
-        move || {
-            if let Some(ticket) = ticket {
-                inner.loads.counters.timed_out();
-                inner.loads.table.leave(&ticket, None);
-            }
-        }
+    pub(crate) fn inner(&self) -> &Arc<Inner<K, V, S>> {
+        &self.inner
     }
 
     /// Where its loader gets a permit, if it needs one.
@@ -95,38 +88,40 @@ where
     pub(crate) fn land(mut self, value: V) -> Outcome<V> {
         self.stop();
         self.store(value.clone());
-        self.leave(End::Stored);
-        Outcome::Loaded(value)
+        let outcome = Outcome::Loaded(value);
+        self.leave(End::Stored, Some(&outcome));
+        outcome
     }
 
     /// The load is over, and there is nothing to store or to keep.
-    pub(crate) fn land_with<T>(mut self, outcome: Outcome<T>) -> Outcome<T> {
+    pub(crate) fn land_with(mut self, outcome: Outcome<V>) -> Outcome<V> {
         self.stop();
-        self.leave(End::Failed(None));
+        self.leave(End::Failed(None), Some(&outcome));
         outcome
     }
 
     /// The load ran out of time.
-    pub(crate) fn time_out<T>(self, after: Duration) -> Outcome<T> {
+    pub(crate) fn time_out(self, after: Duration) -> Outcome<V> {
         self.inner.loads.counters.timed_out();
         self.land_with(Outcome::TimedOut(after))
     }
 
     /// The loader panicked.
-    pub(crate) fn panic<T>(self, message: Arc<str>) -> Outcome<T> {
+    pub(crate) fn panic(self, message: Arc<str>) -> Outcome<V> {
         self.inner.loads.counters.panicked();
         self.land_with(Outcome::Panicked(message))
     }
 
     /// The loader returned an error.
-    pub(crate) fn fail<T, E: Send + Sync + 'static>(mut self, failure: E) -> Outcome<T> {
+    pub(crate) fn fail<E: Send + Sync + 'static>(mut self, failure: E) -> Outcome<V> {
         self.stop();
         let failure: Failure = Arc::new(failure);
         if !failure.is::<NoValue>() {
             self.inner.loads.counters.failed();
         }
-        self.leave(End::Failed(Some(&failure)));
-        Outcome::Failed(failure)
+        let outcome = Outcome::Failed(Arc::clone(&failure));
+        self.leave(End::Failed(Some(&failure)), Some(&outcome));
+        outcome
     }
 
     /// Stores a value, unless the key was written meanwhile.
@@ -150,7 +145,8 @@ where
         }
     }
 
-    fn leave(&mut self, end: End<'_>) {
+    /// The flight leaves the table, and then whoever waits for it is told.
+    fn leave(&mut self, end: End<'_>, outcome: Option<&Outcome<V>>) {
         if let Some(ticket) = self.ticket.take() {
             let (stored, kept) = match end {
                 End::Stored => (true, None),
@@ -162,11 +158,12 @@ where
                 // Storing ends a watch, and what is kept goes on with it.
                 self.inner.unwatch(ticket.hash, &ticket.watch);
             }
+            ticket.end(outcome);
         }
     }
 
     /// What is kept of a load that failed.
-    fn keep(&self, ticket: &Arc<Ticket<K>>, failure: Option<&Failure>) -> Option<Kept<K>> {
+    fn keep(&self, ticket: &Arc<Ticket<K, V>>, failure: Option<&Failure>) -> Option<Kept<K, V>> {
         let rules = &self.inner.loads.rules;
         let kept = failure.cloned().zip(rules.cache_errors_for);
         let (failure, until) = match kept {
@@ -196,6 +193,6 @@ where
                 self.inner.loads.counters.was_abandoned();
             }
         }
-        self.leave(End::Failed(None));
+        self.leave(End::Failed(None), None);
     }
 }

@@ -32,6 +32,18 @@ pub(crate) enum Meaning<V, E> {
     Foreign,
 }
 
+impl<V> Outcome<V> {
+    /// The same for a load of something else. A value has no meaning there.
+    pub(crate) fn of_another<T>(self) -> Outcome<T> {
+        match self {
+            Self::Failed(failure) => Outcome::Failed(failure),
+            Self::Panicked(message) => Outcome::Panicked(message),
+            Self::TimedOut(after) => Outcome::TimedOut(after),
+            Self::Loaded(_) | Self::Nothing => Outcome::Nothing,
+        }
+    }
+}
+
 pub(crate) fn meaning<V, E>(ending: Result<Outcome<V>, FlightError>) -> Meaning<V, E>
 where
     E: Send + Sync + 'static,

@@ -4,9 +4,12 @@ use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hash};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use brolly_sync::{Elapsed, TimerExt, WaitList};
 
+use super::handed::contain;
 use super::landing::Landing;
 use super::outcome::Outcome;
 use super::thread::Running;
@@ -37,13 +40,10 @@ impl Drop for Permit {
 /// What a loader's call brought: its future, or the message of its panic.
 pub(crate) type Called<Fut> = Result<Fut, Arc<str>>;
 
-/// The load of one key, as a flight runs it.
-///
-/// The loader is called once its flight is listed, since then it is the only one: so its future
-/// comes later than the flight.
+/// The load of one key.
 pub(crate) async fn run<K, V, S, E, Fut>(
     mut landing: Landing<K, V, S>,
-    arrival: impl Future<Output = Option<Called<Fut>>>,
+    called: Called<Fut>,
 ) -> Outcome<V>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
@@ -52,25 +52,25 @@ where
     E: Send + Sync + 'static,
     Fut: Future<Output = Result<V, E>> + Send + 'static,
 {
-    match arrival.await {
-        Some(Ok(loader)) => match drive(&mut landing, loader).await {
-            Ok(Ok(value)) => landing.land(value),
-            Ok(Err(failure)) => landing.fail(failure),
-            Err(Elapsed { after, .. }) => landing.time_out(after),
-        },
-        Some(Err(message)) => {
-            landing.start();
-            landing.panic(message)
-        }
-        None => landing.land_with(Outcome::Nothing),
+    match drive(&mut landing, called).await {
+        Ok(Ok(value)) => landing.land(value),
+        Ok(Err(failure)) => landing.fail(failure),
+        Err(Unready::Late(after)) => landing.time_out(after),
+        Err(Unready::Panicked(message)) => landing.panic(message),
     }
+}
+
+/// Why a loader has returned nothing.
+pub(crate) enum Unready {
+    Late(Duration),
+    Panicked(Arc<str>),
 }
 
 /// Runs a loader with a permit for as long as the rules allow, and drops it then.
 pub(crate) async fn drive<K, V, S, Fut: Future>(
     landing: &mut Landing<K, V, S>,
-    loader: Fut,
-) -> Result<Fut::Output, Elapsed>
+    called: Called<Fut>,
+) -> Result<Fut::Output, Unready>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -84,13 +84,19 @@ where
     landing.start();
     let loads = &landing.inner().loads;
     let counted = loads.permits.is_some().then(|| loads.number());
-    let mut loader = pin!(loader);
+    let mut loader = pin!(called.map_err(Unready::Panicked)?);
     let loader = poll_fn(|cx| {
         let _running = counted.map(Running::of);
-        loader.as_mut().poll(cx)
+        match contain(|| loader.as_mut().poll(cx)) {
+            Ok(polled) => polled.map(Ok),
+            Err(message) => Poll::Ready(Err(Unready::Panicked(message))),
+        }
     });
     match (loads.rules.load_timeout, &loads.rules.timer) {
-        (Some(after), Some(timer)) => timer.timeout(after, loader).await,
-        _ => Ok(loader.await),
+        (Some(after), Some(timer)) => match timer.timeout(after, loader).await {
+            Ok(result) => result,
+            Err(Elapsed { after, .. }) => Err(Unready::Late(after)),
+        },
+        _ => loader.await,
     }
 }

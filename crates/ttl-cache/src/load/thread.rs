@@ -3,16 +3,13 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
-/// Tells running threads apart. The value of a thread that has ended may be used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ThreadKey(usize);
-
-/// The address of a thread-local byte.
-pub(crate) fn this_thread() -> ThreadKey {
+/// Tells running threads apart; never zero. The value of a thread that has ended may be used again.
+pub(crate) fn this_thread() -> usize {
+    // The address of a thread-local byte.
     std::thread_local! {
         static HERE: u8 = const { 0 };
     }
-    ThreadKey(HERE.with(|here| std::ptr::from_ref(here).addr()))
+    HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
 std::thread_local! {
