@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::SlotVec;
+use super::{NONE, SlotVec};
 
 /// A heap that forgets lazily: a slot's last entry in it is the one that counts, and outdated ones
 /// are skipped when they come up. They are never more than the others by much.
@@ -14,8 +14,8 @@ pub(crate) struct Ranking {
     numbers: SlotVec<u64>,
     slots: usize,
     next: u64,
-    /// Numbers for slots that are put back, growing downwards.
-    before: u64,
+    /// The two slots that were popped last, the last one first, with their numbers.
+    popped: [(u32, u64); 2],
 }
 
 /// Equal keys come up in the order in which they were put in.
@@ -26,16 +26,14 @@ struct Rank {
     slot: u32,
 }
 
-const MIDDLE: u64 = 1 << 63;
-
 impl Ranking {
     pub(crate) fn new() -> Self {
         Self {
             heap: BinaryHeap::new(),
             numbers: SlotVec::new(0),
             slots: 0,
-            next: MIDDLE + 1,
-            before: MIDDLE,
+            next: 1,
+            popped: [(NONE, 0); 2],
         }
     }
 
@@ -46,11 +44,12 @@ impl Ranking {
         self.set_numbered(slot, key, number);
     }
 
-    /// Takes a slot back that `pop` gave out: it comes up before all others with its key.
+    /// Takes a slot back that one of the last two calls of `pop` gave out, to its old place.
     pub(crate) fn put_back(&mut self, slot: u32, key: u64) {
-        let number = self.before;
-        self.before -= 1;
-        self.set_numbered(slot, key, number);
+        match self.popped.iter().find(|(popped, _)| *popped == slot) {
+            Some((_, number)) => self.set_numbered(slot, key, *number),
+            None => self.set(slot, key),
+        }
     }
 
     fn set_numbered(&mut self, slot: u32, key: u64, number: u64) {
@@ -85,6 +84,7 @@ impl Ranking {
                 continue;
             }
             self.remove(rank.slot);
+            self.popped = [(rank.slot, rank.number), self.popped[0]];
             return Some((rank.slot, rank.key));
         }
         None

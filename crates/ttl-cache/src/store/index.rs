@@ -187,13 +187,26 @@ fn class_shift(hash: u32) -> u32 {
 /// The tag of a hash: never zero.
 #[inline(always)]
 pub(crate) fn tag_of(hash: u32) -> u8 {
-    ((((hash & 0xFF) * 255) >> 8) + 1) as u8
+    (hash as u8).max(1)
 }
 
 /// The group where a hash is at home.
 #[inline(always)]
 pub(super) fn home_of(hash: u32, groups: usize) -> usize {
     ((u64::from(hash) * groups as u64) >> 32) as usize
+}
+
+/// Where to look after the group `at` had no room. The first time far away, since full groups attract
+/// what their neighbours have no room for; from there on one after the other, so that all are seen.
+#[inline]
+fn next_of(at: usize, turn: usize, hash: u32, groups: usize) -> usize {
+    if turn == 0 {
+        home_of(hash.wrapping_mul(0x9E37_79B1), groups)
+    } else if at + 1 == groups {
+        0
+    } else {
+        at + 1
+    }
 }
 
 /// Looks for a hash among `groups`. `is_it` is asked for each slot that may be the one.
@@ -207,7 +220,7 @@ pub(super) fn look<R>(
 ) -> Option<R> {
     let tag = tag_of(hash);
     let mut at = home_of(hash, groups.len());
-    for _ in 0..groups.len() {
+    for turn in 0..=groups.len() {
         let group = &groups[at];
         let mut seen = group.matches(tag);
         while let Some(place) = seen.first() {
@@ -219,10 +232,7 @@ pub(super) fn look<R>(
         if !seen.passes(hash) {
             return None;
         }
-        at += 1;
-        if at == groups.len() {
-            at = 0;
-        }
+        at = next_of(at, turn, hash, groups.len());
     }
     None
 }
@@ -343,7 +353,7 @@ impl Index {
     /// Enters a slot. There must be room.
     pub(crate) fn insert(&mut self, hash: u32, slot: u32) {
         let mut at = home_of(hash, self.groups.len());
-        loop {
+        for turn in 0.. {
             let group = &self.groups[at];
             if let Some(place) = group.free_place() {
                 group.slots[place].store(slot, Release);
@@ -352,7 +362,7 @@ impl Index {
                 return;
             }
             group.add_passed(hash);
-            at = (at + 1) % self.groups.len();
+            at = next_of(at, turn, hash, self.groups.len());
         }
     }
 
@@ -366,7 +376,7 @@ impl Index {
     pub(crate) fn remove(&mut self, hash: u32, slot: u32) {
         let tag = tag_of(hash);
         let mut at = home_of(hash, self.groups.len());
-        for _ in 0..self.groups.len() {
+        for turn in 0..=self.groups.len() {
             let group = &self.groups[at];
             let mut seen = group.matches(tag);
             while let Some(place) = seen.first() {
@@ -378,7 +388,7 @@ impl Index {
                 seen = seen.others();
             }
             group.subtract_passed(hash);
-            at = (at + 1) % self.groups.len();
+            at = next_of(at, turn, hash, self.groups.len());
         }
         debug_assert!(false, "a slot was taken out that is not in the index");
     }
