@@ -24,13 +24,26 @@ fn duration() -> impl Strategy<Value = u64> {
 
 #[derive(Clone, Debug)]
 enum Act {
-    Insert { slot: u32, after: u64 },
-    Remove { slot: u32 },
+    Insert {
+        slot: u32,
+        after: u64,
+    },
+    Remove {
+        slot: u32,
+    },
     /// The slot is due later, and nobody tells the wheel.
-    PutOff { slot: u32, by: u64 },
-    Pass { time: u64 },
+    PutOff {
+        slot: u32,
+        by: u64,
+    },
+    Pass {
+        time: u64,
+    },
     /// Some steps, maybe with a reading of the clock that is a little old.
-    Steps { steps: usize, behind: u64 },
+    Steps {
+        steps: usize,
+        behind: u64,
+    },
     Drain,
 }
 
@@ -154,7 +167,9 @@ proptest! {
 /// More cases for a long run, by the variable that proptest itself reads.
 fn cases(default: u32) -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(default)
+    wanted
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(default)
 }
 
 #[test]
@@ -218,7 +233,10 @@ fn ten_years_pass_and_every_slot_is_found_on_time() {
                 Step::Idle => break,
             }
         }
-        assert!(due.first().is_none_or(|(first, _)| *first > now), "one is late");
+        assert!(
+            due.first().is_none_or(|(first, _)| *first > now),
+            "one is late"
+        );
         assert_eq!(wheel.len(), due.len());
     }
     assert!(found > 4096);
@@ -254,16 +272,28 @@ impl Marks for Board {
 
 #[derive(Clone, Debug)]
 enum Move {
-    Insert { slot: u32, deadline: u64 },
-    Update { slot: u32, deadline: u64 },
-    Read { slot: u32 },
-    Remove { slot: u32 },
+    Insert {
+        slot: u32,
+        deadline: u64,
+    },
+    Update {
+        slot: u32,
+        deadline: u64,
+    },
+    Read {
+        slot: u32,
+    },
+    Remove {
+        slot: u32,
+    },
     Evict,
     /// Two victims are taken, and the first is not wanted after all.
     EvictOther,
     Shrink,
     /// Many writes happen elsewhere.
-    Jump { steps: u64 },
+    Jump {
+        steps: u64,
+    },
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {

@@ -18,6 +18,7 @@ mod load_cancel;
 mod maintain;
 mod memoize;
 mod model;
+mod operations;
 mod optimistic;
 mod origins;
 mod peers;
