@@ -36,10 +36,10 @@ fn burst(cache: &Cache<u64, u64>, entries: u64, weight: u64, each: u64) {
             .map(|thread| {
                 scope.spawn(move || {
                     for round in 0..each {
-                        let key = thread << 32 | round % 5000;
+                        let key = (thread << 32) | (round % 5000);
                         cache.insert(key, round * 7 % 13);
                         if round % 11 == 0 {
-                            cache.remove(&(thread << 32 | round / 2 % 5000));
+                            cache.remove(&((thread << 32) | (round / 2 % 5000)));
                         }
                     }
                 })

@@ -56,7 +56,8 @@ fn each_cause_is_told_as_what_it_is() {
 
 #[test]
 fn an_expired_entry_is_told_as_expired_whoever_comes_across_it() {
-    let finders: [(&str, fn(&Cache<u64, u64>)); 6] = [
+    type Find = fn(&Cache<u64, u64>);
+    let finders: [(&str, Find); 6] = [
         ("len", |cache| assert!(cache.is_empty())),
         ("remove", |cache| assert_eq!(cache.remove(&1), None)),
         ("clear", |cache| assert_eq!(cache.clear(), 0)),
@@ -66,7 +67,9 @@ fn an_expired_entry_is_told_as_expired_whoever_comes_across_it() {
         ("insert of another key", |cache| {
             assert_eq!(cache.insert(2, 2), None)
         }),
-        ("maintenance", |cache| drop(cache.run_pending_tasks())),
+        ("maintenance", |cache| {
+            let _ = cache.run_pending_tasks();
+        }),
     ];
     for (name, find) in finders {
         let clock = ManualClock::new();

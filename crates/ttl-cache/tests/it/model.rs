@@ -113,7 +113,7 @@ fn weight_of(value: u64) -> u64 {
 
 /// How long the entries of some keys live, if that is theirs to say.
 fn own_ttl(key: u64, value: u64) -> Option<u64> {
-    (key % 3 == 0).then(|| 20 + (value >> 6) % 7 * 100)
+    key.is_multiple_of(3).then(|| 20 + (value >> 6) % 7 * 100)
 }
 
 #[derive(Clone, Copy, Debug)]

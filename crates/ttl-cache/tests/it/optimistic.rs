@@ -1,7 +1,7 @@
 //! Reads without a lock answer as reads with one do.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
 use brolly_sync::ManualClock;
