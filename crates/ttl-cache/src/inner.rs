@@ -52,6 +52,8 @@ pub(crate) struct Inner<K, V, S> {
     enabled: AtomicBool,
     /// It is on, and nobody takes notes of lookups.
     plainly: AtomicBool,
+    /// And lookups take no lock.
+    glances: AtomicBool,
     pub(crate) rules: Rules<K, V>,
     pub(crate) deliveries: Deliveries<K, V>,
     pub(crate) loads: Loads<K, V>,
@@ -155,6 +157,7 @@ impl<K, V, S> Inner<K, V, S> {
             clock,
             enabled: AtomicBool::new(enabled),
             plainly: AtomicBool::new(enabled && rules.adaptive.is_none()),
+            glances: AtomicBool::new(enabled && rules.adaptive.is_none() && layout.glances),
             rules,
             deliveries,
             loads,
@@ -179,8 +182,9 @@ impl<K, V, S> Inner<K, V, S> {
 
     pub(crate) fn set_enabled(&self, enabled: bool) {
         self.enabled.store(enabled, Relaxed);
-        self.plainly
-            .store(enabled && self.rules.adaptive.is_none(), Relaxed);
+        let plainly = enabled && self.rules.adaptive.is_none();
+        self.plainly.store(plainly, Relaxed);
+        self.glances.store(plainly && self.layout.glances, Relaxed);
     }
 
     pub(crate) fn shards(&self) -> &[Shard<K, V>] {
@@ -268,8 +272,104 @@ where
     }
 
     /// The live value of a key; counted, and noted as a use.
+    ///
+    /// The way of most lookups is short and calls nothing; all others begin anew in functions of
+    /// their own.
     #[inline]
     pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        if !self.glances.load(Relaxed) {
+            return self.get_shared(key);
+        }
+        let Some(lookup) = self.readers.begin() else {
+            return self.get_shared(key);
+        };
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        // SAFETY: `glances` is set for plain data only, which was promised to `new`. Memory is freed
+        // once `Readers::have_left`, and this lookup ends after its last use of the mark.
+        match unsafe { shard.published.find(hash as u32, key) } {
+            Glance::Hit(value, NEVER, mark) => {
+                shard.touch(&self.layout, mark);
+                lookup.hit();
+                Some(value)
+            }
+            Glance::Hit(value, deadline, mark) => {
+                self.end_timed(shard, lookup, value, deadline, mark)
+            }
+            Glance::Miss => {
+                lookup.miss();
+                None
+            }
+            Glance::Unclear => {
+                drop(lookup);
+                self.get_patiently(key)
+            }
+        }
+    }
+
+    /// Tells the controller of times to live of a lookup, if there is one.
+    #[inline]
+    fn note(&self, hash: u64, hit: bool) {
+        if let Some(adaptive) = &self.rules.adaptive {
+            adaptive.saw(hash, hit, self.clock.now());
+        }
+    }
+
+    /// Ends a lookup that found an entry which ends at some time.
+    #[inline(never)]
+    fn end_timed(
+        &self,
+        shard: &Shard<K, V>,
+        lookup: Lookup<'_>,
+        value: V,
+        deadline: u64,
+        mark: &AtomicU64,
+    ) -> Option<V> {
+        if self.clock.is_past(deadline) {
+            lookup.miss();
+            return None;
+        }
+        shard.touch(&self.layout, mark);
+        lookup.hit();
+        Some(value)
+    }
+
+    /// As `get`, when a short look was not enough.
+    #[cold]
+    #[inline(never)]
+    fn get_patiently<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        if let Some(lookup) = self.readers.begin() {
+            // SAFETY: called by `get` alone, for whose reasons this is sound too.
+            match unsafe { shard.published.find_patiently(hash as u32, key) } {
+                Glance::Hit(value, deadline, mark) => {
+                    return self.end_timed(shard, lookup, value, deadline, mark);
+                }
+                Glance::Miss => {
+                    lookup.miss();
+                    return None;
+                }
+                // Who waits for a lock must not keep memory from being freed.
+                Glance::Unclear => drop(lookup),
+            }
+        }
+        self.get_locked(shard, hash, key)
+    }
+
+    /// As `get`, for data that is not plain, and in a thread that has no counts of its own yet.
+    #[inline(never)]
+    fn get_shared<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -280,64 +380,22 @@ where
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        let Some(lookup) = self.readers.begin() else {
+        let Some(lookup) = self.readers.begin_anyhow() else {
             return self.get_locked(shard, hash, key);
         };
-        if !self.layout.glances {
-            return self.get_leaning(shard, hash, key, lookup);
+        // SAFETY: shards are made with the readers of their cache.
+        let Some(state) = (unsafe { shard.state.glance(&lookup) }) else {
+            // Who waits for a lock must not keep its holder waiting.
+            drop(lookup);
+            return self.get_locked(shard, hash, key);
+        };
+        let value = self.look_in(state, shard, hash, key, Look::Count, |value| value.clone());
+        if value.is_some() {
+            lookup.hit();
+        } else {
+            lookup.miss();
         }
-        // SAFETY: `glances` is set for plain data only, which was promised to `new`. Memory is freed
-        // once `Readers::have_left`, and this lookup ends after its last use of the mark.
-        match unsafe { shard.published.find(hash as u32, key) } {
-            Glance::Hit(value, deadline, mark) => {
-                if self.clock.is_past(deadline) {
-                    lookup.miss();
-                    return None;
-                }
-                shard.touch(&self.layout, mark);
-                lookup.hit();
-                Some(value)
-            }
-            Glance::Miss => {
-                lookup.miss();
-                None
-            }
-            Glance::Unclear => self.get_patiently(shard, hash, key, lookup),
-        }
-    }
-
-    /// As `get`, when a short look was not enough.
-    #[cold]
-    #[inline(never)]
-    fn get_patiently<Q>(
-        &self,
-        shard: &Shard<K, V>,
-        hash: u64,
-        key: &Q,
-        lookup: Lookup<'_>,
-    ) -> Option<V>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-        V: Clone,
-    {
-        // SAFETY: called by `get` alone, for whose reasons this is sound too.
-        match unsafe { shard.published.find_patiently(hash as u32, key) } {
-            Glance::Hit(value, deadline, mark) if !self.clock.is_past(deadline) => {
-                shard.touch(&self.layout, mark);
-                lookup.hit();
-                Some(value)
-            }
-            Glance::Hit(..) | Glance::Miss => {
-                lookup.miss();
-                None
-            }
-            Glance::Unclear => {
-                // Who waits for a lock must not keep memory from being freed.
-                drop(lookup);
-                self.get_locked(shard, hash, key)
-            }
-        }
+        value
     }
 
     /// As `get`, in a cache that is off or takes notes of lookups.
@@ -358,43 +416,6 @@ where
         value
     }
 
-    /// Tells the controller of times to live of a lookup, if there is one.
-    #[inline]
-    fn note(&self, hash: u64, hit: bool) {
-        if let Some(adaptive) = &self.rules.adaptive {
-            adaptive.saw(hash, hit, self.clock.now());
-        }
-    }
-
-    /// The live value of a key whose shard may be looked at without its lock if nobody writes.
-    #[inline]
-    fn get_leaning<Q>(
-        &self,
-        shard: &Shard<K, V>,
-        hash: u64,
-        key: &Q,
-        lookup: Lookup<'_>,
-    ) -> Option<V>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-        V: Clone,
-    {
-        // SAFETY: shards are made with the readers of their cache.
-        let Some(state) = (unsafe { shard.state.glance(&lookup) }) else {
-            // Who waits for a lock must not keep its holder waiting.
-            drop(lookup);
-            return self.get_locked(shard, hash, key);
-        };
-        let value = self.look_in(state, shard, hash, key, Look::Count, |value| value.clone());
-        if value.is_some() {
-            lookup.hit();
-        } else {
-            lookup.miss();
-        }
-        value
-    }
-
     #[inline(never)]
     fn get_locked<Q>(&self, shard: &Shard<K, V>, hash: u64, key: &Q) -> Option<V>
     where
@@ -412,7 +433,7 @@ where
     /// Counts a lookup.
     #[inline]
     fn count(&self, hit: bool) {
-        match self.readers.begin() {
+        match self.readers.begin_anyhow() {
             Some(lookup) if hit => lookup.hit(),
             Some(lookup) => lookup.miss(),
             None => self.readers.count_shared(hit),
@@ -744,8 +765,10 @@ where
                 continue;
             }
             if let Condition::IfUnwritten(watch) = condition {
-                // Its own write is not to be noted by it; later ones are.
+                // It ends here. Who looks at it later, between this write and the end of the load,
+                // is to look at the cache instead, so it counts as written.
                 shard.watches.remove(hash as u32, watch);
+                watch.close();
             }
             hand.room = hand.room.less(needed);
             let write = Write {
@@ -764,9 +787,6 @@ where
             } else {
                 shard.insert(write)
             };
-            if let Condition::IfUnwritten(watch) = condition {
-                shard.watches.add(hash as u32, watch, 0);
-            }
             if !tags.is_empty() {
                 shard.tags.get_or_insert_default().set(slot, tags);
             }

@@ -54,18 +54,30 @@ impl Readers {
         }
     }
 
-    /// Begins a lookup that may look at shared memory without a lock. `None` in a thread that is
-    /// being torn down, which has to take the lock and [`Readers::count_shared`].
+    /// Begins a lookup that may look at shared memory without a lock. `None` in a thread that has
+    /// no counts of its own yet.
     #[inline(always)]
     pub(crate) fn begin(&self) -> Option<Lookup<'_>> {
-        let reader = self.own()?;
+        Some(self.begin_by(self.own()?))
+    }
+
+    /// As `begin`, and gives the thread counts of its own. `None` in a thread that is being torn
+    /// down, which has to take the lock and [`Readers::count_shared`].
+    #[inline]
+    pub(crate) fn begin_anyhow(&self) -> Option<Lookup<'_>> {
+        let reader = self.own().or_else(|| self.own_slow())?;
+        Some(self.begin_by(reader))
+    }
+
+    #[inline(always)]
+    fn begin_by<'a>(&self, reader: &'a Reader) -> Lookup<'a> {
         reader.begun.store(reader.begun.load(Relaxed) + 1, Relaxed);
         if self.fenced {
             fence(SeqCst);
         } else {
             compiler_fence(SeqCst);
         }
-        Some(Lookup { reader })
+        Lookup { reader }
     }
 
     /// Counts a lookup of a thread that has no counts of its own any more.
@@ -83,12 +95,8 @@ impl Readers {
     #[inline(always)]
     fn own(&self) -> Option<&Reader> {
         let place = PLACE.get();
-        if let Some(bucket) = self.buckets.get(place.bucket as usize)
-            && let Some(readers) = bucket.get()
-        {
-            return readers.get(place.index as usize);
-        }
-        self.own_slow()
+        let bucket = self.buckets.get(place.bucket as usize)?;
+        bucket.get()?.get(place.index as usize)
     }
 
     #[cold]

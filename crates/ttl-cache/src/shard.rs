@@ -214,18 +214,10 @@ impl<K, V> Shard<K, V> {
         mark.store(stamp + reads.min(STEP - 1), Relaxed);
         self.reads.0.store(reads, Relaxed);
         if reads >= STEP - 1 {
-            self.step_by_reading();
+            // So many reads since the last write that their order needs another step.
+            self.stamp.fetch_add(STEP, Relaxed);
+            self.reads.0.store(1, Relaxed);
         }
-    }
-
-    /// There were so many reads since the last write that their order needs another step.
-    ///
-    /// Called by readers, which may hold the lock for reading: so it does not wait for it.
-    #[cold]
-    #[inline(never)]
-    fn step_by_reading(&self) {
-        let _ = self.stamp.fetch_add(STEP, Relaxed);
-        self.reads.0.store(1, Relaxed);
     }
 
     pub(crate) fn read(&self) -> Reading<'_, State<K, V>> {
@@ -458,6 +450,9 @@ impl<K, V> Writing<'_, K, V> {
         }
         if let Some(chunk) = state.slab.take_empty_chunk(slot) {
             state.retire(Retired::Chunk { _chunk: chunk });
+            while let Some(chunk) = state.slab.take_last_chunk() {
+                state.retire(Retired::Chunk { _chunk: chunk });
+            }
             state.shrink(shard);
         }
         (key, value, room)

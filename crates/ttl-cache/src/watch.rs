@@ -29,6 +29,11 @@ impl Watch {
     pub(crate) fn written(&self) -> bool {
         self.wrote(0)
     }
+
+    /// The only key was written by who watches it.
+    pub(crate) fn close(&self) {
+        self.0.0.fetch_or(1, Relaxed);
+    }
 }
 
 /// The watches of a shard; under its lock. A watch ends when its last handle is dropped, and is
@@ -71,8 +76,8 @@ impl Watches {
     /// Ends a watch of this hash.
     pub(crate) fn remove(&mut self, hash: u32, watch: &Watch) {
         if let Some(watchers) = self.by_hash.get_mut(&hash) {
-            let own = Arc::downgrade(&watch.0);
-            watchers.retain(|it| it.lives() && !it.seen.ptr_eq(&own));
+            let own = Arc::as_ptr(&watch.0);
+            watchers.retain(|it| it.lives() && it.seen.as_ptr() != own);
             if watchers.is_empty() {
                 self.by_hash.remove(&hash);
             }

@@ -37,7 +37,7 @@ impl Group {
         Self {
             tags: AtomicU64::new(0),
             rest: AtomicU64::new(0),
-            slots: [const { AtomicU32::new(0) }; WIDTH],
+            slots: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
 
@@ -266,9 +266,9 @@ pub(crate) struct Index {
     entries: usize,
 }
 
-/// How full the table may be: nine of twelve places. With ten, a third of all groups would be full;
-/// with eight, a cache of integers would take a byte more for each.
-const FULL: usize = 9;
+/// How full two groups may be together: 19 of 24 places. The fuller they are, the more look-ups go on
+/// to a second group; the emptier, the more memory an entry takes.
+const FULL: usize = 19;
 
 impl Index {
     /// An index that holds nothing and has room for a few entries.
@@ -290,14 +290,14 @@ impl Index {
     /// Whether one more entry needs a larger table first.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.entries >= self.groups.len() * FULL
+        self.entries * 2 >= self.groups.len() * FULL
     }
 
     /// A larger table with the same entries: twice as large, or just enough for `expected` if that
     /// is less, an eighth larger beyond. `hash_of` tells the hash of a slot.
     pub(crate) fn grown(&self, expected: usize, hash_of: impl Fn(u32) -> u32) -> Self {
         let now = self.groups.len();
-        let enough = expected.div_ceil(FULL);
+        let enough = expected.saturating_mul(2).div_ceil(FULL);
         let groups = if now < enough {
             (now * 2).min(enough)
         } else {
@@ -308,7 +308,7 @@ impl Index {
 
     /// A table just large enough, with the same entries.
     pub(crate) fn shrunk(&self, hash_of: impl Fn(u32) -> u32) -> Self {
-        self.rebuilt(self.entries / FULL + 1, hash_of)
+        self.rebuilt(self.entries * 2 / FULL + 1, hash_of)
     }
 
     fn rebuilt(&self, groups: usize, hash_of: impl Fn(u32) -> u32) -> Self {

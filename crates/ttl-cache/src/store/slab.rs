@@ -37,7 +37,10 @@ pub(crate) struct Chunk<K, V> {
 
 impl<K, V> Chunk<K, V> {
     fn layout(len: usize) -> Layout {
-        Layout::array::<Node<K, V>>(len).expect("a chunk is a few thousand nodes")
+        // Nodes whose size divides a cache line, or that a line divides, never lie across two.
+        Layout::array::<Node<K, V>>(len)
+            .and_then(|layout| layout.align_to(LINE))
+            .expect("a chunk is a few hundred nodes")
     }
 
     fn new(len: usize) -> Self {
@@ -63,6 +66,9 @@ impl<K, V> Drop for Chunk<K, V> {
 unsafe impl<K: Send, V: Send> Send for Chunk<K, V> {}
 // SAFETY: a shared chunk gives access to nothing.
 unsafe impl<K: Sync, V: Sync> Sync for Chunk<K, V> {}
+
+/// The size of a cache line, on most machines.
+const LINE: usize = 64;
 
 /// Slots of a chunk.
 const CHUNK: usize = 1 << BITS;
@@ -429,6 +435,15 @@ impl<K, V> Slab<K, V> {
             nodes: NonNull::new(nodes).expect("the chunk was there"),
             len,
         })
+    }
+
+    /// The last chunk, if there is no entry at all. To be treated like an empty chunk.
+    pub(crate) fn take_last_chunk(&mut self) -> Option<Chunk<K, V>> {
+        let last = self.taken.len().checked_sub(1)?;
+        if self.entries > 0 {
+            return None;
+        }
+        self.take_if_empty(last)
     }
 
     fn open_chunks(&self) -> usize {
