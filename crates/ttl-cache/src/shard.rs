@@ -337,19 +337,20 @@ impl<K, V> State<K, V> {
         }
     }
 
+    /// What readers left on an entry.
+    #[cfg(feature = "serde")]
+    pub(crate) fn mark(&self, slot: u32) -> u64 {
+        self.slab.mark(slot).load(Relaxed)
+    }
+
     /// When an entry ends however often it is read, given its deadline.
+    #[cfg(feature = "serde")]
     pub(crate) fn end(&self, slot: u32, deadline: u64) -> u64 {
         if self.layout.idle.is_some() {
             self.ends.get(slot)
         } else {
             deadline
         }
-    }
-
-    /// What readers left on an entry.
-    #[cfg(feature = "serde")]
-    pub(crate) fn mark(&self, slot: u32) -> u64 {
-        self.slab.mark(slot).load(Relaxed)
     }
 
     /// How many entries the index and the wheel know, for checks.

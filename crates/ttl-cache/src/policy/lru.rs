@@ -29,7 +29,7 @@ pub(super) fn used(marks: &impl Marks, slot: u32) -> Option<Used> {
     let stamp = marks.mark(slot);
     Some(Used {
         stamp,
-        never: stamp % STEP == 0,
+        never: stamp.is_multiple_of(STEP),
     })
 }
 

@@ -141,10 +141,6 @@ pub(crate) fn prefetch<T>(line: *const T) {
 fn equal_bytes(low: u64, high: u64, byte: u8) -> u32 {
     use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
     // SAFETY: SSE2 is part of every x86-64.
-    #[allow(
-        unused_unsafe,
-        reason = "safe since Rust 1.87 where the feature is a given"
-    )]
     unsafe {
         let bytes = _mm_set_epi64x(high as i64, low as i64);
         _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8))) as u32

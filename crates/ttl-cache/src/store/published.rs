@@ -100,8 +100,8 @@ impl<K, V> Published<K, V> {
         Q: Eq + ?Sized,
     {
         let before = self.sequence.load(Acquire);
-        // SAFETY: by contract.
         if before & 1 == 0
+            // SAFETY: by contract.
             && let Some((groups, table)) = unsafe { self.addresses(before) }
         {
             match first_look(groups, hash) {

@@ -44,7 +44,7 @@ impl<T: Clone + Send + 'static> Gate<T> {
     /// Ends all loads with this value.
     pub(crate) fn open(&self, value: T) {
         let wakers = {
-            let mut state = self.state.lock().unwrap();
+            let mut state = self.state.lock().expect("nobody panics under it");
             state.0 = Some(value);
             std::mem::take(&mut state.1)
         };
@@ -75,7 +75,7 @@ impl<T: Clone> Future for Load<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         self.0.polls.fetch_add(1, Ordering::SeqCst);
-        let mut state = self.0.state.lock().unwrap();
+        let mut state = self.0.state.lock().expect("nobody panics under it");
         match &state.0 {
             Some(value) => Poll::Ready(value.clone()),
             None => {
@@ -530,7 +530,7 @@ fn written_during_a_load(write: impl FnOnce(&Cache<u8, u8>)) -> Option<u8> {
     write(&cache);
     gate.open(1);
     assert_eq!(
-        ready(poll(&mut early)).unwrap(),
+        ready(poll(&mut early)).expect("loaded"),
         1,
         "who waited is given the result"
     );
@@ -995,7 +995,7 @@ trait IntoGet<V> {
 
 impl<V: Clone + Send + Sync + 'static> IntoGet<V> for Cache<u8, V> {
     async fn into_get(self, key: u8, loader: impl FnOnce() -> Load<V>) -> V {
-        self.get_with(key, loader).await.unwrap()
+        self.get_with(key, loader).await.expect("loaded")
     }
 }
 

@@ -159,7 +159,9 @@ fn a_caller_that_was_never_polled_has_started_nothing() {
 fn collecting() -> (Arc<Mutex<Vec<Task>>>, impl Fn(Task) + Send + Sync) {
     let tasks = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&tasks);
-    (tasks, move |task| list.lock().unwrap().push(task))
+    (tasks, move |task| {
+        list.lock().expect("nobody panics under it").push(task)
+    })
 }
 
 #[test]

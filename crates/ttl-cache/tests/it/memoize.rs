@@ -52,7 +52,13 @@ fn errors_of_a_memoized_function_are_not_cached() {
     assert_eq!(calls.load(Ordering::SeqCst), 3);
     let halve = Cache::new(10).memoize(
         |n: &u32| *n,
-        |n: u32| async move { if n % 2 == 0 { Ok(n / 2) } else { Err("odd") } },
+        |n: u32| async move {
+            if n.is_multiple_of(2) {
+                Ok(n / 2)
+            } else {
+                Err("odd")
+            }
+        },
     );
     assert_eq!(
         block_on(halve.try_call(3)).unwrap_err().failure(),

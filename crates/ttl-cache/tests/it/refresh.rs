@@ -22,21 +22,21 @@ struct Background(Arc<Mutex<Vec<Task>>>);
 impl Background {
     fn spawner(&self) -> impl Fn(Task) + Send + Sync + use<> {
         let tasks = Arc::clone(&self.0);
-        move |task| tasks.lock().unwrap().push(task)
+        move |task| tasks.lock().expect("nobody panics under it").push(task)
     }
 
     fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.0.lock().expect("nobody panics under it").len()
     }
 
     /// Polls every task once.
     fn run(&self) {
-        let tasks = std::mem::take(&mut *self.0.lock().unwrap());
+        let tasks = std::mem::take(&mut *self.0.lock().expect("nobody panics under it"));
         let mut cx = Context::from_waker(Waker::noop());
         let pending = |task: &mut Task| task.as_mut().poll(&mut cx).is_pending();
         let mut tasks = tasks;
         tasks.retain_mut(pending);
-        self.0.lock().unwrap().extend(tasks);
+        self.0.lock().expect("nobody panics under it").extend(tasks);
     }
 }
 
