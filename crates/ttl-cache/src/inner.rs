@@ -455,18 +455,17 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let slot = state.find(hash as u32, key)?;
-        let (_, value, deadline) = state.slab.get(slot)?;
-        if self.clock.is_past(deadline) {
+        let entry = state.find_entry(hash as u32, key)?;
+        if self.clock.is_past(entry.deadline) {
             return None;
         }
         if look == Look::Count {
-            shard.touch(&self.layout, state.slab.mark(slot));
+            shard.touch(&self.layout, entry.mark);
             if self.layout.idle.is_some() {
-                state.put_off(slot, self.clock.now());
+                state.put_off(entry.slot, self.clock.now());
             }
         }
-        Some(then(value))
+        Some(then(entry.value))
     }
 
     /// The live value of a key, without a trace.
@@ -527,12 +526,10 @@ where
         V: Clone,
     {
         let state = shard.read();
-        let Some(slot) = state.find(hash as u32, key) else {
+        let Some(entry) = state.find_entry(hash as u32, key) else {
             return Found::Missing;
         };
-        let Some((_, value, deadline)) = state.slab.get(slot) else {
-            return Found::Missing;
-        };
+        let (slot, value, deadline) = (entry.slot, entry.value, entry.deadline);
         if self.clock.is_past(deadline) {
             let since = self.clock.now().saturating_sub(deadline);
             if since >= self.layout.keep {
@@ -544,7 +541,7 @@ where
             };
         }
         if look == Look::Count {
-            shard.touch(&self.layout, state.slab.mark(slot));
+            shard.touch(&self.layout, entry.mark);
             if self.layout.idle.is_some() {
                 state.put_off(slot, self.clock.now());
             }

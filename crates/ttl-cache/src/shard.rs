@@ -12,7 +12,7 @@ use crate::policy::{AnyPolicy, EvictionPolicy, Marks, STEP, Touch};
 use crate::primitive::AtomicU64;
 use crate::readers::Readers;
 use crate::removal::{RemovalCause, Removed};
-use crate::store::{Biased, Chunk, Index, Published, Reading, Slab, Table, biased};
+use crate::store::{Biased, Chunk, Entry, Index, Published, Reading, Slab, Table, biased};
 use crate::tags::Tags;
 use crate::time::{NEVER, after};
 use crate::watch::Watches;
@@ -277,8 +277,18 @@ impl<K: Hash + Eq, V> State<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.index.find(hash, |slot| {
-            (self.slab.get(slot)).is_some_and(|(known, _, _)| known.borrow() == key)
+        self.find_entry(hash, key).map(|entry| entry.slot)
+    }
+
+    #[inline(always)]
+    pub(crate) fn find_entry<Q>(&self, hash: u32, key: &Q) -> Option<Entry<'_, K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.index.search(hash, |slot| {
+            let entry = self.slab.entry(slot)?;
+            (entry.key.borrow() == key).then_some(entry)
         })
     }
 }

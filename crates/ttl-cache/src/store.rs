@@ -12,7 +12,7 @@ pub(crate) use biased::{Biased, Reading};
 pub(crate) use index::{Index, prefetch};
 pub use plain::Plain;
 pub(crate) use published::{Glance, Published};
-pub(crate) use slab::{Chunk, Slab, Table};
+pub(crate) use slab::{Chunk, Entry, Slab, Table};
 
 #[cfg(test)]
 mod tests;

@@ -331,19 +331,35 @@ impl Index {
         })
     }
 
-    #[inline(always)]
+    /// The slot with this hash that is the one.
     pub(crate) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.search(hash, |slot| is_it(slot).then_some(slot))
+    }
+
+    /// Looks for a hash. `is_it` is asked about slots that may be the one.
+    #[inline(always)]
+    pub(crate) fn search<R>(
+        &self,
+        hash: u32,
+        mut is_it: impl FnMut(u32) -> Option<R>,
+    ) -> Option<R> {
         match first_look(&self.groups, hash) {
-            First::Nothing => None,
-            First::Perhaps(slot) if is_it(slot) => Some(slot),
-            _ => self.find_anywhere(hash, is_it),
+            First::Nothing => return None,
+            First::Perhaps(slot) => {
+                let found = is_it(slot);
+                if found.is_some() {
+                    return found;
+                }
+            }
+            First::Unclear => {}
         }
+        self.find_anywhere(hash, is_it)
     }
 
     #[cold]
     #[inline(never)]
-    fn find_anywhere(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        look(&self.groups, hash, |slot| is_it(slot).then_some(slot))
+    fn find_anywhere<R>(&self, hash: u32, is_it: impl FnMut(u32) -> Option<R>) -> Option<R> {
+        look(&self.groups, hash, is_it)
     }
 
     /// Enters a slot. There must be room.

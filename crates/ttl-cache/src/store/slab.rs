@@ -94,6 +94,15 @@ pub(crate) struct Copied<K, V> {
     mark: NonNull<AtomicU64>,
 }
 
+/// An entry, under a lock.
+pub(crate) struct Entry<'a, K, V> {
+    pub(crate) slot: u32,
+    pub(crate) key: &'a K,
+    pub(crate) value: &'a V,
+    pub(crate) deadline: u64,
+    pub(crate) mark: &'a AtomicU64,
+}
+
 /// The entries of a shard.
 pub(crate) struct Slab<K, V> {
     table: Table<K, V>,
@@ -188,8 +197,14 @@ impl<K, V> Slab<K, V> {
     }
 
     /// The entry in a slot, with its deadline.
-    #[inline(always)]
     pub(crate) fn get(&self, slot: u32) -> Option<(&K, &V, u64)> {
+        self.entry(slot)
+            .map(|entry| (entry.key, entry.value, entry.deadline))
+    }
+
+    /// The entry in a slot, with what readers and policies write.
+    #[inline(always)]
+    pub(crate) fn entry(&self, slot: u32) -> Option<Entry<'_, K, V>> {
         let node = self.node(slot);
         let deadline = node.deadline.load(Relaxed);
         if deadline == 0 {
@@ -197,13 +212,19 @@ impl<K, V> Slab<K, V> {
         }
         // SAFETY: initialised, since the deadline is not zero (invariant 1). Written only by the
         // holder of the write lock, which needs `&mut self`; readers without a lock only read.
-        unsafe {
-            Some((
+        let (key, value) = unsafe {
+            (
                 (*node.key.get()).assume_init_ref(),
                 (*node.value.get()).assume_init_ref(),
-                deadline,
-            ))
-        }
+            )
+        };
+        Some(Entry {
+            slot,
+            key,
+            value,
+            deadline,
+            mark: &node.mark,
+        })
     }
 
     /// Has the processor fetch a node.
