@@ -135,7 +135,8 @@ impl<K, V, S> CacheBuilder<K, V, S> {
 
     /// How long an entry lives after it was last read or written. By default this ends nothing.
     ///
-    /// With it, lookups write the time of their reading and take the shard's lock.
+    /// With it, lookups read the clock and write when their entry ends now, and
+    /// [`optimistic_reads`](Self::optimistic_reads) changes nothing.
     #[must_use]
     pub fn time_to_idle(mut self, duration: Duration) -> Self {
         self.time_to_idle = Some(duration);
@@ -433,7 +434,6 @@ impl<K, V, S> CacheBuilder<K, V, S> {
         let clock = self.clock.map_or_else(Time::system, Time::given);
         let deliveries = Deliveries::new(self.eviction_listener);
         // SAFETY: `plain` is only ever set by `optimistic_reads`, which asks for plain data.
-        #[expect(unsafe_code, reason = "the promise that data is plain is kept here")]
         let inner = unsafe {
             Inner::new(
                 layout,

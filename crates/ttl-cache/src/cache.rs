@@ -22,8 +22,8 @@ use crate::time::NEVER;
 ///
 /// A handle: clones share one cache. All methods take `&self` and may be called from any thread.
 ///
-/// The code of `K`'s `Hash`, `Eq` and `Clone` and of `V`'s `Clone` runs under the lock of a shard
-/// and must not call into the same cache. Everything else that a user hands in (listeners,
+/// The code of `K`'s `Hash`, `Eq` and `Clone`, of `V`'s `Clone` and of the clock runs under the lock
+/// of a shard and must not call into the same cache. Everything else that a user hands in (listeners,
 /// weighers, loaders, predicates, destructors) runs without a lock, and may.
 pub struct Cache<K, V, S = RandomState> {
     pub(crate) inner: Arc<Inner<K, V, S>>,
@@ -191,7 +191,7 @@ where
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        self.inner.remove(key, |_| true).map(|(_, value)| value)
+        self.inner.remove(key, || true).map(|(_, value)| value)
     }
 
     /// Takes a key out, as [`remove`](Self::remove) does, for those who do not want its value.

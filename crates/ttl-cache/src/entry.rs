@@ -172,7 +172,7 @@ where
                     // What is removed is what `change` saw, or it is asked again.
                     let removed = self
                         .inner
-                        .remove(&key, |_| before.is_some() && !watch.written());
+                        .remove(&key, || before.is_some() && !watch.written());
                     match (before, removed) {
                         (None, _) => return Computed::Kept(None),
                         (Some(_), Some((_, value))) => return Computed::Removed(value),

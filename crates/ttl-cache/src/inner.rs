@@ -846,8 +846,9 @@ where
         std::thread::yield_now();
     }
 
-    /// Takes a live entry out; an expired one is taken out too, and not given back.
-    pub(crate) fn remove<Q>(&self, key: &Q, condition: impl FnOnce(&V) -> bool) -> Option<(K, V)>
+    /// Takes a live entry out if `applies` still says so, which is asked under the lock; an expired
+    /// one is taken out anyway, and not given back.
+    pub(crate) fn remove<Q>(&self, key: &Q, applies: impl FnOnce() -> bool) -> Option<(K, V)>
     where
         K: Borrow<Q> + Clone,
         Q: Hash + Eq + ?Sized,
@@ -860,18 +861,14 @@ where
         let mut found = None;
         match shard.find(hash as u32, key) {
             Some(slot) => {
-                let (_, value, deadline) = shard.slab.get(slot).expect("found in the index");
-                if self.clock.is_past(deadline) {
+                if self.clock.is_past(shard.slab.deadline(slot)) {
                     shard.watches.wrote(hash as u32);
                     let (key, value, freed) = shard.remove(slot, RemovalCause::Expired);
                     removed.push(key, value, RemovalCause::Expired);
                     hand.room = freed;
-                } else if condition(value) {
+                } else if applies() {
                     let (key, value, freed) = shard.remove(slot, RemovalCause::Explicit);
                     hand.room = freed;
-                    if self.deliveries.listens() {
-                        removed.push(key.clone(), value.clone(), RemovalCause::Explicit);
-                    }
                     found = Some((key, value));
                 }
             }
@@ -879,7 +876,14 @@ where
             None => shard.watches.wrote(hash as u32),
         }
         drop(hand);
-        self.leave(shard, removed);
+        self.leave_keeping(shard, &mut removed);
+        // Cloned without the lock: a clone that panics drops the entry here.
+        if let Some((key, value)) = &found
+            && self.deliveries.listens()
+        {
+            removed.push(key.clone(), value.clone(), RemovalCause::Explicit);
+        }
+        self.deliveries.deliver(removed);
         found
     }
 
@@ -1034,8 +1038,9 @@ where
         self.deliveries.deliver(removed);
     }
 
-    /// Evicts entries until `room` of them have gone, or none is left. Returns how many went.
+    /// Evicts so many entries, or all. Returns how many went.
     pub(crate) fn evict(&self, mut entries: u64) -> u64 {
+        let shards = self.shards.len() as u64;
         let mut gone = 0;
         while entries > 0 {
             let before = gone;
@@ -1043,10 +1048,8 @@ where
                 let mut removed = self.deliveries.removed();
                 let mut hand = Hand::empty(&self.budget);
                 let mut writing = shard.write();
-                for _ in 0..MAINTAIN_STEPS.min(
-                    usize::try_from(entries.div_ceil(self.shards.len() as u64))
-                        .unwrap_or(MAINTAIN_STEPS),
-                ) {
+                // From all shards alike, a few at a time.
+                for _ in 0..entries.div_ceil(shards).min(MAINTAIN_STEPS as u64) {
                     let Some(freed) = writing.evict(None, &mut removed) else {
                         break;
                     };

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(unsafe_code)]
 
 mod adaptive_ttl;
 mod budget;
+#[expect(unsafe_code, reason = "promises that data is plain")]
 mod builder;
 mod cache;
 #[cfg(feature = "macros")]
@@ -17,6 +19,7 @@ mod duration;
 mod entry;
 mod error;
 mod hasher;
+#[expect(unsafe_code, reason = "promises that readers are inside a lookup")]
 mod inner;
 mod iter;
 mod limits;
@@ -29,6 +32,7 @@ mod pressure;
 mod primitive;
 mod readers;
 mod removal;
+#[expect(unsafe_code, reason = "passes on what the cache was promised")]
 mod shard;
 #[cfg(feature = "serde")]
 mod snapshot;

@@ -1,6 +1,7 @@
 //! Where entries lie: an index of groups and a slab of nodes, read under a lock or without one.
 //!
-//! All `unsafe` of this crate is in this folder.
+//! All code that handles memory by hand is in this folder. What it asks of its callers is promised
+//! in three places outside, each of which says why it holds.
 
 pub(crate) mod biased;
 mod index;
