@@ -1,7 +1,9 @@
 //! Reads without a lock answer as reads with one do.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use brolly_sync::ManualClock;
@@ -205,4 +207,55 @@ fn an_expired_value_is_not_read_without_a_lock_either() {
     assert_eq!(cache.get(&1), Some(1));
     clock.advance(Duration::from_nanos(1));
     assert_eq!(cache.get(&1), None);
+}
+
+/// A value whose next clone waits inside a lookup until it is let on.
+struct Held(Arc<Gate>);
+
+#[derive(Default)]
+struct Gate {
+    armed: AtomicBool,
+    inside: AtomicBool,
+    open: AtomicBool,
+}
+
+impl Clone for Held {
+    fn clone(&self) -> Self {
+        if self.0.armed.swap(false, Ordering::SeqCst) {
+            self.0.inside.store(true, Ordering::SeqCst);
+            while !self.0.open.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+        }
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[test]
+fn a_writer_waits_for_lookups_that_took_no_lock() {
+    let gate = Arc::new(Gate::default());
+    let cache: Cache<u64, Held> = Cache::builder().shards(1).build().unwrap();
+    cache.insert(1, Held(Arc::clone(&gate)));
+    // After so many reads without a write, lookups take no lock.
+    for _ in 0..10_000 {
+        assert!(cache.get(&1).is_some());
+    }
+    thread::scope(|scope| {
+        gate.armed.store(true, Ordering::SeqCst);
+        let reader = scope.spawn(|| cache.get(&1).is_some());
+        while !gate.inside.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let (done, written) = std::sync::mpsc::channel();
+        let (cache, other) = (&cache, Arc::clone(&gate));
+        scope.spawn(move || {
+            cache.insert(1, Held(other));
+            done.send(()).unwrap();
+        });
+        let early = written.recv_timeout(Duration::from_millis(100));
+        gate.open.store(true, Ordering::SeqCst);
+        assert!(early.is_err(), "written while a lookup had a reference");
+        assert!(reader.join().unwrap());
+        written.recv().unwrap();
+    });
 }
