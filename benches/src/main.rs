@@ -3,7 +3,10 @@
 mod alloc;
 mod axis;
 mod batch;
+mod circuit_breaker;
 mod driver;
+mod file_store;
+mod lazy;
 mod metrics_core;
 mod plot;
 mod record;
@@ -65,6 +68,9 @@ const CRATES: &[(&str, Axes)] = &[
     ("metrics-core", metrics_core::axes),
     ("batch", batch::axes),
     ("repo-pool", repo_pool::axes),
+    ("circuit-breaker", circuit_breaker::axes),
+    ("lazy", lazy::axes),
+    ("file-store", file_store::axes),
     ("ttl-cache", ttl_cache::axes),
 ];
 

@@ -1,0 +1,7 @@
+//! `brolly-circuit-breaker` and its peers: the axes.
+
+use crate::axis::Axis;
+
+pub fn axes() -> Vec<Axis> {
+    Vec::new()
+}
