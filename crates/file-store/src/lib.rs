@@ -9,12 +9,14 @@ mod error;
 mod guard;
 mod inner;
 mod locks;
+mod primitive;
 mod process_lock;
 mod read;
 mod relative;
 mod root;
 mod stamp;
 mod stats;
+mod steps;
 mod store;
 mod write;
 

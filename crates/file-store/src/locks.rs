@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use brolly_sync::WaitList;
+
+use crate::primitive::{Mutex, lock};
 
 /// The paths that somebody holds or waits for.
 #[derive(Default)]
@@ -33,7 +35,7 @@ pub(crate) struct Seat {
 impl LockTable {
     /// A seat for a path. Its place in line is taken when it first waits.
     pub(crate) fn seat(self: &Arc<Self>, path: &[u8]) -> Seat {
-        let mut paths = self.lock();
+        let mut paths = lock(&self.paths);
         let (path, turn) = match paths.get_key_value(path) {
             Some((path, line)) => (Arc::clone(path), Arc::clone(&line.turn)),
             None => (Arc::from(path), Arc::new(WaitList::new(vec![()]))),
@@ -54,12 +56,7 @@ impl LockTable {
 
     /// How many paths are held or waited for.
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// A panic between two changes of the table is not possible, so it is whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<[u8]>, Line>> {
-        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.paths).len()
     }
 }
 
@@ -91,7 +88,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut paths = self.table.lock();
+        let mut paths = lock(&self.table.paths);
         let gone = match paths.get_mut(&self.path) {
             Some(line) if line.seats > 1 => {
                 line.seats -= 1;
@@ -119,7 +116,7 @@ impl fmt::Debug for LockTable {
 impl fmt::Debug for Seat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seat")
-            .field("path", &crate::error::as_path(&self.path))
+            .field("path", &String::from_utf8_lossy(&self.path))
             .field("holds", &self.holds)
             .finish_non_exhaustive()
     }

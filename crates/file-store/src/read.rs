@@ -7,12 +7,12 @@
 //!    had come, or they are checked like bytes from the cache.
 //! 3. What is kept was read whole between two equal stamps. A torn read is never kept.
 
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use brolly_ttl_cache::{Compute, LoadError};
+use rustix::buffer::spare_capacity;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
@@ -20,9 +20,13 @@ use crate::content::Content;
 use crate::error::{Error, Refusal, as_path};
 use crate::inner::Inner;
 use crate::stamp::{Moment, Stamp};
+use crate::steps::{Step, step};
 
 /// How often a file is read that changes while it is read, before it is taken as it comes.
 const ATTEMPTS: usize = 3;
+
+/// Bytes by which the room for a file grows at least that is longer than it says.
+const LEAST_GROWTH: u64 = 4096;
 
 /// How often others' reads may get lost with their runtimes, before there seems to be none.
 const LOSSES: usize = 3;
@@ -200,6 +204,9 @@ impl Inner {
             .root
             .open_file(path)
             .map_err(|refusal| refusal.at(path))?;
+        step(Step::Opened)
+            .map_err(Refusal::to("read"))
+            .map_err(|refusal| refusal.at(path))?;
         let before = Stamp::of(&stat);
         let (bytes, after) = self.read_all(file, &before, path)?;
         let after = Stamp::of(&after);
@@ -226,30 +233,39 @@ impl Inner {
             size,
             limit,
         };
+        let at = |refusal: Refusal| refusal.at(path);
         if before.len > limit {
             return Err(too_large(before.len));
         }
         let mut bytes = Vec::new();
-        // One more, so that the end is seen without growing.
-        let room = usize::try_from(before.len.saturating_add(1)).unwrap_or(usize::MAX);
-        bytes
-            .try_reserve_exact(room)
-            .map_err(|_| Refusal::System("read", Errno::NOMEM).at(path))?;
-        let mut file = std::fs::File::from(file);
-        let read = (&mut file)
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes);
-        read.map_err(|source| Error::Io {
-            action: "read",
-            path: as_path(path),
-            source,
-        })?;
-        if bytes.len() as u64 > limit {
-            return Err(too_large(bytes.len() as u64));
+        // One more than there are, so that the end is seen without growing.
+        let mut room = before.len.saturating_add(1);
+        loop {
+            if bytes.len() == bytes.capacity() {
+                let more = usize::try_from(room).unwrap_or(usize::MAX);
+                bytes
+                    .try_reserve_exact(more)
+                    .map_err(|_| Refusal::System("read", Errno::NOMEM))
+                    .map_err(at)?;
+                // Should it have more than it says, by as much again each time.
+                room = room.max(LEAST_GROWTH).saturating_mul(2);
+            }
+            match rustix::io::read(&file, spare_capacity(&mut bytes)) {
+                Ok(0) => break,
+                Ok(_) if bytes.len() as u64 > limit => return Err(too_large(bytes.len() as u64)),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(at(Refusal::System("read", errno))),
+            }
         }
+        step(Step::BytesRead)
+            .map_err(Refusal::to("read"))
+            .map_err(at)?;
         let after = rustix::fs::fstat(&file)
             .map_err(Refusal::to("look at"))
-            .map_err(|refusal| refusal.at(path))?;
+            .map_err(at)?;
+        step(Step::Checked)
+            .map_err(Refusal::to("read"))
+            .map_err(at)?;
         Ok((bytes, after))
     }
 }
@@ -264,3 +280,6 @@ enum Steadiness {
     /// It changed.
     Changing,
 }
+
+#[cfg(test)]
+mod tests;

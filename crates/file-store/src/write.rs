@@ -8,7 +8,6 @@
 //! 3. Until the rename nothing but the other name has changed, and an error takes that one away. A
 //!    crash leaves it behind; [`temporary`] tells how it is recognised.
 
-mod steps;
 mod temporary;
 
 use std::fs::File;
@@ -20,7 +19,7 @@ use rustix::io::Errno;
 
 use crate::error::{FileKind, Refusal};
 use crate::root::{Place, sync_directory};
-use steps::{Step, step};
+use crate::steps::{Step, step};
 use temporary::Temporary;
 pub(crate) use temporary::remove_leftovers;
 

@@ -13,10 +13,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::steps::{Step, step};
 use crate::error::{FileKind, Refusal};
 use crate::root::Place;
 use crate::stamp::{Moment, Stamp};
+use crate::steps::{Step, step};
 
 const PREFIX: &[u8] = b".brolly-file-store.";
 const SUFFIX: &[u8] = b".tmp";

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::OFlags;
 
-use super::steps::in_tests::with_hook;
 use super::temporary::is_temporary_name;
 use super::*;
 use crate::stamp::Moment;
+use crate::steps::with_hook;
 
 const STEPS: [Step; 7] = [
     Step::Created,

@@ -1,10 +1,16 @@
-//! The steps of a replacement, where a test can end the process or let the step fail.
+//! The steps of reading and of replacing a file, where a test can do something in between, end the
+//! process, or let the step fail.
 
 use rustix::io::Errno;
 
 /// What has just been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
+    // Reading.
+    Opened,
+    BytesRead,
+    Checked,
+    // Replacing.
     Created,
     HalfWritten,
     Written,
@@ -17,15 +23,15 @@ pub(super) enum Step {
 /// Nothing, outside of tests of this crate itself.
 #[cfg(not(test))]
 #[inline(always)]
-pub(super) fn step(_done: Step) -> Result<(), Errno> {
+pub(crate) fn step(_done: Step) -> Result<(), Errno> {
     Ok(())
 }
 
 #[cfg(test)]
-pub(super) use in_tests::step;
+pub(crate) use in_tests::{step, with_hook};
 
 #[cfg(test)]
-pub(super) mod in_tests {
+mod in_tests {
     use super::{Errno, Step};
     use std::cell::Cell;
 
@@ -35,7 +41,7 @@ pub(super) mod in_tests {
         static HOOK: Cell<Option<Hook>> = const { Cell::new(None) };
     }
 
-    pub(in crate::write) fn step(done: Step) -> Result<(), Errno> {
+    pub(crate) fn step(done: Step) -> Result<(), Errno> {
         HOOK.with(|hook| {
             let mut run = hook.take();
             let result = run.as_mut().map_or(Ok(()), |run| run(done));
@@ -45,7 +51,7 @@ pub(super) mod in_tests {
     }
 
     /// Calls `hook` after each step of this thread while `run` runs.
-    pub(in crate::write) fn with_hook<T>(
+    pub(crate) fn with_hook<T>(
         hook: impl FnMut(Step) -> Result<(), Errno> + 'static,
         run: impl FnOnce() -> T,
     ) -> T {
