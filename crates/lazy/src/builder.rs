@@ -10,7 +10,7 @@ use brolly_sync::{Backoff, Clock, Spawn, Timer};
 use crate::config::{Retry, Rules};
 use crate::error::ConfigError;
 use crate::lazy::Lazy;
-use crate::loader::Loader;
+use crate::loader::{Infallibly, Loader};
 use crate::shared::Shared;
 
 /// How a [`Lazy`] is to be. Made by [`Lazy::builder`]; without further words, a value is loaded once
@@ -143,17 +143,14 @@ impl LazyBuilder {
     /// # Errors
     ///
     /// [`ConfigError`]: a setting is out of its range.
-    pub fn build<T, Fut>(
+    pub fn build<T: 'static, Fut>(
         self,
         loader: impl Fn() -> Fut + Send + Sync + 'static,
     ) -> Result<Lazy<T>, ConfigError>
     where
         Fut: Future<Output = T> + Send + 'static,
     {
-        self.with(Loader::future(move || {
-            let loader = loader();
-            async { Ok(loader.await) }
-        }))
+        self.build_fallible(move || Infallibly::new(loader()))
     }
 
     /// A value that a function makes; see [`Lazy::new_sync`].

@@ -65,7 +65,7 @@ impl Lazy<()> {
 }
 
 /// Loaders that cannot fail.
-impl<T> Lazy<T> {
+impl<T: 'static> Lazy<T> {
     /// A value that an async loader makes.
     ///
     /// The future is polled by those who wait for it. One that only its runtime can poll wants a

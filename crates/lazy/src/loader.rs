@@ -1,5 +1,6 @@
 //! [`Loader`]: what makes a value, in a task, on the caller's thread, or on a thread of its own.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -121,6 +122,26 @@ impl<R> Future for Contained<R> {
 impl<R> Drop for Contained<R> {
     fn drop(&mut self) {
         discard(self.loader.take());
+    }
+}
+
+/// A loader's future that cannot fail, as one that might have.
+///
+/// It drops the loader no sooner than it is dropped itself: an `async` block would do so before it
+/// returns the value, which a destructor that panics would then take with it.
+pub(crate) struct Infallibly<T>(BoxFuture<T>);
+
+impl<T> Infallibly<T> {
+    pub(crate) fn new(loader: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(Box::pin(loader))
+    }
+}
+
+impl<T> Future for Infallibly<T> {
+    type Output = Result<T, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
     }
 }
 

@@ -70,7 +70,7 @@ impl LazyMap<(), ()> {
     }
 }
 
-impl<K: Hash + Eq + Clone + Send + Sync + 'static, V> LazyMap<K, V> {
+impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: 'static> LazyMap<K, V> {
     /// A map of `max_len` keys at most whose values an async loader makes.
     ///
     /// # Errors
@@ -101,12 +101,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V> LazyMap<K, V> {
 
 /// Looking, and taking out. None of these waits, or runs the loader.
 impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
-    fn of(
-        max_len: NonZeroUsize,
-        hasher: S,
-        loader: KeyLoader<K, V, E>,
-        rules: Arc<Rules>,
-    ) -> Self {
+    fn of(max_len: NonZeroUsize, hasher: S, loader: KeyLoader<K, V, E>, rules: Arc<Rules>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 table: RwLock::new(Table::new(max_len, hasher)),

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use crate::error::LoadError;
 use crate::lazy::never;
+use crate::loader::Infallibly;
 use flight::Departure;
 use init::{Init, init_blocking};
 
@@ -135,10 +136,7 @@ impl<T: Send + Sync + 'static> Once<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T> + Send + 'static,
     {
-        let get = Init::new(self, || {
-            let init = init();
-            async { Ok(init.await) }
-        });
+        let get = Init::new(self, || Infallibly::new(init()));
         async { get.await.unwrap_or_else(|error| never(&error)) }
     }
 

@@ -8,7 +8,7 @@ use crate::error::LoadError;
 use crate::get::{Get, wait_blocking};
 use crate::lazy::{Lazy, never};
 use crate::published::Guard;
-use crate::shared::Wish;
+use crate::shared::{Shared, Wish};
 
 /// A handle to a [`Lazy`] that keeps the value at hand: a read is one load of a number that changes
 /// with the value, a comparison, and a look at the clock if values expire.
@@ -71,7 +71,8 @@ impl<T, E> Reader<T, E> {
         self.version == shared.version() && shared.is_fresh(self.fresh_until)
     }
 
-    /// Looks again. Returns whether there is a value about which nothing has to be done.
+    /// Looks again. Returns whether there is a value about which nothing has to be done, which is kept
+    /// under its version unless it is being written.
     #[cold]
     #[inline(never)]
     fn renew(&mut self) -> bool {
@@ -81,7 +82,8 @@ impl<T, E> Reader<T, E> {
         let fresh_until = shared.fresh_until();
         let value = shared.load();
         let is_ready = value.is_some() && shared.is_fresh(fresh_until);
-        self.version = if is_ready { version } else { UNKNOWN };
+        let is_settled = is_ready && Shared::<T, E>::is_settled(version);
+        self.version = if is_settled { version } else { UNKNOWN };
         self.fresh_until = fresh_until;
         self.value = value.filter(|_| is_ready);
         is_ready

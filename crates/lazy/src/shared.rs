@@ -22,18 +22,21 @@ pub(crate) type Outcome<T, E> = Result<Arc<T>, LoadError<E>>;
 
 /// Invariants:
 ///
-/// 1. `value`, `version` and `fresh_until` are written under the lock of `state`, in this order.
-/// 2. Whoever reads `fresh_until` and then `value`, or `version` and then `value`, finds a value
-///    that is at least as new: no deadline is ever taken for that of an older value, and nobody
-///    keeps an older value under a newer version. Deadlines never go back.
-/// 3. A load changes the value only while its generation is the current one. `reset` and `replace`
+/// 1. `value`, `version` and `fresh_until` are written under the lock of `state`: the version is
+///    made odd, the value is swapped, the version is made even, the deadline is moved.
+/// 2. Whoever reads `fresh_until` and then `value`, or an even `version` and then `value`, finds a
+///    value that is at least as new. So no deadline is ever taken for that of an older value, and
+///    nobody keeps an older value under a newer version. Deadlines never go back.
+/// 3. Whoever has seen a value sees a version from then on that is not that of an older one, since
+///    the version was made odd before. So no reader falls behind what its thread has seen.
+/// 4. A load changes the value only while its generation is the current one. `reset` and `replace`
 ///    begin a new generation, so what was loaded before them is never published after them.
-/// 4. Of one generation, one load at most has begun and not ended. One more may stand behind it.
-/// 5. Nothing foreign runs under the lock: flights, values and errors are moved out and dropped
+/// 5. Of one generation, one load at most has begun and not ended. One more may stand behind it.
+/// 6. Nothing foreign runs under the lock: flights, values and errors are moved out and dropped
 ///    after it, and the clock is read before it.
 pub(crate) struct Shared<T, E> {
     value: Published<T>,
-    /// The number of writes to `value`, and one. Never zero.
+    /// Even while `value` stands still, odd while it is written. Never zero.
     version: AtomicU64,
     /// Until then readers take the value without a second look.
     fresh_until: AtomicU64,
@@ -118,7 +121,7 @@ impl<T, E> Shared<T, E> {
         let is_timeless = rules.spans.time_to_live.is_none() && rules.spans.refresh_after.is_none();
         Self {
             value: Published::new(),
-            version: AtomicU64::new(1),
+            version: AtomicU64::new(2),
             fresh_until: AtomicU64::new(if is_timeless { NEVER } else { 0 }),
             time,
             state: Mutex::new(State {
@@ -161,6 +164,11 @@ impl<T, E> Shared<T, E> {
     #[inline]
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Acquire)
+    }
+
+    /// Whether a value may be kept that was read after this version was.
+    pub(crate) fn is_settled(version: u64) -> bool {
+        version.is_multiple_of(2)
     }
 
     pub(crate) fn load(&self) -> Option<Arc<T>> {
@@ -241,10 +249,13 @@ impl<T, E> Shared<T, E> {
     /// The only writer of the value.
     fn publish(&self, state: &mut State<T, E>, value: Option<Arc<T>>, now: u64) -> Option<Arc<T>> {
         let is_value = value.is_some();
-        let before = self.value.swap(value);
-        // Under the lock nobody else writes; released for who reads it first.
+        // Under the lock nobody else writes it.
         let version = self.version.load(Relaxed);
-        self.version.store(version + 1, Release);
+        // Released to who sees the new value, by the swap.
+        self.version.store(version + 1, Relaxed);
+        let before = self.value.swap(value);
+        // Releases the new value to who sees this version.
+        self.version.store(version + 2, Release);
         if is_value {
             state.latest = state.latest.max(now);
             state.ages = self.rules.spans.ages(state.latest);

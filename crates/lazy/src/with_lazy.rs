@@ -35,6 +35,7 @@ impl<T, E> IntoLazy<T, E> for &Lazy<T, E> {
 
 impl<T, F, Fut> IntoLazy<T, Infallible> for F
 where
+    T: 'static,
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = T> + Send + 'static,
 {

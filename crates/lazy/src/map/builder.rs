@@ -1,5 +1,6 @@
 //! [`LazyMapBuilder`]: how a map of lazy values is to be, checked once when it is built.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use super::{KeyLoader, LazyMap};
 use crate::builder::LazyBuilder;
 use crate::error::ConfigError;
-use crate::loader::Loader;
+use crate::loader::{Infallibly, Loader};
 
 /// How many keys there are room for unless something else is said.
 const MAX_LEN: usize = 1000;
@@ -76,7 +77,12 @@ impl<S> LazyMapBuilder<S> {
         let Some(max_len) = NonZeroUsize::new(self.max_len) else {
             return Err(ConfigError::new("max_len", self.max_len, "1 or more"));
         };
-        Ok(LazyMap::of(max_len, self.hasher, loader, self.each.check()?))
+        Ok(LazyMap::of(
+            max_len,
+            self.hasher,
+            loader,
+            self.each.check()?,
+        ))
     }
 }
 
@@ -89,18 +95,15 @@ impl<S: BuildHasher> LazyMapBuilder<S> {
     /// # Errors
     ///
     /// [`ConfigError`]: a setting is out of its range.
-    pub fn build<K, V, Fut>(
+    pub fn build<K, V: 'static, Fut>(
         self,
         loader: impl Fn(K) -> Fut + Send + Sync + 'static,
-    ) -> Result<LazyMap<K, V, std::convert::Infallible, S>, ConfigError>
+    ) -> Result<LazyMap<K, V, Infallible, S>, ConfigError>
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.build_fallible(move |key| {
-            let loader = loader(key);
-            async { Ok(loader.await) }
-        })
+        self.build_fallible(move |key| Infallibly::new(loader(key)))
     }
 
     /// Values that a function makes; see [`Lazy::new_sync`](crate::Lazy::new_sync).
@@ -111,7 +114,7 @@ impl<S: BuildHasher> LazyMapBuilder<S> {
     pub fn build_sync<K, V>(
         self,
         loader: impl Fn(K) -> V + Send + Sync + 'static,
-    ) -> Result<LazyMap<K, V, std::convert::Infallible, S>, ConfigError>
+    ) -> Result<LazyMap<K, V, Infallible, S>, ConfigError>
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {
@@ -127,7 +130,7 @@ impl<S: BuildHasher> LazyMapBuilder<S> {
     pub fn build_blocking<K, V>(
         self,
         loader: impl Fn(K) -> V + Send + Sync + 'static,
-    ) -> Result<LazyMap<K, V, std::convert::Infallible, S>, ConfigError>
+    ) -> Result<LazyMap<K, V, Infallible, S>, ConfigError>
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {

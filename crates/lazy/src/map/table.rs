@@ -52,7 +52,10 @@ impl<K: Hash + Eq, L: Clone, S: BuildHasher> Table<K, L, S> {
     pub(super) fn get_or_insert(&mut self, key: [K; 2], lazy: L) -> (Entry<L>, Gone<K, L>) {
         let [key, ordered] = key;
         if let Some(entry) = self.entries.get(&key) {
-            return (entry.clone(), Gone::of([Some(key), Some(ordered)], Some(lazy)));
+            return (
+                entry.clone(),
+                Gone::of([Some(key), Some(ordered)], Some(lazy)),
+            );
         }
         let gone = match self.entries.len() >= self.max_len.get() {
             true => self.remove_oldest(),
@@ -152,7 +155,11 @@ mod tests {
     fn the_oldest_makes_room_and_only_when_there_is_none() {
         let mut table = table(2);
         for (key, gone) in [(1, None), (2, None), (1, Some("1")), (3, Some("0"))] {
-            let lazy = if key == 1 && table.len() == 2 { "1" } else { "0" };
+            let lazy = if key == 1 && table.len() == 2 {
+                "1"
+            } else {
+                "0"
+            };
             assert_eq!(table.get_or_insert([key, key], lazy).1.lazy, gone);
         }
         assert_eq!(table.keys().copied().collect::<Vec<_>>(), [2, 3]);
