@@ -134,14 +134,10 @@ fn hard_links_keep_the_old_content() {
 fn what_is_no_file_is_not_replaced() {
     let world = World::new();
     world.put("dir/a", "one");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        world.path("pipe"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .expect("a pipe");
+    let made = std::process::Command::new("mkfifo")
+        .arg(world.path("pipe"))
+        .status();
+    assert!(made.expect("every Unix has it").success());
     let write = |path: &str| world.store.write_blocking(path, "two");
     for (path, expected) in [
         ("dir", FileKind::Directory),
@@ -152,6 +148,8 @@ fn what_is_no_file_is_not_replaced() {
             Err(Error::NotAFile { kind, .. }) => assert_eq!(kind, expected, "{path}"),
             other => panic!("{path}: {other:?}"),
         }
+        let removed = world.store.remove_blocking(path);
+        assert!(matches!(removed, Err(Error::NotAFile { .. })), "{path}");
     }
     let error = write("dir/a/b").expect_err("no directory");
     assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
