@@ -9,6 +9,8 @@ mod get;
 mod lazy;
 mod load;
 mod loader;
+#[cfg(feature = "macros")]
+mod macros;
 mod map;
 mod once;
 mod panics;
@@ -22,6 +24,8 @@ mod stats;
 mod time;
 mod with_lazy;
 
+#[cfg(feature = "macros")]
+pub use brolly_macros::with_lazy;
 pub use builder::LazyBuilder;
 pub use error::{ConfigError, LoadError};
 pub use lazy::Lazy;
@@ -31,3 +35,10 @@ pub use published::Guard;
 pub use reader::Reader;
 pub use stats::Stats;
 pub use with_lazy::{IntoLazy, WithLazy, with_lazy, with_lazy_blocking};
+
+/// What expansions of `#[with_lazy]` name.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __macros {
+    pub use crate::macros::*;
+}
