@@ -310,7 +310,7 @@ where
         let shard = self.shard(hash);
         // SAFETY: `glances` is set for plain data only, which was promised to `new`. Memory is freed
         // once `Readers::have_left`, and this lookup ends after its last use of the mark.
-        match unsafe { shard.published.find(hash as u32, key) } {
+        match unsafe { shard.find(hash as u32, key) } {
             Glance::Hit(value, NEVER, mark) => {
                 shard.touch(&self.layout, mark);
                 lookup.hit();
@@ -384,7 +384,7 @@ where
         let shard = self.shard(hash);
         if let Some(lookup) = self.readers.begin() {
             // SAFETY: called by `get` alone, for whose reasons this is sound too.
-            match unsafe { shard.published.find_patiently(hash as u32, key) } {
+            match unsafe { shard.find_patiently(hash as u32, key) } {
                 Glance::Hit(value, deadline, mark) => {
                     return self.end_timed(shard, lookup, value, deadline, mark);
                 }

@@ -30,6 +30,11 @@ impl<T: Copy> SlotVec<T> {
         self.expected
     }
 
+    /// All slots that were set are below this.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.values.len()).unwrap_or(u32::MAX)
+    }
+
     #[inline]
     pub(crate) fn get(&self, slot: u32) -> T {
         self.values

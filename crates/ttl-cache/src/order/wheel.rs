@@ -9,13 +9,14 @@ use super::{NONE, SlotVec};
 ///
 /// A slot costs eight bytes, and none if nothing ever expires.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Wheel {
-    buckets: Buckets,
-    links: SlotVec<Links>,
     base: u64,
     /// The bucket that time has moved into, until all its members were looked at.
     splitting: Option<Place>,
     waiting: usize,
+    links: SlotVec<Links>,
+    buckets: Buckets,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -277,9 +277,10 @@ pub(super) fn first_look(groups: &[Group], hash: u32) -> First {
 
 /// The index as its writer sees it.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Index {
-    groups: Box<[Group]>,
     entries: usize,
+    groups: Box<[Group]>,
 }
 
 /// How full two groups may be together: 19 of 24 places. The fuller they are, the more look-ups go on
