@@ -6,8 +6,8 @@ mod tree;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use cells::GROUP;
 pub(crate) use cells::{COUNTERS, Counter};
-use cells::{Cell, GROUP};
 
 /// The totals of one breaker: a number under which every thread keeps cells for it.
 ///
@@ -18,7 +18,7 @@ pub(crate) struct Totals {
     slot: AtomicU32,
 }
 
-/// Slot zero is never handed out.
+/// Numbers of the first group are never handed out, so no thread has a page for this one.
 const UNUSED: u32 = 0;
 
 const OFF: u32 = u32::MAX;
@@ -36,29 +36,31 @@ impl Totals {
     }
 
     /// Counts one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count(&self, counter: Counter) {
         // Relaxed: a number is taken under a lock, and cells that are read and written under it
         // are those of the calling thread.
         let slot = self.slot.load(Relaxed);
-        if slot == OFF || (slot != UNUSED && slots::add(slot as usize, counter)) {
+        if slot == OFF || slots::add(slot as usize, counter) {
             return;
         }
-        self.count_first(|cell| cell.add(counter));
+        self.count_first(counter);
     }
 
-    /// Remembers the time of a failure.
+    /// Remembers the time of a failure, after it was counted.
     pub(crate) fn failed_at(&self, nanos: u64) {
         if self.are_kept() {
-            self.count_first(|cell| cell.failed_at(nanos));
+            let slot = slots::lease(&self.slot, UNUSED);
+            slots::record(slot as usize, |cell| cell.failed_at(nanos));
         }
     }
 
+    /// Counts one where the breaker has no number, or the thread no cell.
     #[cold]
     #[inline(never)]
-    fn count_first(&self, record: impl Fn(&Cell)) {
+    fn count_first(&self, counter: Counter) {
         let slot = slots::lease(&self.slot, UNUSED);
-        slots::record(slot as usize, record);
+        slots::record(slot as usize, |cell| cell.add(counter));
     }
 
     /// All threads added up.

@@ -153,6 +153,16 @@ impl Window {
         counts.failures == 0 && counts.slow == 0 && counts.calls >= full
     }
 
+    /// Whether this call, after whose push the window had these counts, can have opened the breaker.
+    ///
+    /// In a window by count a success only lowers the rates, so it matters where it is the one that
+    /// completes the minimum. In a window by time, calls have left it, too.
+    #[inline]
+    pub(crate) fn may_trip(&self, sample: Sample, counts: Counts, minimum_calls: u32) -> bool {
+        let is_timed = matches!(self, Self::Buckets(_));
+        sample.failed || sample.slow || is_timed || counts.calls == minimum_calls
+    }
+
     /// Forgets all calls.
     pub(crate) fn clear(&self, cells: Cells<'_>) {
         cells.word.store(0, Relaxed);

@@ -8,14 +8,14 @@ use super::tree::Tree;
 
 /// The numbers of the process, and the groups they belong to.
 struct Slots {
-    /// The smallest number never used; zero is left out.
+    /// The smallest number never used; those of the first group are left out.
     next: u32,
     free: Vec<u32>,
     groups: Vec<Arc<Group>>,
 }
 
 static SLOTS: Mutex<Slots> = Mutex::new(Slots {
-    next: 1,
+    next: GROUP as u32,
     free: Vec::new(),
     groups: Vec::new(),
 });

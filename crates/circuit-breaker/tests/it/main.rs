@@ -13,7 +13,10 @@ mod events;
 mod model;
 mod panic;
 mod registry;
+mod retry;
 mod saved;
 mod sizes;
 mod support;
 mod threads;
+#[cfg(feature = "tower")]
+mod tower;
