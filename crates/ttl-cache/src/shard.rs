@@ -569,9 +569,14 @@ impl<K, V> Writing<'_, K, V> {
             let (slab, keep) = (&state.slab, state.layout.keep);
             match (state.wheel).step(now, |slot| after(slab.deadline(slot), keep)) {
                 Step::Due(slot) => {
+                    let slots = self.most_slots;
                     let (key, value, room) = self.remove(slot, RemovalCause::Expired);
                     *freed = freed.plus(room);
                     removed.push(key, value, RemovalCause::Expired);
+                    if self.most_slots < slots {
+                        // Giving tables back is work enough for one time.
+                        return 0;
+                    }
                 }
                 Step::Moved => {}
                 Step::Idle => break,

@@ -330,8 +330,11 @@ impl Index {
 
     fn rebuilt(&self, groups: usize, hash_of: impl Fn(u32) -> u32) -> Self {
         let mut new = Self::with_groups(groups);
-        for slot in self.slots() {
-            new.insert(hash_of(slot), slot);
+        // What holds nothing is not looked through.
+        if self.entries > 0 {
+            for slot in self.slots() {
+                new.insert(hash_of(slot), slot);
+            }
         }
         new
     }
