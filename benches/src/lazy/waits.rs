@@ -1,0 +1,204 @@
+//! Waiting for a value: how soon many are woken, what a failure costs, what a leader that leaves costs.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use brolly_lazy::Once;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::CRATE;
+use super::cells::{AsyncLock, AsyncOnceCell, Cell, Moka, Rejected, Tokio};
+use crate::axis::Axis;
+use crate::driver::{Contest, Goal, Measured};
+use crate::record::{Better, median};
+
+const VALUE: u64 = 7;
+const WAITERS: usize = 512;
+/// Cells in a measurement of wake-ups; the median of them is its figure.
+const CELLS: usize = 21;
+const CALLERS: usize = 64;
+/// How often more than a bare sleep a value may take.
+const OF_A_SLEEP: f64 = 1.1;
+
+/// Everything on the thread that measures.
+fn on_this_thread<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let runtime: Runtime = Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| error.to_string())?;
+    Ok(runtime.block_on(work))
+}
+
+async fn results<T>(tasks: Vec<JoinHandle<T>>) -> Result<Vec<T>, String> {
+    let mut results = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        results.push(task.await.map_err(|error| error.to_string())?);
+    }
+    Ok(results)
+}
+
+/// Microseconds from the end of the initialiser until all who waited have the value.
+fn wake<C: Cell>() -> Measured {
+    on_this_thread(async {
+        let mut times = Vec::with_capacity(CELLS);
+        for _ in 0..CELLS {
+            times.push(wake_one::<C>().await?);
+        }
+        Ok(median(&times))
+    })?
+}
+
+async fn wake_one<C: Cell>() -> Result<f64, String> {
+    let cell = Arc::new(C::new());
+    let (end, ended) = oneshot::channel::<u64>();
+    let leader = tokio::spawn({
+        let cell = Arc::clone(&cell);
+        async move {
+            cell.get_or_init(|| async { ended.await.unwrap_or_default() })
+                .await
+        }
+    });
+    tokio::task::yield_now().await;
+    let mut tasks: Vec<_> = (1..WAITERS)
+        .map(|_| {
+            let cell = Arc::clone(&cell);
+            tokio::spawn(async move { cell.get_or_init(|| async { 0 }).await })
+        })
+        .collect();
+    tasks.push(leader);
+    // All of them wait by now: the scheduler takes turns.
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    let start = Instant::now();
+    end.send(VALUE).map_err(|_| "nobody waits")?;
+    let values = results(tasks).await?;
+    let micros = start.elapsed().as_nanos() as f64 / 1e3;
+    match values.iter().all(|value| *value == VALUE) {
+        true => Ok(micros),
+        false => Err("wrong values".to_owned()),
+    }
+}
+
+/// How much longer than a bare sleep, timed right before, it takes 64 callers to learn that the
+/// initialiser has failed.
+fn failing<C: Cell>() -> Measured {
+    const SLEEP: Duration = Duration::from_millis(5);
+    on_this_thread(async {
+        let bare = bare_sleep(SLEEP).await;
+        let (cell, runs) = (Arc::new(C::new()), Arc::new(AtomicU64::new(0)));
+        let start = Instant::now();
+        let tasks = (0..CALLERS)
+            .map(|_| {
+                let (cell, runs) = (Arc::clone(&cell), Arc::clone(&runs));
+                tokio::spawn(async move {
+                    let init = || async move {
+                        runs.fetch_add(1, SeqCst);
+                        sleep(SLEEP).await;
+                        Err(Rejected)
+                    };
+                    cell.get_or_try_init(init).await
+                })
+            })
+            .collect();
+        let answers = results(tasks).await?;
+        let ratio = start.elapsed().as_secs_f64() / bare;
+        if answers.iter().any(|answer| *answer != Err(Rejected)) {
+            return Err("not the error".to_owned());
+        }
+        match runs.load(SeqCst) {
+            1 => Ok(ratio),
+            runs => Err(format!("{runs} runs, {ratio:.1} times a bare sleep")),
+        }
+    })?
+}
+
+/// How much longer than a bare sleep of as much, timed right before, a value takes whose leader is
+/// cancelled at 20 of 50 ms.
+fn cancelled<C: Cell>() -> Measured {
+    const SLEEP: Duration = Duration::from_millis(50);
+    const LEAVES_AFTER: Duration = Duration::from_millis(20);
+    on_this_thread(async {
+        let bare = bare_sleep(SLEEP).await;
+        let (cell, starts) = (Arc::new(C::new()), Arc::new(AtomicU64::new(0)));
+        let ask = || {
+            let (cell, starts) = (Arc::clone(&cell), Arc::clone(&starts));
+            tokio::spawn(async move {
+                let init = || async move {
+                    starts.fetch_add(1, SeqCst);
+                    sleep(SLEEP).await;
+                    VALUE
+                };
+                cell.get_or_init(init).await
+            })
+        };
+        let start = Instant::now();
+        let (leader, waiter) = (ask(), ask());
+        sleep(LEAVES_AFTER).await;
+        leader.abort();
+        let value = waiter.await.map_err(|error| error.to_string())?;
+        let ratio = start.elapsed().as_secs_f64() / bare;
+        if value != VALUE {
+            return Err(format!("the value is {value}"));
+        }
+        match starts.load(SeqCst) {
+            1 => Ok(ratio),
+            starts => Err(format!("{starts} starts, {ratio:.2} times a bare sleep")),
+        }
+    })?
+}
+
+async fn bare_sleep(duration: Duration) -> f64 {
+    let start = Instant::now();
+    sleep(duration).await;
+    start.elapsed().as_secs_f64()
+}
+
+fn wakes<'a>(axis: &str, goal: Goal) -> Contest<'a> {
+    Contest::new(CRATE, axis, "us", Better::Lower, goal)
+        .ours(wake::<Once<u64>>)
+        .peer(AsyncOnceCell::NAME, wake::<AsyncOnceCell>)
+        .peer(Tokio::NAME, wake::<Tokio>)
+        .peer(AsyncLock::NAME, wake::<AsyncLock>)
+        .peer(Moka::NAME, wake::<Moka>)
+}
+
+fn sleeps<'a>(axis: &str) -> Contest<'a> {
+    let goal = Goal::Bound("bare sleeps", OF_A_SLEEP);
+    Contest::new(CRATE, axis, "sleeps", Better::Lower, goal)
+}
+
+pub(super) fn axes() -> Vec<Axis> {
+    vec![
+        Axis::new("wake_512", |effort| {
+            wakes("wake_512", Goal::Peer(AsyncOnceCell::NAME, 0.95)).run(effort, effort.pick(15, 51))
+        }),
+        Axis::new("wake_512_vs_tokio", |effort| {
+            wakes("wake_512_vs_tokio", Goal::Peer(Tokio::NAME, 2.0))
+                .run(effort, effort.pick(15, 51))
+        }),
+        Axis::new("failing_init_64", |effort| {
+            sleeps("failing_init_64")
+                .ours(failing::<Once<u64>>)
+                .peer(Tokio::NAME, failing::<Tokio>)
+                .peer(AsyncOnceCell::NAME, failing::<AsyncOnceCell>)
+                .peer(AsyncLock::NAME, failing::<AsyncLock>)
+                .peer(Moka::NAME, failing::<Moka>)
+                .run(effort, effort.pick(15, 51))
+        }),
+        Axis::new("leader_cancelled", |effort| {
+            sleeps("leader_cancelled")
+                .ours(cancelled::<Once<u64>>)
+                .peer(Tokio::NAME, cancelled::<Tokio>)
+                .peer(AsyncOnceCell::NAME, cancelled::<AsyncOnceCell>)
+                .peer(AsyncLock::NAME, cancelled::<AsyncLock>)
+                .peer(Moka::NAME, cancelled::<Moka>)
+                .run(effort, effort.pick(9, 31))
+        }),
+    ]
+}
