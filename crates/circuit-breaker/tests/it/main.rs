@@ -5,6 +5,7 @@
     reason = "clippy knows tests by their attribute and not the helpers they call"
 )]
 
+mod allocations;
 mod behaviour;
 mod cancel;
 mod config;

@@ -393,7 +393,7 @@ fn end(permit: Permit<'_>, ending: Ending) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
 
     #[test]
     fn a_breaker_agrees_with_a_naive_one(settings in settings(), ops in prop::collection::vec(op(), 1..250)) {
