@@ -140,7 +140,8 @@ impl FileStore {
     ///
     /// The new file is another one than the old: it has the old one's permissions, and its owner and
     /// group as far as this process may give them, but not its other attributes; further hard links
-    /// keep the old content. The directory must allow to be read and written. A link is followed.
+    /// keep the old content. The directory must allow to be read and written; it is listed the first
+    /// time, see [`remove_leftovers`](Self::remove_leftovers). A link is followed.
     ///
     /// # Errors
     ///
