@@ -177,10 +177,10 @@ fn allocations<B: Breaker>() -> Measured {
 
 /// Runs everybody: ours first, then the peers named.
 macro_rules! contest {
-    ($name:expr, $goal:expr, $measure:ident($($arg:expr),*), $ours:ty, $($peer:ty),*) => {
+    ($name:expr, $goal:expr, $measure:ident $args:tt, $ours:ty, $($peer:ty),*) => {
         Contest::new(CRATE, $name, "ns", Better::Lower, $goal)
-            .ours(|| $measure::<$ours>($($arg),*))
-            $(.peer(<$peer>::NAME, || $measure::<$peer>($($arg),*)))*
+            .ours(|| $measure::<$ours> $args)
+            $(.peer(<$peer>::NAME, || $measure::<$peer> $args))*
             .unable("tower-resilience", "asynchronous only, with three allocations a call")
     };
 }

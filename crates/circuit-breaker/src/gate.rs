@@ -37,7 +37,7 @@ use crate::primitive::{AtomicU8, AtomicU16, AtomicU64, Spin};
 use crate::settings::{Settings, nanos};
 use crate::state::{State, Word};
 use crate::totals::{Counter, Totals};
-use crate::window::{Cells, Sample, Window};
+use crate::window::{Cells, Counts, Sample, Window};
 
 /// What breakers that were made from one template share.
 pub(crate) struct Shared {
@@ -116,6 +116,9 @@ pub(crate) enum Ending {
     Cancelled,
     Panicked,
 }
+
+/// A thread that has put off so many successes takes them in.
+const PUT_OFF: u32 = 1_024;
 
 /// Half-open: the probes in flight and their results so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -327,6 +330,14 @@ impl Gate {
     /// A success, already in the totals, that changes something, or is of an epoch that is over.
     #[inline(never)]
     fn succeed_with_care(&self, pass: Pass) {
+        if self.load().defers_since(pass.word) {
+            let tag = pass.word.generation() as u32;
+            match self.totals.defer(tag) {
+                Some(count) if count % PUT_OFF != 0 => return,
+                Some(_) => return self.gather(pass.word),
+                None => {}
+            }
+        }
         let (slow, now) = self.is_slow(pass);
         let failed = false;
         self.take_in(pass, Some(Sample { failed, slow }), now);
@@ -392,14 +403,43 @@ impl Gate {
         let Some(mut busy) = self.busy_in(pass.word) else {
             return;
         };
+        window.gather(&self.totals, busy.word);
         let counts = window.push(self.cells(), sample, now);
-        busy.word = busy.word.with_quiet(window.is_quiet(counts));
+        busy.word = self.with_flags(busy.word, counts);
         drop(busy);
         if pass.word.state() == State::Closed
             && window.may_trip(sample, counts, self.settings().minimum_calls)
             && let Some(reason) = self.settings().trips(counts)
         {
             self.change_from(pass.word, State::Open, reason);
+        }
+    }
+
+    /// What a success may leave undone, with these calls in the window.
+    #[inline]
+    fn with_flags(&self, word: Word, counts: Counts) -> Word {
+        let window = &self.body.window;
+        let is_quiet = window.is_quiet(counts);
+        let minimum_calls = self.settings().minimum_calls;
+        let defers = !is_quiet && window.defers(counts, minimum_calls, &self.totals);
+        word.with_quiet(is_quiet).with_defer(defers)
+    }
+
+    /// Takes in the successes that were put off, so that there are never too many of them, and the
+    /// window is quiet when its last failure has left it.
+    #[cold]
+    fn gather(&self, word: Word) {
+        let Some(mut busy) = self.busy_in(word) else {
+            return;
+        };
+        self.gather_in(&mut busy);
+    }
+
+    fn gather_in(&self, busy: &mut Busy<'_>) {
+        if busy.word.defers() {
+            let window = &self.body.window;
+            window.gather(&self.totals, busy.word);
+            busy.word = self.with_flags(busy.word, window.counts(self.cells()));
         }
     }
 
@@ -536,7 +576,7 @@ impl Gate {
                         .draw(before, generation, name, address);
                     now.saturating_add(nanos(open_for))
                 });
-                self.totals.count(Counter::Opened);
+                self.totals.opened();
             }
             State::HalfOpen => {
                 deadline = now.saturating_add(self.settings().max_half_open_wait);

@@ -61,20 +61,24 @@ impl fmt::Display for State {
 /// |---|---|---|
 /// | 63 `TIMED` | calls are timed, so admitting one takes more than a look at the word | nobody |
 /// | 60 to 62 | the state, those that admit all first | the holder of `BUSY` |
-/// | 3 to 59 | the generation: how many times the state was set | the holder of `BUSY` |
+/// | 4 to 59 | the generation: how many times the state was set | the holder of `BUSY` |
+/// | 3 `DEFER` | all are admitted: a success can wait to be taken in until a failure is | the holder of `BUSY` |
 /// | 2 `FULL` | half-open: no probe is left to hand out | the holder of `BUSY` |
 /// | 1 `QUIET` | all are admitted: a success would change nothing | the holder of `BUSY` |
 /// | 0 `BUSY` | somebody works on what the word guards | who finds it clear and sets it |
 ///
-/// State and generation together are the *epoch*. 57 bits of generation last for four years of one
-/// change each nanosecond, so an epoch never comes back. A timed breaker is never `QUIET`.
+/// State and generation together are the *epoch*. 56 bits of generation last for two years of one
+/// change each nanosecond, so an epoch never comes back. A timed breaker is neither `QUIET` nor
+/// `DEFER`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
 const BUSY: u64 = 1;
 const QUIET: u64 = 1 << 1;
 const FULL: u64 = 1 << 2;
-const GENERATION: u32 = 3;
+const DEFER: u64 = 1 << 3;
+const GENERATION: u32 = 4;
+const FLAGS: u64 = (1 << GENERATION) - 1;
 const KIND: u32 = 60;
 const TIMED: u64 = 1 << 63;
 
@@ -155,7 +159,22 @@ impl Word {
     /// Who holds `BUSY` does not matter: until it lets go, the success can count as before it.
     #[inline]
     pub(crate) fn is_quiet_since(self, earlier: Self) -> bool {
-        self.0 | BUSY | FULL == earlier.0 | QUIET | BUSY | FULL
+        self.0 | FLAGS ^ QUIET == earlier.0 | FLAGS
+    }
+
+    /// Whether the epoch is that of `earlier`, and a success can wait to be taken in.
+    #[inline]
+    pub(crate) fn defers_since(self, earlier: Self) -> bool {
+        self.0 | FLAGS ^ DEFER == earlier.0 | FLAGS
+    }
+
+    pub(crate) fn defers(self) -> bool {
+        self.0 & DEFER != 0
+    }
+
+    pub(crate) fn with_defer(self, defers: bool) -> Self {
+        let defers = defers && self.0 & TIMED == 0;
+        Self(self.0 & !DEFER | if defers { DEFER } else { 0 })
     }
 
     #[inline]
@@ -192,7 +211,12 @@ impl Word {
 impl fmt::Debug for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} #{}", self.state(), self.generation())?;
-        for (bit, name) in [(BUSY, "busy"), (QUIET, "quiet"), (FULL, "full")] {
+        for (bit, name) in [
+            (BUSY, "busy"),
+            (QUIET, "quiet"),
+            (FULL, "full"),
+            (DEFER, "defer"),
+        ] {
             if self.0 & bit != 0 {
                 write!(f, " {name}")?;
             }
@@ -215,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_word_keeps_state_generation_and_flags_apart() {
-        let most = (1 << 57) - 1;
+        let most = (1 << 56) - 1;
         for state in KINDS {
             for (generation, is_timed) in [
                 (0, true),
@@ -229,10 +253,18 @@ mod tests {
                 assert_eq!(word.admits_at_once(), state.admits_all() && !is_timed);
                 assert_eq!(word.is_open_and_idle(), state == State::Open);
                 assert!(!word.busy().is_open_and_idle());
-                let flagged = word.busy().with_full(true).with_quiet(true);
+                let flagged = word
+                    .busy()
+                    .with_full(true)
+                    .with_quiet(true)
+                    .with_defer(true);
+                assert!(flagged.defers_since(word) != is_timed && !word.defers_since(flagged));
                 assert!(flagged.is_same_epoch(word) && flagged.is_busy() && flagged.is_full());
                 assert_eq!((flagged.state(), flagged.generation()), (state, generation));
-                assert_eq!(flagged.with_full(false).with_quiet(false), word.busy());
+                assert_eq!(
+                    flagged.with_full(false).with_quiet(false).with_defer(false),
+                    word.busy()
+                );
                 assert!(!word.is_same_epoch(word.next(state)));
             }
         }

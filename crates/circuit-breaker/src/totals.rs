@@ -4,10 +4,11 @@ mod cells;
 mod slots;
 mod tree;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use cells::GROUP;
-pub(crate) use cells::{COUNTERS, Counter};
+use cells::Group;
+pub(crate) use cells::{Counter, Sum};
 
 /// The totals of one breaker: a number under which every thread keeps cells for it.
 ///
@@ -63,12 +64,51 @@ impl Totals {
         slots::record(slot as usize, |cell| cell.add(counter));
     }
 
-    /// All threads added up.
-    pub(crate) fn sum(&self) -> [u64; COUNTERS] {
-        match self.slot.load(Relaxed) {
-            OFF | UNUSED => [0; COUNTERS],
-            slot => slots::group(slot as usize).sum(slot as usize % GROUP),
+    /// Counts an opening. The lock that this takes is never held by somebody who waits for a breaker.
+    pub(crate) fn opened(&self) {
+        if self.are_kept() {
+            let slot = slots::lease(&self.slot, UNUSED);
+            slots::group(slot as usize).opened(slot as usize);
         }
+    }
+
+    /// Puts off a success that was counted just now, on this thread. How many of this epoch the
+    /// thread has put off; `None` if it has no cell to keep them in.
+    #[inline]
+    pub(crate) fn defer(&self, tag: u32) -> Option<u32> {
+        slots::with_cell(self.slot.load(Relaxed) as usize, |cell| cell.defer(tag))
+    }
+
+    /// Where the successes are that threads put off; `None` if there can be none yet.
+    pub(crate) fn deferred(&self) -> Option<Deferred> {
+        match self.slot.load(Relaxed) {
+            OFF | UNUSED => None,
+            slot => Some(Deferred {
+                group: slots::group(slot as usize),
+                slot: slot as usize,
+            }),
+        }
+    }
+
+    /// All threads added up.
+    pub(crate) fn sum(&self) -> Sum {
+        match self.slot.load(Relaxed) {
+            OFF | UNUSED => Sum::default(),
+            slot => slots::group(slot as usize).sum(slot as usize),
+        }
+    }
+}
+
+/// The successes that threads put off for one breaker.
+pub(crate) struct Deferred {
+    group: Arc<Group>,
+    slot: usize,
+}
+
+impl Deferred {
+    /// How many there were since the epoch of this tag began. It wraps.
+    pub(crate) fn count(&self, tag: u32) -> u32 {
+        self.group.deferred(self.slot, tag)
     }
 }
 
