@@ -1,6 +1,7 @@
 //! [`FileStore`]: the handle that users hold.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -386,7 +387,6 @@ fn is_there(metadata: Result<Metadata, Error>) -> Result<bool, Error> {
 }
 
 fn remove_leftovers(inner: &Inner, path: &[u8]) -> Result<u64, Error> {
-    use std::os::fd::AsFd;
     let opened = inner.root.open_directory(path);
     let directory = opened.map_err(|refusal| refusal.at(path))?;
     let removed = write::remove_leftovers(directory.as_fd(), Moment::now());
