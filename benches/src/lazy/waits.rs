@@ -27,10 +27,26 @@ const OF_A_SLEEP: f64 = 1.1;
 
 /// Everything on the thread that measures.
 fn on_this_thread<T>(work: impl Future<Output = T>) -> Result<T, String> {
-    let runtime: Runtime = Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| error.to_string())?;
+    let runtime = Builder::new_current_thread().enable_time().build();
+    run(runtime, work)
+}
+
+/// Everything on two workers.
+fn on_two_workers<T>(work: impl Future<Output = T> + Send + 'static) -> Result<T, String>
+where
+    T: Send + 'static,
+{
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_time().build();
+    run(runtime, async {
+        // The thread that blocks on it is none of the two.
+        let task = tokio::spawn(work);
+        task.await.map_err(|error| error.to_string())
+    })?
+}
+
+fn run<T>(runtime: std::io::Result<Runtime>, work: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = runtime.map_err(|error| error.to_string())?;
     Ok(runtime.block_on(work))
 }
 
@@ -44,37 +60,48 @@ async fn results<T>(tasks: Vec<JoinHandle<T>>) -> Result<Vec<T>, String> {
 
 /// Microseconds from the end of the initialiser until all who waited have the value.
 fn wake<C: Cell>() -> Measured {
-    on_this_thread(async {
-        let mut times = Vec::with_capacity(CELLS);
-        for _ in 0..CELLS {
-            times.push(wake_one::<C>().await?);
-        }
-        Ok(median(&times))
-    })?
+    on_this_thread(wake_many::<C>())?
+}
+
+/// The same, on two workers.
+fn wake_on_two<C: Cell>() -> Measured {
+    on_two_workers(wake_many::<C>())?
+}
+
+async fn wake_many<C: Cell>() -> Measured {
+    let mut times = Vec::with_capacity(CELLS);
+    for _ in 0..CELLS {
+        times.push(wake_one::<C>().await?);
+    }
+    Ok(median(&times))
 }
 
 async fn wake_one<C: Cell>() -> Result<f64, String> {
     let cell = Arc::new(C::new());
     let (end, ended) = oneshot::channel::<u64>();
+    let asked = Arc::new(AtomicU64::new(0));
     let leader = tokio::spawn({
-        let cell = Arc::clone(&cell);
+        let (cell, asked) = (Arc::clone(&cell), Arc::clone(&asked));
         async move {
-            cell.get_or_init(|| async { ended.await.unwrap_or_default() })
-                .await
+            let init = || async move {
+                asked.fetch_add(1, SeqCst);
+                ended.await.unwrap_or_default()
+            };
+            cell.get_or_init(init).await
         }
     });
-    tokio::task::yield_now().await;
+    all_wait(&asked, 1).await;
     let mut tasks: Vec<_> = (1..WAITERS)
         .map(|_| {
-            let cell = Arc::clone(&cell);
-            tokio::spawn(async move { cell.get_or_init(|| async { 0 }).await })
+            let (cell, asked) = (Arc::clone(&cell), Arc::clone(&asked));
+            tokio::spawn(async move {
+                asked.fetch_add(1, SeqCst);
+                cell.get_or_init(|| async { 0 }).await
+            })
         })
         .collect();
     tasks.push(leader);
-    // All of them wait by now: the scheduler takes turns.
-    for _ in 0..4 {
-        tokio::task::yield_now().await;
-    }
+    all_wait(&asked, WAITERS as u64).await;
     let start = Instant::now();
     end.send(VALUE).map_err(|_| "nobody waits")?;
     let values = results(tasks).await?;
@@ -83,6 +110,43 @@ async fn wake_one<C: Cell>() -> Result<f64, String> {
         true => Ok(micros),
         false => Err("wrong values".to_owned()),
     }
+}
+
+/// Until so many have asked, and had the time to lie down.
+async fn all_wait(asked: &AtomicU64, waiters: u64) {
+    while asked.load(SeqCst) < waiters {
+        tokio::task::yield_now().await;
+    }
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Microseconds to wake as many tasks as wait for nothing but their waker: what no cell can do better.
+fn wake_bare() -> Measured {
+    on_this_thread(wake_bare_many())?
+}
+
+fn wake_bare_on_two() -> Measured {
+    on_two_workers(wake_bare_many())?
+}
+
+async fn wake_bare_many() -> Measured {
+    let mut times = Vec::with_capacity(CELLS);
+    for _ in 0..CELLS {
+        let (bells, tasks): (Vec<_>, Vec<_>) = (0..WAITERS)
+            .map(|_| {
+                let (bell, rings) = oneshot::channel::<u64>();
+                (bell, tokio::spawn(async { rings.await.unwrap_or_default() }))
+            })
+            .unzip();
+        sleep(Duration::from_millis(1)).await;
+        let start = Instant::now();
+        for bell in bells {
+            bell.send(VALUE).map_err(|_| "nobody waits")?;
+        }
+        results(tasks).await?;
+        times.push(start.elapsed().as_nanos() as f64 / 1e3);
+    }
+    Ok(median(&times))
 }
 
 /// How much longer than a bare sleep, timed right before, it takes 64 callers to learn that the
@@ -166,6 +230,17 @@ fn wakes<'a>(axis: &str, goal: Goal) -> Contest<'a> {
         .peer(Tokio::NAME, wake::<Tokio>)
         .peer(AsyncLock::NAME, wake::<AsyncLock>)
         .peer(Moka::NAME, wake::<Moka>)
+        .floor("bare wakers", wake_bare)
+}
+
+fn wakes_on_two<'a>(axis: &str, goal: Goal) -> Contest<'a> {
+    Contest::new(CRATE, axis, "us", Better::Lower, goal)
+        .ours(wake_on_two::<Once<u64>>)
+        .peer(AsyncOnceCell::NAME, wake_on_two::<AsyncOnceCell>)
+        .peer(Tokio::NAME, wake_on_two::<Tokio>)
+        .peer(AsyncLock::NAME, wake_on_two::<AsyncLock>)
+        .peer(Moka::NAME, wake_on_two::<Moka>)
+        .floor("bare wakers", wake_bare_on_two)
 }
 
 fn sleeps<'a>(axis: &str) -> Contest<'a> {
@@ -180,6 +255,14 @@ pub(super) fn axes() -> Vec<Axis> {
         }),
         Axis::new("wake_512_vs_tokio", |effort| {
             wakes("wake_512_vs_tokio", Goal::Peer(Tokio::NAME, 2.0))
+                .run(effort, effort.pick(15, 51))
+        }),
+        Axis::new("wake_512_two_workers", |effort| {
+            wakes_on_two("wake_512_two_workers", Goal::Peer(AsyncOnceCell::NAME, 0.95))
+                .run(effort, effort.pick(15, 51))
+        }),
+        Axis::new("wake_512_two_workers_vs_tokio", |effort| {
+            wakes_on_two("wake_512_two_workers_vs_tokio", Goal::Peer(Tokio::NAME, 2.0))
                 .run(effort, effort.pick(15, 51))
         }),
         Axis::new("failing_init_64", |effort| {

@@ -19,6 +19,7 @@ mod published;
 mod reader;
 mod recursion;
 mod shared;
+mod slot;
 mod standing;
 mod stats;
 mod time;

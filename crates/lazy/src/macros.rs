@@ -130,9 +130,6 @@ pub fn configure(
     settings(builder)
 }
 
-/// Refuses a type at compile time that calls cannot share.
-pub const fn is_value<T: Value>() {}
-
 /// What was loaded, as an [`Arc`].
 pub trait IntoArc<T> {
     /// The value.

@@ -25,7 +25,7 @@ use crate::tokens::mentions;
 
 /// The function behind its cache; on a mistake the function as it was, and the mistake.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let function = |input: ParseStream<'_>| Function::parse(input, "cached");
+    let function = |input: ParseStream<'_>| Function::parse(input, "cached", "cached");
     let expanded = function.parse2(item.clone()).and_then(|function| {
         let arguments = syn::parse2::<Arguments>(arguments)?;
         check::function(&function.signature)?;

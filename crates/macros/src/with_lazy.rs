@@ -17,7 +17,8 @@ use crate::handle_name::handle_name;
 
 /// The function that loads its first parameter; on a mistake the function as it was, and the mistake.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let function = |input: ParseStream<'_>| Function::parse(input, "with_lazy");
+    let function =
+        |input: ParseStream<'_>| Function::parse(input, "with_lazy", "given a lazy value");
     let expanded = function.parse2(item.clone()).and_then(|function| {
         let arguments = syn::parse2::<Arguments>(arguments)?;
         check(&function.signature)?;
@@ -105,7 +106,9 @@ impl Expansion<'_> {
                     syn::ReturnType::Default => here,
                     syn::ReturnType::Type(_, ty) => ty.span().resolved_at(here),
                 };
-                let fail = quote_spanned! {returned=> #private::fail(#error) };
+                // A mistake is shown at the type that is returned.
+                let fail = shown_at(returned, &parse_quote! { #private::fail });
+                let fail = quote_spanned! {here=> #fail(#error) };
                 quote_spanned! {at=>
                     match #private::#entry::<#ty_of_value, #fails_with>(#lazy)#wait {
                         ::core::result::Result::Ok(#value) => #value,
@@ -148,7 +151,6 @@ impl Expansion<'_> {
         let visibility = &self.function.visibility;
         let name = &self.signature.ident;
         let value = &self.value.loaded;
-        let at = value.span().resolved_at(here);
         let error = match &self.arguments.error {
             Some(error) => error.to_token_stream(),
             None => quote! { ::core::convert::Infallible },
@@ -166,7 +168,6 @@ impl Expansion<'_> {
         let cfgs: Vec<_> = (self.function.attributes.iter())
             .filter(|it| it.path().is_ident("cfg"))
             .collect();
-        let value_check = quote_spanned! {at=> #private::is_value::<#value>(); };
         let doc = format!("What [`{name}`](fn@{name}) loads.");
         quote_spanned! {here=>
             #(#cfgs)*
@@ -209,11 +210,6 @@ impl Expansion<'_> {
                     #private::config_error::<Self>()
                 }
             }
-
-            #(#cfgs)*
-            const _: () = {
-                #value_check
-            };
         }
     }
 
@@ -233,6 +229,15 @@ impl Expansion<'_> {
             }
         }
     }
+}
+
+/// A path about which the compiler complains there.
+fn shown_at(span: Span, path: &syn::Path) -> TokenStream {
+    let tokens = path.to_token_stream().into_iter().map(|mut token| {
+        token.set_span(span.resolved_at(token.span()));
+        token
+    });
+    tokens.collect()
 }
 
 impl Arguments {

@@ -13,9 +13,8 @@ fn two_threads_run_one_initialiser() {
     bounded(3, || {
         let (once, runs) = (Arc::new(Once::new()), Arc::new(AtomicU32::new(0)));
         let (other, counted) = (Arc::clone(&once), Arc::clone(&runs));
-        let inits = thread::spawn(move || {
-            *other.get_or_init_blocking(|| counted.fetch_add(1, SeqCst))
-        });
+        let inits =
+            thread::spawn(move || *other.get_or_init_blocking(|| counted.fetch_add(1, SeqCst)));
         let value = *once.get_or_init_blocking(|| runs.fetch_add(1, SeqCst));
         assert_eq!((inits.join().unwrap(), value), (0, 0));
         assert_eq!(runs.load(SeqCst), 1);
@@ -67,7 +66,9 @@ fn a_failure_is_over_for_those_who_come_after_it() {
         });
         let first = once.get_or_try_init_blocking(|| Err::<u32, u32>(2));
         assert!(first.is_err());
-        let second = once.get_or_try_init_blocking(|| Err::<u32, u32>(3)).unwrap_err();
+        let second = once
+            .get_or_try_init_blocking(|| Err::<u32, u32>(3))
+            .unwrap_err();
         // It may have waited for the other thread, but not for what was over.
         assert_ne!(second.failure(), Some(&2));
         waits.join().unwrap();

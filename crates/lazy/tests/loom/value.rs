@@ -156,8 +156,7 @@ fn an_error_is_told_to_those_who_waited_and_to_nobody_else() {
     bounded(3, || {
         let loads = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&loads);
-        let lazy: Lazy<u32, u32> =
-            Lazy::fallible_sync(move || Err(counted.fetch_add(1, SeqCst)));
+        let lazy: Lazy<u32, u32> = Lazy::fallible_sync(move || Err(counted.fetch_add(1, SeqCst)));
         let other = lazy.clone();
         let asks = thread::spawn(move || other.try_get_blocking().unwrap_err());
         let first = lazy.try_get_blocking().unwrap_err();
