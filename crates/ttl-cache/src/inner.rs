@@ -721,31 +721,31 @@ where
         let hash = hash as u32;
         shard.published.prefetch(hash);
         let mut shard = shard.write();
-        shard.prefetch(hash);
         let now = self.now_for(self.rules.time_to_live, &shard);
         if shard.may_be_due(now) {
             return Err((key, value));
         }
         let deadline = after(now, self.rules.time_to_live);
-        let write = |key, value| Write {
-            key,
-            value,
-            hash,
-            weight: 0,
-            now,
-            deadline,
-        };
-        if let Some(slot) = shard.find(hash, &key) {
-            let before = shard.slab.deadline(slot);
+        let present = shard.find_entry(hash, &key);
+        if let Some((slot, before)) = present.map(|entry| (entry.slot, entry.deadline)) {
             if before != NEVER && self.clock.has_come_at(before, now) {
                 return Err((key, value));
             }
-            let (_key, old) = shard.replace(slot, write(key, value));
+            let old = shard.overwrite(slot, value, hash, before, deadline);
+            // Without the lock, the destructor of the key runs.
             drop(shard);
             return Ok(Some(old));
         }
+        shard.prefetch(hash);
         if self.budget.take_one() {
-            shard.insert(write(key, value));
+            shard.insert(Write {
+                key,
+                value,
+                hash,
+                weight: 0,
+                now,
+                deadline,
+            });
             if shard.has_retired() {
                 self.leave(shard, self.deliveries.removed());
             }

@@ -95,8 +95,8 @@ pub(crate) trait Policy {
     /// A new entry is in `slot`. `hash` is well mixed, and the same for a key each time.
     fn insert(&mut self, slot: u32, hash: u32, marks: &impl Marks);
 
-    /// The entry in `slot` was written again.
-    fn update(&mut self, slot: u32, marks: &impl Marks);
+    /// The entry in `slot` was written again, which has left the mark of a reader on it.
+    fn update(&mut self, _slot: u32, _marks: &impl Marks) {}
 
     /// The entry in `slot` goes for a reason that is not this policy's. The slot still reads as
     /// taken.

@@ -469,7 +469,7 @@ impl<K, V> Writing<'_, K, V> {
     /// Enters a key that is not there in the place of the policy's victim, whose room it takes.
     /// Returns the victim; or the new entry, if there is none that could go. For entries without
     /// weight.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn swap(
         &mut self,
         key: K,
@@ -504,6 +504,29 @@ impl<K, V> Writing<'_, K, V> {
         Ok(victim)
     }
 
+    /// Gives a present key, whose entry ended at `before`, another value. Returns the old one. For
+    /// entries without weight, of which nobody asks the age, and that may be idle.
+    #[inline]
+    pub(crate) fn overwrite(
+        &mut self,
+        slot: u32,
+        value: V,
+        hash: u32,
+        before: u64,
+        deadline: u64,
+    ) -> V {
+        let (shard, state) = (self.shard, &mut *self.state);
+        let old = state.slab.replace(slot, value, deadline);
+        shard.touch(&state.layout, state.slab.mark(slot));
+        state.policy.update(slot, view!(shard, state));
+        state.untag(slot);
+        state.reschedule(slot, before, deadline);
+        state.counts.inserts += 1;
+        state.counts.replaced += 1;
+        state.watches.wrote(hash);
+        old
+    }
+
     /// Gives a present key another value. Returns the old one.
     pub(crate) fn replace(&mut self, slot: u32, write: Write<K, V>) -> (K, V) {
         let (shard, state) = (self.shard, &mut *self.state);
@@ -513,6 +536,7 @@ impl<K, V> Writing<'_, K, V> {
         let old = state.slab.replace(slot, write.value, deadline);
         state.settle(slot, write.weight, write.now, write.deadline);
         state.reschedule(slot, before, deadline);
+        shard.touch(&state.layout, state.slab.mark(slot));
         state.policy.update(slot, view!(shard, state));
         state.untag(slot);
         state.counts.inserts += 1;

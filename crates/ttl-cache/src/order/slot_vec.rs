@@ -67,6 +67,7 @@ impl<T: Copy> SlotVec<T> {
     #[inline(never)]
     fn grow(&mut self, at: usize) {
         if at >= self.values.capacity() {
+            // Twice as many while that is certain to be needed, an eighth more beyond.
             let mut wanted = (at + 1 + at / 8).max(FIRST);
             if at < self.expected {
                 wanted = wanted.min(self.expected);

@@ -164,14 +164,6 @@ impl Policy for Adaptive {
     }
 
     #[inline]
-    fn update(&mut self, slot: u32, marks: &impl Marks) {
-        self.engine.touch(slot, 1);
-        if self.engine.segments.state(slot).is_watched() {
-            self.duel.access(marks.hash(slot));
-        }
-    }
-
-    #[inline]
     fn remove(&mut self, slot: u32) {
         self.unwatch(slot);
         self.engine.segments.remove(slot);
