@@ -86,13 +86,15 @@ impl<K, V> Published<K, V> {
     }
 }
 
+type Memory<'a, K, V> = (&'a [Group], &'a [AtomicPtr<Node<K, V>>]);
+
 impl<K, V> Loaded<K, V> {
     /// # Safety
     ///
     /// Nobody published while the addresses were loaded, and what was published is not freed while
     /// this is in use.
     #[inline(always)]
-    unsafe fn memory<'a>(self) -> (&'a [Group], &'a [AtomicPtr<Node<K, V>>]) {
+    unsafe fn memory<'a>(self) -> Memory<'a, K, V> {
         // SAFETY: by contract, address and length belong together, and the memory is there.
         unsafe {
             (
