@@ -35,6 +35,28 @@ use crate::write;
 /// [`Error::NotAFile`], and [`Error::Io`] for what the system refuses. A missing file is
 /// [`Error::Io`] of the kind [`NotFound`](std::io::ErrorKind::NotFound). The asynchronous ones add
 /// [`Error::NoRuntime`].
+///
+/// # Example
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// use brolly_file_store::FileStore;
+///
+/// let store = FileStore::builder(dir.path()).max_files(100).build()?;
+/// store.write("visits", "1").await?;
+///
+/// let held = store.lock("visits").await?;
+/// let visits: u32 = held.read().await?.to_str()?.parse()?;
+/// held.write((visits + 1).to_string()).await?;
+/// drop(held);
+///
+/// assert_eq!(store.read("visits").await?, "2");
+/// assert!(store.read("missing").await.is_err_and(|error| error.is_not_found()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct FileStore {
     inner: Arc<Inner>,
