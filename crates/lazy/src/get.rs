@@ -46,14 +46,33 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Future for Get<'_, T, E
         {
             return Poll::Ready(Ok(value));
         }
-        match wait(this.seat.take(), this.shared, this.wish, cx) {
-            Ok(outcome) => Poll::Ready(outcome.map(Guard::of)),
+        match wait_for_guard(this.seat.take(), this.shared, this.wish, cx) {
+            Ok(result) => Poll::Ready(result),
             Err(seat) => {
                 this.seat.put(seat);
                 Poll::Pending
             }
         }
     }
+}
+
+/// The end of a wait, or the seat to go on waiting in.
+type Waited<T, E, R> = Result<R, Box<Seat<T, E>>>;
+
+/// As [`wait`], with all that follows, so that little is left to be inlined.
+#[cold]
+#[inline(never)]
+fn wait_for_guard<T, E>(
+    seat: Option<Box<Seat<T, E>>>,
+    shared: &Arc<Shared<T, E>>,
+    wish: Wish,
+    cx: &mut Context<'_>,
+) -> Waited<T, E, Result<Guard<T>, LoadError<E>>>
+where
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    wait(seat, shared, wish, cx).map(|outcome| outcome.map(Guard::of))
 }
 
 /// The future of a value that cannot fail to load: it panics in the place of an error.
@@ -77,14 +96,12 @@ where
 }
 
 /// Takes a seat if there is none yet, and looks whether the wait is over; else gives the seat back.
-#[cold]
-#[inline(never)]
 pub(crate) fn wait<T, E>(
     seat: Option<Box<Seat<T, E>>>,
     shared: &Arc<Shared<T, E>>,
     wish: Wish,
     cx: &mut Context<'_>,
-) -> Result<Outcome<T, E>, Box<Seat<T, E>>>
+) -> Waited<T, E, Outcome<T, E>>
 where
     T: Send + Sync + 'static,
     E: Send + Sync + 'static,

@@ -32,10 +32,7 @@ impl<T> Published<T> {
     #[inline]
     pub(crate) fn load(&self) -> Option<Guard<T>> {
         let held = self.0.load();
-        match *held {
-            Some(_) => Some(Guard(held)),
-            None => None,
-        }
+        held.is_some().then(|| Guard(held))
     }
 
     pub(crate) fn load_full(&self) -> Option<Arc<T>> {

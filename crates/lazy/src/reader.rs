@@ -209,17 +209,39 @@ impl<'a, T: Send + Sync + 'static, E: Send + Sync + 'static> Future for Read<'a,
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let reader = this.reader.take().expect("not polled after its end");
-        if this.seat.is_empty() && (reader.is_current() || reader.renew()) {
+        if this.seat.is_empty() && reader.is_current() {
             return Poll::Ready(Ok(reader.kept()));
         }
-        match wait(this.seat.take(), reader.lazy.shared(), Wish::Any, cx) {
-            Ok(outcome) => Poll::Ready(outcome.map(|value| reader.keep(value))),
-            Err(seat) => {
+        match read(reader, this.seat.take(), cx) {
+            Ok(result) => Poll::Ready(result),
+            Err((reader, seat)) => {
                 this.reader = Some(reader);
                 this.seat.put(seat);
                 Poll::Pending
             }
         }
+    }
+}
+
+/// Looks again, and waits if that does not help; else gives everything back.
+#[cold]
+#[inline(never)]
+#[expect(clippy::type_complexity, reason = "an end, or what was given")]
+fn read<'a, T, E>(
+    reader: &'a mut Reader<T, E>,
+    seat: Option<Box<Seat<T, E>>>,
+    cx: &mut Context<'_>,
+) -> Result<Result<&'a Arc<T>, LoadError<E>>, (&'a mut Reader<T, E>, Box<Seat<T, E>>)>
+where
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    if seat.is_none() && reader.renew() {
+        return Ok(Ok(reader.kept()));
+    }
+    match wait(seat, reader.lazy.shared(), Wish::Any, cx) {
+        Ok(outcome) => Ok(outcome.map(|value| reader.keep(value))),
+        Err(seat) => Err((reader, seat)),
     }
 }
 

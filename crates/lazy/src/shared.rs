@@ -320,7 +320,6 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
     /// | `Aging`, `Stale` | served | served, and a load begun behind it |
     /// | `Reserve` | served in the place of a kept error; else loaded | loaded |
     /// | `Gone`, none | the kept error; else loaded | loaded |
-    #[expect(clippy::type_complexity, reason = "two answers to one question")]
     fn serve(
         &self,
         state: &State<T, E>,

@@ -1,5 +1,10 @@
 //! What lazy values promise, one module per topic.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their attribute and not the helpers they call"
+)]
+
 #[cfg(feature = "macros")]
 mod attribute;
 mod cancel;

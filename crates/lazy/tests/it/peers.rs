@@ -132,7 +132,13 @@ fn a_value_that_is_known_to_be_outdated_can_be_told_to_go() {
 fn keys_that_were_asked_for_once_do_not_stay_for_ever() {
     let map = LazyMap::builder()
         .max_len(10)
-        .build_fallible_sync(|key: u32| if key % 2 == 0 { Ok(key) } else { Err(key) })
+        .build_fallible_sync(|key: u32| {
+            if key.is_multiple_of(2) {
+                Ok(key)
+            } else {
+                Err(key)
+            }
+        })
         .unwrap();
     for key in 0..10_000 {
         let _ = map.try_get_blocking(&key);
