@@ -736,6 +736,7 @@ where
             drop(shard);
             return Ok(Some(old));
         }
+        shard.prefetch_victim();
         shard.prefetch(hash);
         if self.budget.take_one() {
             shard.insert(Write {

@@ -111,6 +111,9 @@ pub(crate) trait Policy {
         None
     }
 
+    /// Has the processor fetch what is known of a slot, with its hash, that may be evicted.
+    fn prefetch_victim(&self, _slot: u32, _hash: u32) {}
+
     /// Has the processor fetch what is known of a hash that will be inserted or evicted.
     fn prefetch(&self, _hash: u32) {}
 
@@ -195,6 +198,11 @@ impl AnyPolicy {
     #[inline]
     pub(crate) fn evict(&mut self, marks: &impl Marks) -> Option<u32> {
         with_policy!(self, it => it.evict(marks))
+    }
+
+    #[inline]
+    pub(crate) fn prefetch_victim(&self, slot: u32, hash: u32) {
+        with_policy!(self, it => it.prefetch_victim(slot, hash))
     }
 
     #[inline]

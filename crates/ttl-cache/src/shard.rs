@@ -79,6 +79,9 @@ struct Apart<T>(T);
 #[repr(C)]
 pub(crate) struct State<K, V> {
     pub(crate) counts: Counts,
+    /// A guess which slot goes next, with its hash. Kept here so that what its eviction needs can be
+    /// fetched at once, and not one after the other, after a write of another processor.
+    next_victim: (u32, u32),
     index: Index,
     policy: AnyPolicy,
     hashes: SlotVec<u32>,
@@ -191,6 +194,7 @@ impl<K, V> Shard<K, V> {
             tags: None,
             weight: 0,
             counts: Counts::default(),
+            next_victim: (0, 0),
             retired: Vec::new(),
             most_slots: 0,
             expected: 0,
@@ -493,6 +497,7 @@ impl<K, V> Writing<'_, K, V> {
                 let hash = state.hashes.get(next);
                 state.index.prefetch(hash);
                 policy.prefetch(hash);
+                state.next_victim = (next, hash);
             }
             (slot, before, victim)
         });
@@ -687,7 +692,19 @@ impl<K, V> Writing<'_, K, V> {
         Some(room)
     }
 
+    /// Has the processor fetch what an eviction will need.
+    #[inline]
+    pub(crate) fn prefetch_victim(&self) {
+        let state = &*self.state;
+        let (slot, hash) = state.next_victim;
+        state.slab.prefetch(slot);
+        state.index.prefetch(hash);
+        state.hashes.prefetch(slot);
+        state.policy.prefetch_victim(slot, hash);
+    }
+
     /// Has the processor fetch what the policy knows of a hash that is to be inserted.
+
     #[inline]
     pub(crate) fn prefetch(&self, hash: u32) {
         self.state.policy.prefetch(hash);

@@ -137,6 +137,12 @@ impl Queue {
         }
     }
 
+    /// Has the processor fetch what is known of a slot.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        self.next.prefetch(slot);
+    }
+
     /// The slot at the head of the line.
     #[inline]
     pub(crate) fn first_in_line(&self) -> Option<u32> {

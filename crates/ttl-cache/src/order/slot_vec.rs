@@ -35,6 +35,12 @@ impl<T: Copy> SlotVec<T> {
         u32::try_from(self.values.len()).unwrap_or(u32::MAX)
     }
 
+    /// Has the processor fetch the value of a slot.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        crate::store::prefetch(self.values.as_ptr().wrapping_add(slot as usize));
+    }
+
     #[inline]
     pub(crate) fn get(&self, slot: u32) -> T {
         self.values

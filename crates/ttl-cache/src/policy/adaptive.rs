@@ -189,6 +189,12 @@ impl Policy for Adaptive {
     }
 
     #[inline]
+    fn prefetch_victim(&self, slot: u32, hash: u32) {
+        self.engine.segments.prefetch(slot);
+        self.engine.prefetch(hash);
+    }
+
+    #[inline]
     fn prefetch(&self, hash: u32) {
         self.engine.prefetch(hash);
     }

@@ -44,6 +44,11 @@ impl Policy for Fifo {
         Some(next)
     }
 
+    #[inline]
+    fn prefetch_victim(&self, slot: u32, _: u32) {
+        self.queue.prefetch(slot);
+    }
+
     fn put_back(&mut self, slot: u32, _: u32, marks: &impl Marks) {
         self.queue.put_back(slot, marks.mark(slot));
     }

@@ -176,6 +176,12 @@ impl Segments {
         self.states.get(slot)
     }
 
+    /// Has the processor fetch the state of a slot.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: u32) {
+        self.states.prefetch(slot);
+    }
+
     pub(super) fn set_watched(&mut self, slot: u32, watched: bool) {
         let state = self.states.get(slot).with(State::WATCHED, watched);
         self.states.set(slot, state);
