@@ -55,9 +55,12 @@ impl Time {
     /// within its lag: so nothing is taken for fresh that is not.
     #[inline]
     pub(crate) fn has_come(&self, moment: u64) -> bool {
-        if moment == NEVER {
-            return false;
-        }
+        moment != NEVER && self.has_come_by_now(moment)
+    }
+
+    /// Kept out of what reads inline, most of which are of values without an end.
+    #[inline(never)]
+    fn has_come_by_now(&self, moment: u64) -> bool {
         let coarse = match &self.source {
             Source::System(clock) => clock.coarse(),
             Source::Given(clock) => clock.coarse(),
