@@ -164,7 +164,7 @@ fn rejected<B: Breaker>() -> Measured {
 /// rejections.
 fn allocations<B: Breaker>() -> Measured {
     let (closed, open) = (B::new(), open::<B>()?);
-    let mut calls = || {
+    let calls = || {
         for call in 0..1_000 {
             black_box(closed.call(|| Work::TenthFails.run(call)));
             black_box(open.call(|| Ok(call)));

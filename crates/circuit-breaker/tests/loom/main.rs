@@ -94,7 +94,7 @@ fn one_failure() -> CircuitBreakerBuilder {
 #[test]
 fn of_several_that_find_the_open_time_over_as_many_probe_as_are_permitted() {
     for permitted in 1..=2 {
-        loom::model(move || {
+        bounded(2, move || {
             let bench = bench(one_failure().permitted_probes(permitted)).due();
             let breaker = bench.breaker.clone();
             let other = thread::spawn(move || breaker.try_acquire_owned().ok());
