@@ -95,3 +95,10 @@ fn a_breaker_of_a_template_takes_64_bytes_with_its_handle() {
         assert_eq!((allocations, bytes + size_of_val(&breaker)), (1, 64));
     }
 }
+
+#[test]
+fn a_name_takes_a_body_of_its_own() {
+    let template = CircuitBreaker::builder().totals(false).template().unwrap();
+    let (_breaker, allocations, bytes) = allocated_by(|| template.create_named("search").unwrap());
+    assert_eq!((allocations, bytes), (2, 56 + 128));
+}
