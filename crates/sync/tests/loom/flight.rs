@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use brolly_sync::{Flight, FlightError, Join, Task};
 use loom::sync::Mutex;
@@ -38,6 +38,15 @@ impl Event {
             Poll::Pending
         })
         .await;
+    }
+}
+
+/// Wakes a thread that is parked.
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -100,6 +109,43 @@ fn a_waiter_continues_when_the_leader_is_kept_but_not_polled() {
         let mut leader = parks.join().unwrap();
         assert_eq!(look_once(&mut leader), Poll::Ready(Ok(7)));
         happens.join().unwrap();
+    });
+}
+
+#[test]
+fn a_load_polled_before_its_flight_wakes_its_first_participant_whoever_looks_meanwhile() {
+    bounded(4, || {
+        let event = Arc::new(Event::default());
+        let inside = Arc::clone(&event);
+        let mut load = Box::pin(async move {
+            inside.wait().await;
+            7
+        });
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut cx = Context::from_waker(&waker);
+        let mut leader = match load.as_mut().poll(&mut cx) {
+            Poll::Ready(value) => {
+                assert_eq!(value, 7);
+                return;
+            }
+            Poll::Pending => Flight::polled(load, None, waker.clone()),
+        };
+        let mut other = leader.0.join().unwrap();
+        let looks = thread::spawn(move || {
+            let _ = look_once(&mut other);
+            other
+        });
+        let happens = thread::spawn(move || event.happen());
+        // Does not look before it is woken.
+        loop {
+            thread::park();
+            if let Poll::Ready(outcome) = pin!(&mut leader.1).poll(&mut cx) {
+                assert_eq!(outcome, Ok(7));
+                break;
+            }
+        }
+        happens.join().unwrap();
+        drop(looks.join().unwrap());
     });
 }
 
