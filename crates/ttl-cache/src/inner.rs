@@ -18,7 +18,7 @@ use crate::removal::{Deliveries, RemovalCause, Removed, drop_payload};
 use crate::shard::{Layout, Retired, Shard, State, Write, Writing};
 use crate::store::Glance;
 use crate::time::{NEVER, Time, after, nanos};
-use crate::watch::Watch;
+use crate::watch::{Claim, Watch};
 use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
@@ -56,7 +56,7 @@ pub(crate) struct Inner<K, V, S> {
     glances: AtomicBool,
     pub(crate) rules: Rules<K, V>,
     pub(crate) deliveries: Deliveries<K, V>,
-    pub(crate) loads: Loads<K, V>,
+    pub(crate) loads: Loads,
     pub(crate) budget: Budget,
     max_entries: AtomicU64,
     max_weight: AtomicU64,
@@ -92,14 +92,23 @@ pub(crate) enum Found<V> {
 }
 
 /// When a write applies.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Condition<'a> {
+pub(crate) enum Condition<'a, K, V> {
     Always,
     /// Only if there is no live value.
     IfAbsent,
     /// Only if the watched key was not written.
     IfUnwritten(&'a Watch),
+    /// Only if a load is listed whose key was not written. It ends by being stored.
+    IfLoading(&'a Claim<K, V>),
 }
+
+impl<K, V> Clone for Condition<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Condition<'_, K, V> {}
 
 /// What came of a write.
 #[derive(Debug)]
@@ -139,7 +148,7 @@ impl<K, V, S> Inner<K, V, S> {
         enabled: bool,
         rules: Rules<K, V>,
         deliveries: Deliveries<K, V>,
-        loads: Loads<K, V>,
+        loads: Loads,
     ) -> Self {
         debug_assert!(shards.is_power_of_two());
         let share = share_of(bounds.entries, shards);
@@ -525,7 +534,23 @@ where
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        let state = shard.read();
+        self.find_in(&shard.read(), shard, hash, key, look)
+    }
+
+    /// As `find_locked`, under a lock that is held.
+    pub(crate) fn find_in<Q>(
+        &self,
+        state: &State<K, V>,
+        shard: &Shard<K, V>,
+        hash: u64,
+        key: &Q,
+        look: Look,
+    ) -> Found<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
         let Some(entry) = state.find_entry(hash as u32, key) else {
             return Found::Missing;
         };
@@ -570,35 +595,24 @@ where
         self.shard(hash).write().watches.remove(hash as u32, watch);
     }
 
-    /// Stores a loaded value unless its key was written since the watch was put up.
-    pub(crate) fn insert_unwritten(
-        &self,
-        key: K,
-        hash: u64,
-        value: V,
-        ttl: Option<Duration>,
-        watch: &Watch,
-    ) -> bool
+    /// Stores a loaded value unless its key was written since the load was listed. Whether it was
+    /// not written, as far as this came to look.
+    pub(crate) fn insert_loaded(&self, key: K, hash: u64, value: V, claim: &Claim<K, V>) -> bool
     where
         V: Clone,
     {
         if !self.is_enabled() {
-            return false;
+            return true;
         }
-        match self.terms(&key, &value, hash, ttl) {
-            Ok(terms) => match self.write(key, value, hash, terms, Condition::IfUnwritten(watch)) {
-                Written::Done(_) => true,
-                Written::Not(..) => false,
-                Written::Refused(key, value, _) => {
-                    self.reject(key, value);
-                    false
-                }
+        match self.terms(&key, &value, hash, None) {
+            Ok(terms) => match self.write(key, value, hash, terms, Condition::IfLoading(claim)) {
+                Written::Done(_) => {}
+                Written::Not(..) => return false,
+                Written::Refused(key, value, _) => self.reject(key, value),
             },
-            Err(_) => {
-                self.reject(key, value);
-                false
-            }
+            Err(_) => self.reject(key, value),
         }
+        true
     }
 
     /// What an entry weighs and how long it lives, by the cache's rules.
@@ -684,7 +698,7 @@ where
         value: V,
         hash: u64,
         terms: Terms,
-        condition: Condition<'_>,
+        condition: Condition<'_, K, V>,
     ) -> Written<K, V>
     where
         V: Clone,
@@ -700,7 +714,7 @@ where
         value: V,
         hash: u64,
         terms: Terms,
-        condition: Condition<'_>,
+        condition: Condition<'_, K, V>,
         tags: &[Arc<str>],
     ) -> Written<K, V>
     where
@@ -715,9 +729,7 @@ where
             let mut shard = self.shard(hash).write();
             shard.prefetch(hash as u32);
             let now = self.now_for(terms.time_to_live, &shard);
-            if let Condition::IfUnwritten(watch) = condition
-                && watch.written()
-            {
+            if !condition.is_unwritten(hash as u32, &shard.watches) {
                 self.leave(shard, removed);
                 return Written::Not(key, value, None);
             }
@@ -761,12 +773,7 @@ where
                 self.evict_elsewhere(needed, &mut hand, hash, &mut removed);
                 continue;
             }
-            if let Condition::IfUnwritten(watch) = condition {
-                // It ends here. Who looks at it later, between this write and the end of the load,
-                // is to look at the cache instead, so it counts as written.
-                shard.watches.remove(hash as u32, watch);
-                watch.close();
-            }
+            condition.end(hash as u32, &mut shard.watches);
             hand.room = hand.room.less(needed);
             let write = Write {
                 key,

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::budget::{Hand, Room};
 use crate::order::{SlotVec, Step, Wheel, expected};
 use crate::policy::{AnyPolicy, EvictionPolicy, Marks, STEP, Touch};
-use crate::primitive::AtomicU64;
+use crate::primitive::{AtomicU32, AtomicU64};
 use crate::readers::Readers;
 use crate::removal::{RemovalCause, Removed};
 use crate::store::{Biased, Chunk, Entry, Index, Published, Reading, Slab, Table, biased};
@@ -63,6 +63,8 @@ pub(crate) struct Shard<K, V> {
     /// Reads since the clock was stepped, where their order is kept. Written by readers, without
     /// care: reads at the same time may be counted as one.
     reads: Apart<AtomicU64>,
+    /// Whether a load may be listed. A hint: written under the lock and without.
+    pub(crate) loading: AtomicU32,
     pub(crate) state: Biased<State<K, V>>,
 }
 
@@ -81,7 +83,7 @@ pub(crate) struct State<K, V> {
     ends: SlotVec<u64>,
     wheel: Wheel,
     policy: AnyPolicy,
-    pub(crate) watches: Watches,
+    pub(crate) watches: Watches<K, V>,
     /// The tags of entries; none until one is tagged.
     pub(crate) tags: Option<Box<Tags>>,
     pub(crate) weight: u64,
@@ -182,6 +184,7 @@ impl<K, V> Shard<K, V> {
             published,
             stamp: AtomicU64::new(STEP),
             reads: Apart(AtomicU64::new(0)),
+            loading: AtomicU32::new(0),
             state: Biased::new(state, readers),
         }
     }

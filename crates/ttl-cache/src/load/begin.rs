@@ -1,22 +1,19 @@
-//! How a caller gets into a flight: somebody else's, or one of its own.
+//! How a caller gets into a load: somebody else's, or one of its own.
 
 use std::any::TypeId;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use brolly_sync::Join;
+use brolly_sync::{Flight, Join, TimerExt};
 
 use super::landing::Landing;
+use super::listing::{Arrived, Asker, Joins, Manner, Sought, start};
 use super::outcome::{Failure, Outcome};
-use super::table::{Asker, Entered, Joins, Sought, Ticket};
+use super::thread::this_thread;
 use crate::inner::{Found, Inner, Look};
-
-/// The key of a call. Once a load was begun, it is shared with it.
-pub(crate) enum Named<K, V> {
-    Own(K),
-    Shared(Arc<Ticket<K, V>>),
-}
+use crate::shard::State;
 
 /// What a call wants.
 #[derive(Clone, Copy)]
@@ -26,6 +23,8 @@ pub(crate) struct Wish {
     pub(crate) errors: TypeId,
     pub(crate) joins: Joins,
     pub(crate) reason: Reason,
+    /// Its loader runs on its stack to the end, so that nothing but itself can end it.
+    pub(crate) stays: bool,
 }
 
 /// Why a call wants to load.
@@ -41,16 +40,10 @@ pub(crate) enum Reason {
     Told,
 }
 
-pub(crate) enum Begun<K, V, S>
-where
-    K: Hash + Eq + Clone + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
-{
-    /// In somebody else's flight.
+/// Why a caller does not load.
+pub(crate) enum Spared<V: Send + Sync + 'static> {
+    /// It takes part in somebody else's load.
     Aboard(Join<Outcome<V>>),
-    /// The caller is the one who loads.
-    Lead(Landing<K, V, S>),
     /// There is a value by now.
     Found(V),
     /// The last load failed, not long ago.
@@ -59,24 +52,6 @@ where
     Inside,
     /// Somebody else sees to it, or it is too early to try again. Only if the caller joins nobody.
     Busy,
-}
-
-impl<K, V> Named<K, V> {
-    pub(crate) fn key(&self) -> &K {
-        match self {
-            Self::Own(key) => key,
-            Self::Shared(ticket) => &ticket.key,
-        }
-    }
-}
-
-impl<K: Clone, V> Named<K, V> {
-    fn into_key(self) -> K {
-        match self {
-            Self::Own(key) => key,
-            Self::Shared(ticket) => ticket.key.clone(),
-        }
-    }
 }
 
 impl Reason {
@@ -93,6 +68,7 @@ impl Wish {
             errors: TypeId::of::<E>(),
             joins: Joins::Any,
             reason: Reason::Missing,
+            stays: false,
         }
     }
 
@@ -109,6 +85,7 @@ impl Wish {
         Asker {
             errors: self.errors,
             joins: self.joins,
+            thread: this_thread(),
         }
     }
 }
@@ -119,106 +96,143 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Gets into a load of the key, or finds that none is needed. `before` sees the caller's ticket
-    /// before it is listed.
+    /// Lists a load of the key for the caller, which has to run it. Or finds that this is not
+    /// needed; the key comes back then.
+    ///
+    /// All is found out, and done, under one lock: there is no value, nobody loads it, and from here
+    /// on it is known that the caller does.
     pub(crate) fn begin(
         self: &Arc<Self>,
-        named: Named<K, V>,
+        key: K,
         wish: Wish,
-        before: impl FnOnce(&Arc<Ticket<K, V>>),
-    ) -> (Begun<K, V, S>, Named<K, V>) {
+    ) -> Result<Landing<'_, K, V, S>, (Spared<V>, K)> {
+        let refresh = wish.reason.has_value();
         if !self.is_enabled() {
-            return (Begun::Lead(Landing::new(self, None, false)), named);
+            return Ok(Landing::unlisted(self, refresh));
         }
-        let table = &self.loads.table;
-        let (sought, mut signs) = table.seek(wish.hash, named.key(), wish.asker());
-        let (mut beside, mut outdated) = (false, None);
+        let (shard, asker) = (self.shard(wish.hash), wish.asker());
+        let hash = wish.hash as u32;
+        if shard.loading.load(Relaxed) != 0 {
+            // Of those who wait for one load, all but the first do not keep readers from reading.
+            let state = shard.read();
+            let sought = state.watches.loads.seek(hash, &key, asker);
+            drop(state);
+            if let Sought::Aboard(join) = sought {
+                return Err((Spared::Aboard(join), key));
+            }
+        }
+        let since = self.waiting_since(wish);
+        let listed = key.clone();
+        // Nothing is written that readers look at, so only the lock itself is taken.
+        let mut state = shard.state.write();
+        let flight = |arrival, number, since| self.flight(wish.hash, arrival, number, since);
+        let (sought, outdated) = state.watches.loads.board(hash, &key, asker, flight);
+        let spared = match self.spared(sought, wish) {
+            Ok(open) => match self.look_again(&state, &key, wish) {
+                None => Ok(open),
+                Some(value) => Err(Spared::Found(value)),
+            },
+            Err(spared) => Err(spared),
+        };
+        let begun = match spared {
+            Ok(open) => {
+                let manner = Manner { open, since };
+                let (number, failure) = state.watches.loads.list(hash, listed, asker, manner);
+                shard.loading.store(1, Relaxed);
+                drop(state);
+                drop(failure);
+                Ok(Landing::new(self, key, wish.hash, number, refresh))
+            }
+            Err(spared) => {
+                drop(state);
+                Err((spared, key))
+            }
+        };
+        drop(outdated);
+        begun
+    }
+
+    /// What a caller is told of what it found; or else whether others may join its load.
+    fn spared(&self, sought: Sought<V>, wish: Wish) -> Result<bool, Spared<V>> {
         match sought {
-            Sought::Aboard(join) => return (Begun::Aboard(join), named),
-            Sought::Inside => return (Begun::Inside, named),
-            Sought::Unwanted if wish.joins == Joins::None => return (Begun::Busy, named),
-            Sought::Unwanted => beside = true,
-            Sought::Kept(failure, until) if !self.clock.is_past(until) => {
+            Sought::Aboard(join) => Err(Spared::Aboard(join)),
+            Sought::Inside => Err(Spared::Inside),
+            Sought::Unwanted if wish.joins == Joins::None => Err(Spared::Busy),
+            // A load that cannot tell this caller of its errors: so it loads beside it.
+            Sought::Unwanted => Ok(false),
+            Sought::Failed(failure, until) if !self.clock.is_past(until) => {
                 match (wish.joins, wish.reason, failure) {
-                    (Joins::None, _, _) => return (Begun::Busy, named),
+                    (Joins::None, _, _) => Err(Spared::Busy),
                     (Joins::Any, Reason::Missing, Some(failure))
                         if (*failure).type_id() == wish.errors =>
                     {
-                        return (Begun::Kept(failure), named);
+                        Err(Spared::Kept(failure))
                     }
-                    _ => {}
+                    _ => Ok(true),
                 }
             }
-            Sought::Outdated(ticket) => outdated = Some(ticket),
-            Sought::Kept(..) | Sought::Nothing => {}
-        }
-        // From here on the key is watched: what is written after the look below is not replaced
-        // by what was loaded before.
-        let watch = self.watch(wish.hash);
-        let ticket = Ticket::new(named.into_key(), wish.hash, watch, wish.errors);
-        let ticket = Arc::new(ticket);
-        let named = Named::Shared(Arc::clone(&ticket));
-        let mut begun = self.look_again(&ticket, wish).map(Begun::Found);
-        if begun.is_none() {
-            before(&ticket);
-        }
-        let begun = loop {
-            if beside || begun.is_some() {
-                break begun.take();
-            }
-            match table.enter(&ticket, signs, outdated.as_ref(), wish.asker()) {
-                Entered::Listed => break None,
-                Entered::Taken(Sought::Aboard(join)) => break Some(Begun::Aboard(join)),
-                Entered::Taken(Sought::Inside) => break Some(Begun::Inside),
-                Entered::Taken(_) if wish.joins == Joins::None => break Some(Begun::Busy),
-                // A flight that cannot tell this caller of its errors: so it loads beside it.
-                Entered::Taken(_) => beside = true,
-                Entered::Moved(now, seen) => {
-                    if let Some(value) = self.look_again(&ticket, wish) {
-                        break Some(Begun::Found(value));
-                    }
-                    (signs, outdated) = (now, seen);
-                }
-            }
-        };
-        match begun {
-            Some(begun) => {
-                self.unwatch(ticket.hash, &ticket.watch);
-                ticket.end(None);
-                (begun, named)
-            }
-            None => {
-                let landing = Landing::new(self, Some(ticket), wish.reason.has_value());
-                (Begun::Lead(landing), named)
-            }
+            Sought::Failed(..) | Sought::Unmanned | Sought::Nothing => Ok(true),
         }
     }
 
     /// A value that came since the first look.
-    fn look_again(&self, ticket: &Ticket<K, V>, wish: Wish) -> Option<V> {
-        match (wish.reason, self.find(ticket.hash, &ticket.key, Look::Peek)) {
-            (Reason::Told, _) => None,
-            (Reason::Due, Found::Fresh { age, .. }) if self.loads.is_due(age) => None,
-            (_, Found::Fresh { value, .. }) => Some(value),
-            _ => None,
+    fn look_again(&self, state: &State<K, V>, key: &K, wish: Wish) -> Option<V> {
+        if wish.reason == Reason::Told {
+            return None;
         }
-    }
-
-    /// A value that can be served although its load failed.
-    pub(crate) fn instead(&self, hash: u64, key: &K) -> Option<V> {
-        let keep = self.loads.rules.keeps_stale_for()?;
-        match self.find(hash, key, Look::Peek) {
-            Found::Fresh { value, .. } => Some(value),
-            Found::Stale { value, since } if since <= keep => {
-                self.loads.counters.served_stale();
-                Some(value)
+        let shard = self.shard(wish.hash);
+        match self.find_in(state, shard, wish.hash, key, Look::Peek) {
+            Found::Fresh { age, .. } if wish.reason == Reason::Due && self.loads.is_due(age) => {
+                None
             }
+            Found::Fresh { value, .. } => Some(value),
             _ => None,
         }
     }
-}
 
-/// Whether a value so long past its time to live is served while it is loaded anew.
-pub(crate) fn covers(window: Option<Duration>, since: Duration) -> bool {
-    window.is_some_and(|window| since <= window)
+    /// When a load begins whose waiters cannot rely on its own time limit; else zero.
+    fn waiting_since(&self, wish: Wish) -> u64 {
+        if wish.stays && self.loads.rules.load_timeout.is_some() {
+            self.clock.now()
+        } else {
+            0
+        }
+    }
+
+    /// A flight for those who wait for a load that runs on its caller's stack. If nothing can end
+    /// its loader, the flight ends when the load would have had to.
+    fn flight(
+        self: &Arc<Self>,
+        hash: u64,
+        arrival: Arrived<V>,
+        number: u64,
+        since: u64,
+    ) -> Flight<Outcome<V>> {
+        let rules = &self.loads.rules;
+        match (rules.load_timeout, &rules.timer) {
+            (Some(after), Some(timer)) if since != 0 => {
+                let (inner, timer) = (Arc::clone(self), Arc::clone(timer));
+                let waited = Duration::from_nanos(self.clock.now().saturating_sub(since));
+                let limit = after.saturating_sub(waited);
+                Flight::new(async move {
+                    match timer.timeout(limit, start(arrival)).await {
+                        Ok(outcome) => outcome,
+                        Err(_) => {
+                            // Who comes from now on does not find a load that is given up.
+                            inner.close(hash, number);
+                            inner.loads.counters.timed_out();
+                            Outcome::TimedOut(after)
+                        }
+                    }
+                })
+            }
+            _ => self.loads.flight(start(arrival)),
+        }
+    }
+
+    /// Nobody joins a load any more.
+    fn close(&self, hash: u64, number: u64) {
+        let mut state = self.shard(hash).state.write();
+        state.watches.loads.close(hash as u32, number);
+    }
 }

@@ -1,31 +1,39 @@
 //! [`Landing`]: what has to happen when a load ends, however it ends.
 
 use std::hash::{BuildHasher, Hash};
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use brolly_sync::WaitList;
+use brolly_sync::{FlightError, WaitList};
 
 use super::NoValue;
+use super::handed::contain;
+use super::listing::Ended;
 use super::outcome::{Failure, Outcome};
-use super::table::{Kept, Ticket};
 use super::thread::Running;
 use crate::inner::Inner;
 use crate::time::{after, nanos};
+use crate::watch::Claim;
+
+/// How many failures a cache keeps.
+const KEPT: usize = 2048;
 
 /// A load's way back into its cache.
 ///
 /// Ended by [`land`](Self::land) and its like, or else by being dropped, which means that the
-/// loader panicked or that nobody waits for it any more. In every case its flight leaves the table.
-pub(crate) struct Landing<K, V, S>
+/// loader panicked or that nobody waits for it any more. In every case it takes its load off the
+/// list.
+pub(crate) struct Landing<'a, K, V, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    inner: Arc<Inner<K, V, S>>,
-    /// `None` stores nothing: the cache is switched off.
-    ticket: Option<Arc<Ticket<K, V>>>,
+    cache: Handle<'a, Inner<K, V, S>>,
+    /// `None` stores nothing: the cache is switched off, or the load is over.
+    load: Option<Load<K>>,
     /// There is an older value, which can be served for a while.
     refresh: bool,
     /// It runs inside of another load, whose permit covers it.
@@ -33,82 +41,157 @@ where
     started: Option<u64>,
 }
 
-/// How a load ends for the table.
-enum End<'a> {
-    Stored,
-    /// With what its loader returned, if it did.
-    Failed(Option<&'a Failure>),
+/// Borrowed while the load runs on its caller's stack, else kept.
+enum Handle<'a, T> {
+    Borrowed(&'a Arc<T>),
+    Kept(Arc<T>),
 }
 
-impl<K, V, S> Landing<K, V, S>
+/// A listed load.
+struct Load<K> {
+    /// Until the value is stored.
+    key: Option<K>,
+    hash: u64,
+    number: u64,
+}
+
+impl<T> Deref for Handle<'_, T> {
+    type Target = Arc<T>;
+
+    fn deref(&self) -> &Arc<T> {
+        match self {
+            Self::Borrowed(it) => it,
+            Self::Kept(it) => it,
+        }
+    }
+}
+
+impl<'a, K, V, S> Landing<'a, K, V, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
+    /// Of a load that is listed under this number.
+    #[inline]
     pub(crate) fn new(
-        inner: &Arc<Inner<K, V, S>>,
-        ticket: Option<Arc<Ticket<K, V>>>,
+        cache: &'a Arc<Inner<K, V, S>>,
+        key: K,
+        hash: u64,
+        number: u64,
         refresh: bool,
     ) -> Self {
+        let mut landing = Self::unlisted(cache, refresh);
+        landing.load = Some(Load {
+            key: Some(key),
+            hash,
+            number,
+        });
+        landing
+    }
+
+    /// Of a load that stores nothing.
+    #[inline]
+    pub(crate) fn unlisted(cache: &'a Arc<Inner<K, V, S>>, refresh: bool) -> Self {
+        let loads = &cache.loads;
         Self {
-            inner: Arc::clone(inner),
-            ticket,
+            cache: Handle::Borrowed(cache),
+            load: None,
             refresh,
-            covered: Running::is(inner.loads.number()),
+            covered: loads.permits.is_some() && Running::is(loads.number()),
             started: None,
         }
     }
 
-    pub(crate) fn ticket(&self) -> Option<&Arc<Ticket<K, V>>> {
-        self.ticket.as_ref()
+    /// The same, independent of who began it.
+    pub(crate) fn kept(mut self) -> Landing<'static, K, V, S> {
+        Landing {
+            cache: Handle::Kept(Arc::clone(&self.cache)),
+            load: self.load.take(),
+            refresh: self.refresh,
+            covered: self.covered,
+            started: self.started.take(),
+        }
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner<K, V, S>> {
-        &self.inner
+    pub(crate) fn cache(&self) -> &Arc<Inner<K, V, S>> {
+        &self.cache
+    }
+
+    /// Hash and number of its load, if that is listed.
+    pub(crate) fn place(&self) -> Option<(u64, u64)> {
+        self.load.as_ref().map(|load| (load.hash, load.number))
     }
 
     /// Where its loader gets a permit, if it needs one.
     pub(crate) fn permits(&self) -> Option<&Arc<WaitList<()>>> {
-        let permits = self.inner.loads.permits.as_ref();
+        let permits = self.cache.loads.permits.as_ref();
         permits.filter(|_| !self.covered)
     }
 
     /// The loader starts now.
+    #[inline]
     pub(crate) fn start(&mut self) {
-        self.inner.loads.counters.started();
+        self.cache.loads.counters.started();
         if self.refresh {
-            self.inner.loads.counters.refreshed();
+            self.cache.loads.counters.refreshed();
         }
-        self.started = Some(self.inner.clock.coarse());
+        self.started = Some(self.cache.clock.coarse());
     }
 
-    /// There is a value. It is stored, unless the key was written meanwhile, before the flight
-    /// leaves the table.
+    /// The loader has returned, or panicked. So may what is done with its value; that is told too.
+    #[inline]
+    pub(crate) fn land_as<E: Send + Sync + 'static>(
+        self,
+        loaded: Result<Result<V, E>, Arc<str>>,
+    ) -> Result<Outcome<V>, FlightError> {
+        contain(|| match loaded {
+            Ok(Ok(value)) => self.land(value),
+            Ok(Err(failure)) => self.fail(failure),
+            Err(message) => self.panic(message),
+        })
+        .map_err(|message| FlightError::Panicked { message })
+    }
+
+    /// There is a value. It is stored, unless the key was written meanwhile, in one step with the
+    /// end of the load.
+    #[inline]
     pub(crate) fn land(mut self, value: V) -> Outcome<V> {
         self.stop();
-        self.store(value.clone());
-        let outcome = Outcome::Loaded(value);
-        self.leave(End::Stored, Some(&outcome));
+        let outcome = Outcome::Loaded(value.clone());
+        if let Some(load) = &mut self.load
+            && let Some(key) = load.key.take()
+        {
+            let (hash, number) = (load.hash, load.number);
+            let claim = Claim::new(number);
+            // Should this panic, the load is still taken off the list, when `self` is dropped.
+            if !self.cache.insert_loaded(key, hash, value, &claim) {
+                self.cache.loads.counters.was_superseded();
+            }
+            self.load = None;
+            let ended = claim.into_ended();
+            let ended = ended.unwrap_or_else(|| self.end((hash, number)));
+            self.tell(hash, ended, Some(&outcome));
+        }
         outcome
     }
 
     /// The load is over, and there is nothing to store or to keep.
     pub(crate) fn land_with(mut self, outcome: Outcome<V>) -> Outcome<V> {
         self.stop();
-        self.leave(End::Failed(None), Some(&outcome));
+        self.leave(None, Some(&outcome));
         outcome
     }
 
     /// The load ran out of time.
     pub(crate) fn time_out(self, after: Duration) -> Outcome<V> {
-        self.inner.loads.counters.timed_out();
+        self.cache.loads.counters.timed_out();
         self.land_with(Outcome::TimedOut(after))
     }
 
     /// The loader panicked.
     pub(crate) fn panic(self, message: Arc<str>) -> Outcome<V> {
-        self.inner.loads.counters.panicked();
+        self.cache.loads.counters.panicked();
         self.land_with(Outcome::Panicked(message))
     }
 
@@ -117,68 +200,80 @@ where
         self.stop();
         let failure: Failure = Arc::new(failure);
         if !failure.is::<NoValue>() {
-            self.inner.loads.counters.failed();
+            self.cache.loads.counters.failed();
         }
         let outcome = Outcome::Failed(Arc::clone(&failure));
-        self.leave(End::Failed(Some(&failure)), Some(&outcome));
+        self.leave(Some(failure), Some(&outcome));
         outcome
     }
 
-    /// Stores a value, unless the key was written meanwhile.
-    fn store(&self, value: V) {
-        let Some(ticket) = &self.ticket else {
-            return;
-        };
-        let key = ticket.key.clone();
-        let stored = (self.inner).insert_unwritten(key, ticket.hash, value, None, &ticket.watch);
-        if !stored && ticket.watch.written() {
-            self.inner.loads.counters.was_superseded();
-        }
-    }
-
     /// The time from the start is over.
+    #[inline]
     fn stop(&mut self) {
         if let Some(started) = self.started.take() {
             // Coarse readings are late by chance, so that over many loads the error cancels out.
-            let took = self.inner.clock.coarse().saturating_sub(started);
-            self.inner.loads.counters.took(took);
+            let took = self.cache.clock.coarse().saturating_sub(started);
+            self.cache.loads.counters.took(took);
         }
     }
 
-    /// The flight leaves the table, and then whoever waits for it is told.
-    fn leave(&mut self, end: End<'_>, outcome: Option<&Outcome<V>>) {
-        if let Some(ticket) = self.ticket.take() {
-            let (stored, kept) = match end {
-                End::Stored => (true, None),
-                End::Failed(failure) => (false, self.keep(&ticket, failure)),
-            };
-            let watched = stored || kept.is_some();
-            self.inner.loads.table.leave(&ticket, kept);
-            if !watched {
-                // Storing ends a watch, and what is kept goes on with it.
-                self.inner.unwatch(ticket.hash, &ticket.watch);
-            }
-            ticket.end(outcome);
-        }
-    }
-
-    /// What is kept of a load that failed.
-    fn keep(&self, ticket: &Arc<Ticket<K, V>>, failure: Option<&Failure>) -> Option<Kept<K, V>> {
-        let rules = &self.inner.loads.rules;
-        let kept = failure.cloned().zip(rules.cache_errors_for);
-        let (failure, until) = match kept {
-            Some((failure, time)) => (Some(failure), time),
-            None => (None, rules.retry_after().filter(|_| self.refresh)?),
+    /// The load leaves the list without a value, and then whoever waits for it is told.
+    fn leave(&mut self, failure: Option<Failure>, outcome: Option<&Outcome<V>>) {
+        let Some(load) = self.load.take() else {
+            return;
         };
-        Some(Kept {
-            failure,
-            until: after(self.inner.clock.now(), nanos(until)),
-            ticket: Arc::clone(ticket),
-        })
+        let place = (load.hash, load.number);
+        let ended = match self.keeps(failure) {
+            Some((failure, until)) => self.fail_with(place, failure, until),
+            None => self.end(place),
+        };
+        self.tell(load.hash, ended, outcome);
+    }
+
+    /// Tells those who wait. Without the lock.
+    #[inline]
+    fn tell(&self, hash: u64, ended: Ended<K, V>, outcome: Option<&Outcome<V>>) {
+        if ended.was_last() {
+            self.cache.shard(hash).loading.store(0, Relaxed);
+        }
+        ended.tell(outcome);
+    }
+
+    /// Takes the load off the list.
+    fn end(&self, (hash, number): (u64, u64)) -> Ended<K, V> {
+        let mut state = self.cache.shard(hash).state.write();
+        state.watches.loads.end(hash as u32, number)
+    }
+
+    /// Takes the load off the list, and keeps its failure there.
+    fn fail_with(
+        &self,
+        (hash, number): (u64, u64),
+        failure: Option<Failure>,
+        until: u64,
+    ) -> Ended<K, V> {
+        let at_most = (KEPT / self.cache.shards().len()).max(1);
+        let mut state = self.cache.shard(hash).state.write();
+        let loads = &mut state.watches.loads;
+        let (ended, outdated) = loads.fail(hash as u32, number, failure, until, at_most);
+        drop(state);
+        drop(outdated);
+        ended
+    }
+
+    /// What is kept of a load that ended without a value, and until when.
+    fn keeps(&self, failure: Option<Failure>) -> Option<(Option<Failure>, u64)> {
+        let rules = &self.cache.loads.rules;
+        let (failure, time) = match (failure, rules.cache_errors_for) {
+            (Some(failure), Some(time)) => (Some(failure), time),
+            _ => (None, rules.retry_after().filter(|_| self.refresh)?),
+        };
+        let until = after(self.cache.clock.now(), nanos(time));
+        Some((failure, until))
     }
 }
 
-impl<K, V, S> Drop for Landing<K, V, S>
+impl<K, V, S> Drop for Landing<'_, K, V, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -188,11 +283,11 @@ where
         if self.started.is_some() {
             self.stop();
             if std::thread::panicking() {
-                self.inner.loads.counters.panicked();
+                self.cache.loads.counters.panicked();
             } else {
-                self.inner.loads.counters.was_abandoned();
+                self.cache.loads.counters.was_abandoned();
             }
         }
-        self.leave(End::Failed(None), None);
+        self.leave(None, None);
     }
 }

@@ -1,0 +1,91 @@
+//! Loads whose callers are threads.
+
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+use super::begin::{Spared, Wish};
+use super::error::LoadError;
+use super::handed::contain;
+use super::landing::Landing;
+use super::listing::Joins;
+use super::outcome::{Meaning, meaning, own};
+use super::run::Permit;
+use super::thread::Running;
+use crate::inner::{Found, Inner};
+
+impl<K, V, S> Inner<K, V, S>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// A value for a thread that found no fresh one.
+    pub(crate) fn load_here<E: Send + Sync + 'static>(
+        self: &Arc<Self>,
+        hash: u64,
+        key: K,
+        found: Found<V>,
+        loader: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>> {
+        let spare = self.spare(&key);
+        let wish = Wish {
+            stays: true,
+            ..Wish::of::<E>(hash)
+        };
+        let result = match self.older(found) {
+            None => self.load_here_as(wish, key, loader),
+            Some((older, reason)) => match self.begin(key, wish.behind(reason)) {
+                Ok(landing) => lead_here(landing, loader),
+                Err((Spared::Found(value), _)) => Ok(value),
+                Err(_) => Ok(self.serve(older, reason)),
+            },
+        };
+        self.or_instead(hash, spare, result)
+    }
+
+    /// Waits for somebody else's load, or runs its own on this thread.
+    fn load_here_as<E: Send + Sync + 'static>(
+        self: &Arc<Self>,
+        mut wish: Wish,
+        mut key: K,
+        loader: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>> {
+        loop {
+            let spared;
+            (spared, key) = match self.begin(key, wish) {
+                Ok(landing) => return lead_here(landing, loader),
+                Err(spared) => spared,
+            };
+            let Spared::Aboard(mut join) = spared else {
+                return self.without_waiting(spared);
+            };
+            self.loads.counters.joined();
+            match meaning(join.wait()) {
+                Meaning::Over(result) => return result,
+                Meaning::Foreign => wish.joins = Joins::Alike,
+            }
+        }
+    }
+}
+
+/// Runs a loader on this thread.
+fn lead_here<K, V, S, E>(
+    mut landing: Landing<'_, K, V, S>,
+    loader: impl FnOnce() -> Result<V, E>,
+) -> Result<V, LoadError<E>>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    let permit = landing.permits().map(Permit::wait_blocking);
+    landing.start();
+    let loaded = {
+        let loads = &landing.cache().loads;
+        let _running = (loads.permits.as_ref()).map(|_| Running::of(loads.number()));
+        contain(loader)
+    };
+    drop(permit);
+    own(meaning(landing.land_as(loaded)))
+}
