@@ -72,6 +72,12 @@ impl Budget {
         }
     }
 
+    /// Takes room for one entry without weight, if there is any.
+    #[inline]
+    pub(crate) fn take_one(&self) -> bool {
+        take(&self.entries, 1) == 1
+    }
+
     #[inline]
     pub(crate) fn give(&self, room: Room) {
         if room.entries > 0 {
@@ -102,9 +108,9 @@ impl<'a> Hand<'a> {
     /// Takes room for one entry without weight, if there is any.
     #[inline]
     pub(crate) fn take_one(&mut self) -> bool {
-        let taken = take(&self.budget.entries, 1);
-        self.room.entries += taken;
-        taken > 0
+        let taken = self.budget.take_one();
+        self.room.entries += u64::from(taken);
+        taken
     }
 
     /// Takes what there is of what is missing to `needed`.

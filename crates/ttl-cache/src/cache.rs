@@ -160,6 +160,13 @@ where
             return Ok(None);
         }
         let hash = self.inner.hash(&key);
+        let (key, value) = match ttl {
+            None => match self.inner.write_briefly(key, value, hash) {
+                Ok(previous) => return Ok(previous),
+                Err(entry) => entry,
+            },
+            Some(_) => (key, value),
+        };
         let (key, value, terms) = self.terms(key, value, hash, ttl)?;
         match self.inner.write(key, value, hash, terms, Condition::Always) {
             Written::Done(previous) => Ok(previous),

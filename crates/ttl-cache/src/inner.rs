@@ -54,6 +54,8 @@ pub(crate) struct Inner<K, V, S> {
     plainly: AtomicBool,
     /// And lookups take no lock.
     glances: AtomicBool,
+    /// Writes need no more than their key's shard: nothing is weighed, idle, or told.
+    brief: bool,
     pub(crate) rules: Rules<K, V>,
     pub(crate) deliveries: Deliveries<K, V>,
     pub(crate) loads: Loads,
@@ -167,6 +169,11 @@ impl<K, V, S> Inner<K, V, S> {
             enabled: AtomicBool::new(enabled),
             plainly: AtomicBool::new(enabled && rules.adaptive.is_none()),
             glances: AtomicBool::new(enabled && rules.adaptive.is_none() && layout.glances),
+            brief: rules.simple
+                && !layout.weighted
+                && !layout.aged
+                && layout.idle.is_none()
+                && !deliveries.listens(),
             rules,
             deliveries,
             loads,
@@ -689,6 +696,58 @@ where
         let mut removed = self.deliveries.removed();
         removed.push(key, value, RemovalCause::Rejected);
         self.deliveries.deliver(removed);
+    }
+
+    /// Writes an entry by the cache's rules, in the short way of most writes: nothing is due in the
+    /// shard, and there is room, or an entry that can go for it. The live value that was there; or
+    /// the entry, if it has to be written the long way, of which this has done nothing.
+    #[inline]
+    pub(crate) fn write_briefly(&self, key: K, value: V, hash: u64) -> Result<Option<V>, (K, V)> {
+        if !self.brief {
+            return Err((key, value));
+        }
+        let shard = self.shard(hash);
+        let hash = hash as u32;
+        shard.published.prefetch(hash);
+        let mut shard = shard.write();
+        shard.prefetch(hash);
+        let now = self.now_for(self.rules.time_to_live, &shard);
+        if shard.may_be_due(now) {
+            return Err((key, value));
+        }
+        let deadline = after(now, self.rules.time_to_live);
+        let write = |key, value| Write {
+            key,
+            value,
+            hash,
+            weight: 0,
+            now,
+            deadline,
+        };
+        if let Some(slot) = shard.find(hash, &key) {
+            let before = shard.slab.deadline(slot);
+            if before != NEVER && self.clock.has_come_at(before, now) {
+                return Err((key, value));
+            }
+            let (_key, old) = shard.replace(slot, write(key, value));
+            drop(shard);
+            return Ok(Some(old));
+        }
+        if self.budget.take_one() {
+            shard.insert(write(key, value));
+            if shard.has_retired() {
+                self.leave(shard, self.deliveries.removed());
+            }
+            return Ok(None);
+        }
+        if shard.slab.len() == 0 {
+            return Err((key, value));
+        }
+        let victim = shard.swap(key, value, hash, deadline);
+        // Its destructor runs without the lock.
+        drop(shard);
+        drop(victim);
+        Ok(None)
     }
 
     /// Writes an entry. Takes its room first, from the budget, from its own shard, or from another.

@@ -48,7 +48,7 @@ impl fmt::Display for EvictionPolicy {
     }
 }
 
-/// The words of a shard's entries that readers write and policies read: marks and deadlines.
+/// What a policy may know of a shard's entries: marks, which readers write, deadlines and hashes.
 pub(crate) trait Marks {
     /// The mark of an entry.
     fn mark(&self, slot: u32) -> u64;
@@ -56,6 +56,8 @@ pub(crate) trait Marks {
     fn set_mark(&self, slot: u32, mark: u64);
     /// When the entry in a slot ends. Zero if the slot is free, or not there.
     fn deadline(&self, slot: u32) -> u64;
+    /// The hash of the key in a slot, or of the one that was there last.
+    fn hash(&self, slot: u32) -> u32;
     /// The shard's clock: a multiple of `STEP`, one more for each write.
     fn stamp(&self) -> u64;
 }
@@ -84,7 +86,7 @@ pub(crate) trait Policy {
     const TOUCH: Touch;
 
     /// How many entries the shard has room for; `u64::MAX` if only their weight is bounded.
-    fn set_capacity(&mut self, entries: u64);
+    fn set_capacity(&mut self, entries: u64, marks: &impl Marks);
 
     /// A new entry is in `slot`. `hash` is well mixed, and the same for a key each time.
     fn insert(&mut self, slot: u32, hash: u32, marks: &impl Marks);
@@ -141,8 +143,8 @@ macro_rules! policies {
                 }
             }
 
-            pub(crate) fn set_capacity(&mut self, entries: u64) {
-                match self { $(Self::$name(it) => it.set_capacity(entries)),* }
+            pub(crate) fn set_capacity(&mut self, entries: u64, marks: &impl Marks) {
+                match self { $(Self::$name(it) => it.set_capacity(entries, marks)),* }
             }
 
             #[inline]

@@ -119,6 +119,7 @@ pub(crate) struct Write<K, V> {
 
 struct View<'a, K, V> {
     slab: &'a Slab<K, V>,
+    hashes: &'a SlotVec<u32>,
     stamp: u64,
 }
 
@@ -138,6 +139,12 @@ impl<K, V> Marks for View<'_, K, V> {
         self.slab.deadline(slot)
     }
 
+    #[inline]
+    fn hash(&self, slot: u32) -> u32 {
+        self.hashes.get(slot)
+    }
+
+    #[inline]
     fn stamp(&self) -> u64 {
         self.stamp
     }
@@ -148,6 +155,7 @@ macro_rules! view {
     ($shard:expr, $state:expr) => {
         &View {
             slab: &$state.slab,
+            hashes: &$state.hashes,
             stamp: $shard.stamp.load(Relaxed),
         }
     };
@@ -177,7 +185,7 @@ impl<K, V> Shard<K, V> {
             expected: 0,
             layout,
         };
-        state.expect(share);
+        state.expect(share, STEP);
         let published = Published::new();
         published.publish(&state.index, &state.slab);
         Self {
@@ -415,6 +423,28 @@ impl<K, V> Writing<'_, K, V> {
         slot
     }
 
+    /// Enters a key that is not there in the place of the policy's victim, whose room it takes.
+    /// Returns the victim. There must be an entry, and none has a weight.
+    #[inline]
+    pub(crate) fn swap(&mut self, key: K, value: V, hash: u32, deadline: u64) -> (K, V) {
+        let (shard, state) = (self.shard, &mut *self.state);
+        let slot = state.policy.evict(view!(shard, state));
+        let slot = slot.expect("the policy holds all entries");
+        state.index.remove(state.hashes.get(slot), slot);
+        state.untag(slot);
+        let before = state.slab.deadline(slot);
+        let victim = state.slab.exchange(slot, key, value, deadline);
+        state.hashes.set(slot, hash);
+        state.policy.insert(slot, hash, view!(shard, state));
+        state.index.insert(hash, slot);
+        state.reschedule(slot, before, deadline);
+        state.counts.evicted += 1;
+        state.counts.inserts += 1;
+        state.watches.wrote(hash);
+        self.prefetch_next();
+        victim
+    }
+
     /// Gives a present key another value. Returns the old one.
     pub(crate) fn replace(&mut self, slot: u32, write: Write<K, V>) -> (K, V) {
         let (shard, state) = (self.shard, &mut *self.state);
@@ -423,12 +453,7 @@ impl<K, V> Writing<'_, K, V> {
         let before = state.slab.deadline(slot);
         let old = state.slab.replace(slot, write.value, deadline);
         state.settle(slot, write.weight, write.now, write.deadline);
-        if before != deadline {
-            state.wheel.remove(slot);
-            if deadline != NEVER {
-                state.wheel.insert(slot, after(deadline, state.layout.keep));
-            }
-        }
+        state.reschedule(slot, before, deadline);
         state.policy.update(slot, view!(shard, state));
         state.untag(slot);
         state.counts.inserts += 1;
@@ -599,13 +624,13 @@ impl<K, V> Writing<'_, K, V> {
 
     /// Tells the policy how many entries the shard has room for.
     pub(crate) fn set_share(&mut self, share: u64) {
-        self.state.expect(share);
+        self.state.expect(share, self.shard.stamp.load(Relaxed));
     }
 }
 
 impl<K, V> State<K, V> {
     /// The shard has room for so many entries.
-    fn expect(&mut self, share: u64) {
+    fn expect(&mut self, share: u64, stamp: u64) {
         let slots = expected(share);
         self.expected = slots;
         self.hashes.expect(slots);
@@ -613,7 +638,12 @@ impl<K, V> State<K, V> {
         self.written.expect(slots);
         self.ends.expect(slots);
         self.wheel.expect(slots);
-        self.policy.set_capacity(share);
+        let marks = View {
+            slab: &self.slab,
+            hashes: &self.hashes,
+            stamp,
+        };
+        self.policy.set_capacity(share, &marks);
     }
 
     /// The deadline that readers go by.
@@ -635,6 +665,20 @@ impl<K, V> State<K, V> {
         }
         if self.layout.idle.is_some() {
             self.ends.set(slot, end);
+        }
+    }
+
+    /// The entry in a slot ends at `deadline`, and no more at `before`. If that is later, the slot
+    /// keeps its place in the wheel until it comes up there: who is written again and again before
+    /// its time costs one move, not one a write.
+    #[inline]
+    fn reschedule(&mut self, slot: u32, before: u64, deadline: u64) {
+        let waits = before != NEVER;
+        if waits && (deadline == NEVER || deadline < before) {
+            self.wheel.remove(slot);
+        }
+        if deadline != NEVER && (!waits || deadline < before) {
+            self.wheel.insert(slot, after(deadline, self.layout.keep));
         }
     }
 

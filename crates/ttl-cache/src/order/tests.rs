@@ -265,6 +265,10 @@ impl Marks for Board {
         self.deadlines.get(&slot).copied().unwrap_or(0)
     }
 
+    fn hash(&self, slot: u32) -> u32 {
+        slot
+    }
+
     fn stamp(&self) -> u64 {
         self.stamp
     }
@@ -345,7 +349,7 @@ impl Ranks {
 
 fn order_is_kept(kind: EvictionPolicy, moves: &[Move]) -> Result<(), TestCaseError> {
     let mut policy = AnyPolicy::new(kind);
-    policy.set_capacity(u64::from(SLOTS));
+    policy.set_capacity(u64::from(SLOTS), &Board::default());
     let mut board = Board {
         stamp: STEP,
         ..Board::default()
@@ -482,7 +486,7 @@ proptest! {
     #[test]
     fn adaptive_evicts_each_slot_once(moves in moves()) {
         let mut policy = AnyPolicy::new(EvictionPolicy::Adaptive);
-        policy.set_capacity(20);
+        policy.set_capacity(20, &Board::default());
         let mut board = Board { stamp: STEP, ..Board::default() };
         for step in moves {
             match step {

@@ -22,7 +22,7 @@
 //!
 //! Readers count up to three on the entry and do nothing else. An insertion looks into one bucket
 //! of the memory, an eviction into another; entries that were read since they were passed the last
-//! time are passed once for each of up to three reads, 32 at most in one call. Thirteen bytes for
+//! time are passed once for each of up to three reads, 32 at most in one call. Nine bytes for
 //! each slot, four and a half for each entry that fits, 10 KiB for the copies; nothing is allocated
 //! when no table grows. In caches of a few hundred entries the sample is all keys or every other,
 //! and the copies cost more time than the policy itself.
@@ -37,7 +37,6 @@ mod shadow;
 mod tests;
 
 use super::{Marks, Policy, Touch};
-use crate::order::SlotVec;
 use duel::Duel;
 use engine::Engine;
 use segments::Entries;
@@ -46,7 +45,6 @@ use segments::Entries;
 pub(crate) struct Adaptive {
     engine: Engine,
     duel: Duel,
-    hashes: SlotVec<u32>,
     /// Slots of the sample's keys, in no order.
     watched: Vec<u32>,
     /// Where the next look at them begins.
@@ -71,7 +69,6 @@ impl Adaptive {
         Self {
             engine: Engine::new(),
             duel: Duel::new(),
-            hashes: SlotVec::new(0),
             watched: Vec::new(),
             hand: 0,
             pause: 0,
@@ -80,24 +77,23 @@ impl Adaptive {
 
     /// The cache is full with so many entries.
     #[inline]
-    fn fit(&mut self, entries: usize) {
+    fn fit(&mut self, entries: usize, marks: &impl Marks) {
         if self.duel.fit(entries) {
-            self.choose_watched();
+            self.choose_watched(marks);
         }
     }
 
     /// The sample is another one. Entries that are new to it stay unwatched.
     #[cold]
-    fn choose_watched(&mut self) {
+    fn choose_watched(&mut self, marks: &impl Marks) {
         let Self {
             engine,
             duel,
-            hashes,
             watched,
             ..
         } = self;
         watched.retain(|slot| {
-            let kept = duel.samples(hashes.get(*slot));
+            let kept = duel.samples(marks.hash(*slot));
             engine.segments.set_watched(*slot, kept);
             kept
         });
@@ -120,7 +116,7 @@ impl Adaptive {
             let reads = take_mark(marks, slot);
             if reads > 0 {
                 self.engine.touch(slot, reads);
-                self.duel.access(self.hashes.get(slot));
+                self.duel.access(marks.hash(slot));
             }
         }
     }
@@ -146,19 +142,18 @@ impl Adaptive {
 impl Policy for Adaptive {
     const TOUCH: Touch = Touch::Count { max: 3 };
 
-    fn set_capacity(&mut self, entries: u64) {
+    fn set_capacity(&mut self, entries: u64, marks: &impl Marks) {
         // A bound that no shard can reach is none: then what is held tells how much fits.
         let room = u32::try_from(entries).unwrap_or(0) as usize;
         self.engine.set_room(room);
         if room > 0 {
-            self.fit(room);
+            self.fit(room, marks);
         }
     }
 
     #[inline]
     fn insert(&mut self, slot: u32, hash: u32, marks: &impl Marks) {
         marks.set_mark(slot, 0);
-        self.hashes.set(slot, hash);
         self.engine.insert(slot, hash, self.duel.rule());
         if self.duel.samples(hash) {
             self.watch(slot);
@@ -168,10 +163,10 @@ impl Policy for Adaptive {
     }
 
     #[inline]
-    fn update(&mut self, slot: u32, _: &impl Marks) {
+    fn update(&mut self, slot: u32, marks: &impl Marks) {
         self.engine.touch(slot, 1);
         if self.engine.segments.state(slot).is_watched() {
-            self.duel.access(self.hashes.get(slot));
+            self.duel.access(marks.hash(slot));
         }
     }
 
@@ -183,11 +178,10 @@ impl Policy for Adaptive {
 
     #[inline]
     fn evict(&mut self, marks: &impl Marks) -> Option<u32> {
-        self.fit(self.engine.segments.len());
+        self.fit(self.engine.segments.len(), marks);
         let rule = self.duel.rule();
         let mut entries = Live {
             marks,
-            hashes: &self.hashes,
             duel: &mut self.duel,
         };
         let victim = self.engine.evict(rule, &mut entries)?;
@@ -207,14 +201,12 @@ impl Policy for Adaptive {
 
     fn shrink(&mut self, slots: u32, _: &impl Marks) {
         self.engine.segments.shrink(slots);
-        self.hashes.shrink(slots);
     }
 }
 
 /// The entries of the cache itself.
 struct Live<'a, M> {
     marks: &'a M,
-    hashes: &'a SlotVec<u32>,
     duel: &'a mut Duel,
 }
 
@@ -223,14 +215,14 @@ impl<M: Marks> Entries for Live<'_, M> {
     fn take_reads(&mut self, slot: u32, watched: bool) -> u64 {
         let reads = take_mark(self.marks, slot);
         if reads > 0 && watched {
-            self.duel.access(self.hashes.get(slot));
+            self.duel.access(self.marks.hash(slot));
         }
         reads
     }
 
     #[inline]
     fn hash(&self, slot: u32) -> u32 {
-        self.hashes.get(slot)
+        self.marks.hash(slot)
     }
 }
 

@@ -21,7 +21,7 @@ impl Fifo {
 impl Policy for Fifo {
     const TOUCH: Touch = Touch::Nothing;
 
-    fn set_capacity(&mut self, entries: u64) {
+    fn set_capacity(&mut self, entries: u64, _: &impl Marks) {
         self.queue.expect(expected(entries));
     }
 

@@ -31,7 +31,7 @@ impl Lfu {
 impl Policy for Lfu {
     const TOUCH: Touch = Touch::Count { max: MAX };
 
-    fn set_capacity(&mut self, _: u64) {}
+    fn set_capacity(&mut self, _: u64, _: &impl Marks) {}
 
     fn insert(&mut self, slot: u32, _: u32, marks: &impl Marks) {
         // The mark counts the uses; readers add to it.

@@ -44,7 +44,7 @@ pub(super) fn insert(queue: &mut Queue, slot: u32, marks: &impl Marks) {
 impl Policy for Lru {
     const TOUCH: Touch = Touch::Stamp;
 
-    fn set_capacity(&mut self, entries: u64) {
+    fn set_capacity(&mut self, entries: u64, _: &impl Marks) {
         self.queue.expect(expected(entries));
     }
 

@@ -19,7 +19,7 @@ impl SoonestExpiry {
 impl Policy for SoonestExpiry {
     const TOUCH: Touch = Touch::Nothing;
 
-    fn set_capacity(&mut self, _: u64) {}
+    fn set_capacity(&mut self, _: u64, _: &impl Marks) {}
 
     fn insert(&mut self, slot: u32, _: u32, marks: &impl Marks) {
         self.ranking.set(slot, marks.deadline(slot));

@@ -392,6 +392,30 @@ impl<K, V> Slab<K, V> {
         old
     }
 
+    /// Puts an entry where another is. Returns the other.
+    #[inline]
+    pub(crate) fn exchange(&mut self, slot: u32, key: K, value: V, deadline: u64) -> (K, V) {
+        let node = self.node(slot);
+        assert!(
+            node.deadline.load(Relaxed) != 0,
+            "only entries are exchanged"
+        );
+        // SAFETY: as in `replace`, for both.
+        unsafe {
+            let (old_key, old_value) = ((*node.key.get()).as_mut_ptr(), (*node.value.get()).as_mut_ptr());
+            let old = (old_key.read(), old_value.read());
+            if self.plain {
+                plain::store(old_key, &key);
+                plain::store(old_value, &value);
+            } else {
+                old_key.write(key);
+                old_value.write(value);
+            }
+            node.deadline.store(deadline.max(1), Relaxed);
+            old
+        }
+    }
+
     /// Takes the entry out of a taken slot.
     #[inline]
     pub(crate) fn remove(&mut self, slot: u32) -> (K, V) {

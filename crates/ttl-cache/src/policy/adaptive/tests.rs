@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 struct Words {
     marks: RefCell<BTreeMap<u32, u64>>,
+    hashes: BTreeMap<u32, u32>,
     looks: Cell<usize>,
 }
 
@@ -23,6 +24,10 @@ impl Marks for Words {
 
     fn deadline(&self, _: u32) -> u64 {
         1
+    }
+
+    fn hash(&self, slot: u32) -> u32 {
+        self.hashes[&slot]
     }
 
     fn stamp(&self) -> u64 {
@@ -49,10 +54,11 @@ fn mixed(key: u64) -> u32 {
 impl Toy {
     fn new(capacity: usize) -> Self {
         let mut policy = Adaptive::new();
-        policy.set_capacity(capacity as u64);
+        let words = Words::default();
+        policy.set_capacity(capacity as u64, &words);
         Self {
             policy,
-            words: Words::default(),
+            words,
             slots: BTreeMap::new(),
             keys: BTreeMap::new(),
             free: Vec::new(),
@@ -75,7 +81,9 @@ impl Toy {
         self.slots.insert(key, slot);
         let before = self.keys.insert(slot, key);
         assert_eq!(before, None);
-        self.policy.insert(slot, (self.hash)(key), &self.words);
+        let hash = (self.hash)(key);
+        self.words.hashes.insert(slot, hash);
+        self.policy.insert(slot, hash, &self.words);
         false
     }
 
@@ -191,7 +199,7 @@ fn the_capacity_may_change_at_any_time() {
         (300, 0.46),
     ] {
         toy.capacity = capacity;
-        toy.policy.set_capacity(capacity as u64);
+        toy.policy.set_capacity(capacity as u64, &toy.words);
         toy.hits(skewed(20_000).take(20_000));
         let hits = toy.hits(skewed(20_000).skip(20_000).take(20_000));
         assert!(hits > least, "{capacity}: {hits}");
@@ -202,7 +210,7 @@ fn the_capacity_may_change_at_any_time() {
 #[test]
 fn without_a_bound_on_entries_what_is_held_is_the_measure() {
     let mut toy = Toy::new(1000);
-    toy.policy.set_capacity(u64::MAX);
+    toy.policy.set_capacity(u64::MAX, &toy.words);
     let hits = toy.hits((0..100_000).map(|i| i % 2000));
     assert!(hits > 0.40, "{hits}");
 }
@@ -239,7 +247,7 @@ fn no_eviction_looks_at_more_than_a_few_entries() {
 fn an_eviction_of_nothing_is_none() {
     let mut policy = Adaptive::new();
     assert_eq!(policy.evict(&Words::default()), None);
-    policy.set_capacity(0);
+    policy.set_capacity(0, &Words::default());
     assert_eq!(policy.evict(&Words::default()), None);
     policy.shrink(0, &Words::default());
 }
@@ -279,7 +287,7 @@ proptest! {
                 Op::Evict => { toy.evict(); }
                 Op::Capacity(capacity) => {
                     toy.capacity = capacity;
-                    toy.policy.set_capacity(capacity as u64);
+                    toy.policy.set_capacity(capacity as u64, &toy.words);
                     while toy.slots.len() > capacity {
                         toy.evict();
                     }
