@@ -611,6 +611,10 @@ where
         if !self.is_enabled() {
             return true;
         }
+        let brief = self.write_briefly(key, value, hash, Condition::IfLoading(claim));
+        let Err((key, value)) = brief else {
+            return true;
+        };
         match self.terms(&key, &value, hash, None) {
             Ok(terms) => match self.write(key, value, hash, terms, Condition::IfLoading(claim)) {
                 Written::Done(_) => {}
@@ -702,7 +706,13 @@ where
     /// shard, and there is room, or an entry that can go for it. The live value that was there; or
     /// the entry, if it has to be written the long way, of which this has done nothing.
     #[inline]
-    pub(crate) fn write_briefly(&self, key: K, value: V, hash: u64) -> Result<Option<V>, (K, V)> {
+    pub(crate) fn write_briefly(
+        &self,
+        key: K,
+        value: V,
+        hash: u64,
+        condition: Condition<'_, K, V>,
+    ) -> Result<Option<V>, (K, V)> {
         if !self.brief {
             return Err((key, value));
         }
@@ -712,7 +722,7 @@ where
         let mut shard = shard.write();
         shard.prefetch(hash);
         let now = self.now_for(self.rules.time_to_live, &shard);
-        if shard.may_be_due(now) {
+        if shard.may_be_due(now) || !condition.is_unwritten(hash, &shard.watches) {
             return Err((key, value));
         }
         let deadline = after(now, self.rules.time_to_live);
@@ -729,11 +739,13 @@ where
             if before != NEVER && self.clock.has_come_at(before, now) {
                 return Err((key, value));
             }
+            condition.end(hash, &mut shard.watches, now, &self.clock);
             let (_key, old) = shard.replace(slot, write(key, value));
             drop(shard);
             return Ok(Some(old));
         }
         if self.budget.take_one() {
+            condition.end(hash, &mut shard.watches, now, &self.clock);
             shard.insert(write(key, value));
             if shard.has_retired() {
                 self.leave(shard, self.deliveries.removed());
@@ -743,6 +755,7 @@ where
         if shard.slab.len() == 0 {
             return Err((key, value));
         }
+        condition.end(hash, &mut shard.watches, now, &self.clock);
         let victim = shard.swap(key, value, hash, deadline);
         // Its destructor runs without the lock.
         drop(shard);
@@ -832,7 +845,7 @@ where
                 self.evict_elsewhere(needed, &mut hand, hash, &mut removed);
                 continue;
             }
-            condition.end(hash as u32, &mut shard.watches);
+            condition.end(hash as u32, &mut shard.watches, now, &self.clock);
             hand.room = hand.room.less(needed);
             let write = Write {
                 key,

@@ -11,6 +11,7 @@ mod awaited;
 mod begin;
 mod blocking;
 mod bulk;
+mod by_hash;
 mod calls;
 mod error;
 mod handed;
@@ -31,7 +32,7 @@ use std::time::Duration;
 use brolly_sync::{Flight, WaitList};
 
 pub use error::LoadError;
-pub(crate) use listing::{Ended, Listing};
+pub(crate) use listing::{Counted, Ended, Listing};
 pub(crate) use rules::LoadRules;
 pub use stats::LoadStats;
 
@@ -59,8 +60,9 @@ impl Loads {
         }
     }
 
-    pub(crate) fn stats(&self) -> LoadStats {
-        self.counters.read()
+    /// What was counted, with what the shards counted.
+    pub(crate) fn stats(&self, counted: Counted) -> LoadStats {
+        self.counters.read(counted)
     }
 
     /// Whether a value of that age is loaded anew ahead of its end.
@@ -94,7 +96,7 @@ impl fmt::Debug for Loads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loads")
             .field("rules", &self.rules)
-            .field("stats", &self.stats())
+            .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 
 use crate::inner::Condition;
 use crate::load::{Ended, Listing};
+use crate::time::Time;
 
 use crate::primitive::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -68,13 +69,18 @@ impl<K, V> Condition<'_, K, V> {
         }
     }
 
-    /// The write is about to be done, under the same lock: what the condition was about ends.
+    /// The write is about to be done, under the same lock: what the condition was about ends. `now`
+    /// is zero if the write did not have to read the clock.
     #[inline]
-    pub(crate) fn end(&self, hash: u32, watches: &mut Watches<K, V>) {
+    pub(crate) fn end(&self, hash: u32, watches: &mut Watches<K, V>, now: u64, clock: &Time) {
         match self {
             Self::Always | Self::IfAbsent => {}
             Self::IfUnwritten(watch) => watches.remove(hash, watch),
-            Self::IfLoading(claim) => claim.ended.set(Some(watches.loads.end(hash, claim.number))),
+            Self::IfLoading(claim) => {
+                let now = if now == 0 { clock.coarse() } else { now };
+                let ended = watches.loads.end(hash, claim.number, now);
+                claim.ended.set(Some(ended));
+            }
         }
     }
 }

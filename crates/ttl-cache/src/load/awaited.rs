@@ -60,8 +60,13 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
+        let behind = self.loads.rules.spawner.is_some();
+        let wish = Wish {
+            at_once: !behind,
+            ..wish
+        };
         match self.begin(key, wish) {
-            Ok(landing) if self.loads.rules.spawner.is_some() => {
+            Ok(landing) if behind => {
                 // Nobody is held up by the loader, not even for as long as it takes to wait for
                 // something. The last one to leave hands the load to the spawner.
                 let place = landing.place();

@@ -25,6 +25,8 @@ pub(crate) struct Wish {
     pub(crate) reason: Reason,
     /// Its loader runs on its stack to the end, so that nothing but itself can end it.
     pub(crate) stays: bool,
+    /// Its loader is run at once, unless permits are needed.
+    pub(crate) at_once: bool,
 }
 
 /// Why a call wants to load.
@@ -69,6 +71,7 @@ impl Wish {
             joins: Joins::Any,
             reason: Reason::Missing,
             stays: false,
+            at_once: true,
         }
     }
 
@@ -121,8 +124,7 @@ where
                 return Err((Spared::Aboard(join), key));
             }
         }
-        let since = self.waiting_since(wish);
-        let listed = key.clone();
+        let (listed, now) = (key.clone(), self.clock.coarse());
         // Nothing is written that readers look at, so only the lock itself is taken.
         let mut state = shard.state.write();
         let flight = |arrival, number, since| self.flight(wish.hash, arrival, number, since);
@@ -136,12 +138,18 @@ where
         };
         let begun = match spared {
             Ok(open) => {
-                let manner = Manner { open, since };
+                let counts = wish.at_once && self.loads.permits.is_none();
+                let manner = Manner {
+                    open,
+                    stays: wish.stays,
+                    counts,
+                    now,
+                };
                 let (number, failure) = state.watches.loads.list(hash, listed, asker, manner);
                 shard.loading.store(1, Relaxed);
                 drop(state);
                 drop(failure);
-                Ok(Landing::new(self, key, wish.hash, number, refresh))
+                Ok(Landing::new(self, key, wish.hash, number, refresh, counts))
             }
             Err(spared) => {
                 drop(state);
@@ -160,8 +168,8 @@ where
             Sought::Unwanted if wish.joins == Joins::None => Err(Spared::Busy),
             // A load that cannot tell this caller of its errors: so it loads beside it.
             Sought::Unwanted => Ok(false),
-            Sought::Failed(failure, until) if !self.clock.is_past(until) => {
-                match (wish.joins, wish.reason, failure) {
+            Sought::Failed(failed) if !self.clock.is_past(failed.until) => {
+                match (wish.joins, wish.reason, failed.failure) {
                     (Joins::None, _, _) => Err(Spared::Busy),
                     (Joins::Any, Reason::Missing, Some(failure))
                         if (*failure).type_id() == wish.errors =>
@@ -190,29 +198,20 @@ where
         }
     }
 
-    /// When a load begins whose waiters cannot rely on its own time limit; else zero.
-    fn waiting_since(&self, wish: Wish) -> u64 {
-        if wish.stays && self.loads.rules.load_timeout.is_some() {
-            self.clock.now()
-        } else {
-            0
-        }
-    }
-
-    /// A flight for those who wait for a load that runs on its caller's stack. If nothing can end
-    /// its loader, the flight ends when the load would have had to.
+    /// A flight for those who wait for a load that runs on its caller's stack. If it stays there,
+    /// since some time, nothing can end its loader, so the flight ends when the load should have.
     fn flight(
         self: &Arc<Self>,
         hash: u64,
         arrival: Arrived<V>,
         number: u64,
-        since: u64,
+        since: Option<u64>,
     ) -> Flight<Outcome<V>> {
         let rules = &self.loads.rules;
-        match (rules.load_timeout, &rules.timer) {
-            (Some(after), Some(timer)) if since != 0 => {
+        match (since, rules.load_timeout, &rules.timer) {
+            (Some(since), Some(after), Some(timer)) => {
                 let (inner, timer) = (Arc::clone(self), Arc::clone(timer));
-                let waited = Duration::from_nanos(self.clock.now().saturating_sub(since));
+                let waited = Duration::from_nanos(self.clock.coarse().saturating_sub(since));
                 let limit = after.saturating_sub(waited);
                 Flight::new(async move {
                     match timer.timeout(limit, start(arrival)).await {

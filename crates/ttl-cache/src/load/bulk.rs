@@ -134,6 +134,7 @@ where
         for (key, hash) in missing {
             let wish = Wish {
                 joins: Joins::Alike,
+                at_once: false,
                 ..Wish::of::<E>(*hash)
             };
             match self.begin(key.clone(), wish) {

@@ -10,7 +10,7 @@ use brolly_sync::{FlightError, WaitList};
 
 use super::NoValue;
 use super::handed::contain;
-use super::listing::Ended;
+use super::listing::{Ended, Failed};
 use super::outcome::{Failure, Outcome};
 use super::thread::Running;
 use crate::inner::Inner;
@@ -38,6 +38,9 @@ where
     refresh: bool,
     /// It runs inside of another load, whose permit covers it.
     covered: bool,
+    /// Its start and its time are counted where it is listed.
+    counted: bool,
+    /// When its loader started, while that runs.
     started: Option<u64>,
 }
 
@@ -80,8 +83,10 @@ where
         hash: u64,
         number: u64,
         refresh: bool,
+        counted: bool,
     ) -> Self {
         let mut landing = Self::unlisted(cache, refresh);
+        landing.counted = counted;
         landing.load = Some(Load {
             key: Some(key),
             hash,
@@ -99,6 +104,7 @@ where
             load: None,
             refresh,
             covered: loads.permits.is_some() && Running::is(loads.number()),
+            counted: false,
             started: None,
         }
     }
@@ -110,6 +116,7 @@ where
             load: self.load.take(),
             refresh: self.refresh,
             covered: self.covered,
+            counted: self.counted,
             started: self.started.take(),
         }
     }
@@ -132,11 +139,15 @@ where
     /// The loader starts now.
     #[inline]
     pub(crate) fn start(&mut self) {
-        self.cache.loads.counters.started();
         if self.refresh {
             self.cache.loads.counters.refreshed();
         }
-        self.started = Some(self.cache.clock.coarse());
+        self.started = Some(if self.counted {
+            0
+        } else {
+            self.cache.loads.counters.started();
+            self.cache.clock.coarse()
+        });
     }
 
     /// The loader has returned, or panicked. So may what is done with its value; that is told too.
@@ -210,7 +221,9 @@ where
     /// The time from the start is over.
     #[inline]
     fn stop(&mut self) {
-        if let Some(started) = self.started.take() {
+        if let Some(started) = self.started.take()
+            && !self.counted
+        {
             // Coarse readings are late by chance, so that over many loads the error cancels out.
             let took = self.cache.clock.coarse().saturating_sub(started);
             self.cache.loads.counters.took(took);
@@ -224,7 +237,7 @@ where
         };
         let place = (load.hash, load.number);
         let ended = match self.keeps(failure) {
-            Some((failure, until)) => self.fail_with(place, failure, until),
+            Some(failed) => self.fail_with(place, failed),
             None => self.end(place),
         };
         self.tell(load.hash, ended, outcome);
@@ -241,35 +254,32 @@ where
 
     /// Takes the load off the list.
     fn end(&self, (hash, number): (u64, u64)) -> Ended<K, V> {
+        let now = self.cache.clock.coarse();
         let mut state = self.cache.shard(hash).state.write();
-        state.watches.loads.end(hash as u32, number)
+        state.watches.loads.end(hash as u32, number, now)
     }
 
     /// Takes the load off the list, and keeps its failure there.
-    fn fail_with(
-        &self,
-        (hash, number): (u64, u64),
-        failure: Option<Failure>,
-        until: u64,
-    ) -> Ended<K, V> {
+    fn fail_with(&self, (hash, number): (u64, u64), failed: Failed) -> Ended<K, V> {
+        let now = self.cache.clock.coarse();
         let at_most = (KEPT / self.cache.shards().len()).max(1);
         let mut state = self.cache.shard(hash).state.write();
         let loads = &mut state.watches.loads;
-        let (ended, outdated) = loads.fail(hash as u32, number, failure, until, at_most);
+        let (ended, outdated) = loads.fail(hash as u32, number, now, failed, at_most);
         drop(state);
         drop(outdated);
         ended
     }
 
-    /// What is kept of a load that ended without a value, and until when.
-    fn keeps(&self, failure: Option<Failure>) -> Option<(Option<Failure>, u64)> {
+    /// What is kept of a load that ended without a value.
+    fn keeps(&self, failure: Option<Failure>) -> Option<Failed> {
         let rules = &self.cache.loads.rules;
         let (failure, time) = match (failure, rules.cache_errors_for) {
             (Some(failure), Some(time)) => (Some(failure), time),
             _ => (None, rules.retry_after().filter(|_| self.refresh)?),
         };
         let until = after(self.cache.clock.now(), nanos(time));
-        Some((failure, until))
+        Some(Failed { failure, until })
     }
 }
 

@@ -18,30 +18,45 @@
 //!    the load or its outcome. Afterwards the load is in the flight.
 
 use std::any::TypeId;
-use std::collections::hash_map;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 
 use brolly_sync::{Flight, Join};
 
+use super::by_hash::ByHash;
 use super::handed::{Arrival, Giver, handed};
 use super::outcome::{Failure, Outcome};
 
-/// A map that is empty again gives its memory back if it has more room than this.
-const ROOM: usize = 256;
-
 /// The loads and failures of a shard, by key.
 pub(crate) struct Listing<K, V> {
-    by_hash: HashMap<u32, Entry<K, V>, BuildHasherDefault<Spread>>,
+    entries: ByHash<Entry<K, V>>,
     /// The number of the load that was listed last.
     last: u64,
     /// Failures in the order in which they were kept; some may be gone.
     kept: VecDeque<(u32, u64)>,
+    pub(crate) counted: Counted,
 }
 
-/// A load or a failure, and others whose keys have the same hash.
+/// What is counted under the lock, of loads that begin as they are listed.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Counted {
+    pub(crate) started: u64,
+    /// The time that they took together.
+    pub(crate) nanos: u64,
+}
+
+impl Counted {
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            started: self.started.saturating_add(other.started),
+            nanos: self.nanos.saturating_add(other.nanos),
+        }
+    }
+}
+
+/// A load or a failure.
 struct Entry<K, V> {
     key: K,
     number: u64,
@@ -50,17 +65,20 @@ struct Entry<K, V> {
     /// The key was written since.
     written: bool,
     stage: Stage<V>,
-    next: Option<Box<Entry<K, V>>>,
 }
 
 enum Stage<V> {
     Loads(Loading<V>),
-    Failed {
-        /// `None` only keeps refreshes from asking again at once.
-        failure: Option<Failure>,
-        /// When it is forgotten, by the cache's clock.
-        until: u64,
-    },
+    Failed(Failed),
+}
+
+/// A failure that is remembered for a while.
+#[derive(Clone)]
+pub(crate) struct Failed {
+    /// `None` only keeps refreshes from asking again at once.
+    pub(crate) failure: Option<Failure>,
+    /// When it is forgotten, by the cache's clock.
+    pub(crate) until: u64,
 }
 
 /// A load under way.
@@ -69,8 +87,12 @@ struct Loading<V> {
     thread: usize,
     /// Whether others may join.
     open: bool,
-    /// When it began, if its waiters' time is limited.
+    /// It stays on its caller's stack until it is over.
+    stays: bool,
+    /// When it was listed.
     since: u64,
+    /// It began then, and is counted here.
+    counts: bool,
     /// Those who wait for it.
     crew: Option<Crew<V>>,
 }
@@ -126,8 +148,8 @@ pub(crate) enum Sought<V: Send + Sync + 'static> {
     Unwanted,
     /// There is a load, and nobody else waits for it yet.
     Unmanned,
-    /// The last load failed, and may be remembered until then.
-    Failed(Option<Failure>, u64),
+    /// The last load failed.
+    Failed(Failed),
     Nothing,
 }
 
@@ -136,8 +158,11 @@ pub(crate) enum Sought<V: Send + Sync + 'static> {
 pub(crate) struct Manner {
     /// Whether others may join.
     pub(crate) open: bool,
-    /// When it begins, if its waiters' time is limited.
-    pub(crate) since: u64,
+    /// Whether it stays on its caller's stack until it is over.
+    pub(crate) stays: bool,
+    /// Whether it begins now, and is counted here.
+    pub(crate) counts: bool,
+    pub(crate) now: u64,
 }
 
 /// What is left of a load that took itself off the list. To be dropped without the lock.
@@ -159,9 +184,10 @@ pub(crate) struct Outdated<K, V> {
 impl<K, V> Default for Listing<K, V> {
     fn default() -> Self {
         Self {
-            by_hash: HashMap::default(),
+            entries: ByHash::default(),
             last: 0,
             kept: VecDeque::new(),
+            counted: Counted::default(),
         }
     }
 }
@@ -169,32 +195,24 @@ impl<K, V> Default for Listing<K, V> {
 impl<K, V> Listing<K, V> {
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_hash.is_empty()
+        self.entries.is_empty()
     }
 
     /// Whether a load is listed and its key was not written since.
     #[inline]
     pub(crate) fn is_unwritten(&self, hash: u32, number: u64) -> bool {
-        let mut entry = self.by_hash.get(&hash);
-        while let Some(this) = entry {
-            if this.number == number {
-                return !this.written;
-            }
-            entry = this.next.as_deref();
-        }
-        false
+        let entry = self.entries.find(hash, |entry| entry.number == number);
+        entry.is_some_and(|entry| !entry.written)
     }
 
     /// A key with this hash is written or removed.
     pub(crate) fn wrote(&mut self, hash: u32) {
-        mark(self.by_hash.get_mut(&hash));
+        self.entries.change(hash, |entry| entry.written = true);
     }
 
     /// All keys are removed.
     pub(crate) fn wrote_all(&mut self) {
-        self.by_hash
-            .values_mut()
-            .for_each(|first| mark(Some(first)));
+        self.entries.change_all(|entry| entry.written = true);
     }
 
     /// Nobody joins a load any more.
@@ -204,41 +222,45 @@ impl<K, V> Listing<K, V> {
         }
     }
 
-    /// Takes a load off the list.
+    /// Takes a load off the list. `now` counts only for loads that are counted here.
     #[inline]
-    pub(crate) fn end(&mut self, hash: u32, number: u64) -> Ended<K, V> {
-        let taken = self.take(hash, |entry| entry.number == number);
-        let (key, crew) = taken.map_or((None, None), |entry| match entry.stage {
-            Stage::Loads(loading) => (Some(entry.key), loading.crew),
-            Stage::Failed { .. } => (Some(entry.key), None),
-        });
+    pub(crate) fn end(&mut self, hash: u32, number: u64, now: u64) -> Ended<K, V> {
+        let taken = self.entries.take(hash, |entry| entry.number == number);
+        let (key, crew) = match taken {
+            Some(Entry {
+                key,
+                stage: Stage::Loads(loading),
+                ..
+            }) => (Some(key), self.count(loading, now)),
+            _ => (None, None),
+        };
         Ended {
-            last: self.by_hash.is_empty(),
+            last: self.entries.is_empty(),
             _key: key,
             crew,
         }
     }
 
     /// Takes a load off the list and keeps its failure in its place, unless the key was written
-    /// since it began; at most so many in all.
+    /// since it began or nobody may join it; at most so many in all.
     pub(crate) fn fail(
         &mut self,
         hash: u32,
         number: u64,
-        failure: Option<Failure>,
-        until: u64,
+        now: u64,
+        failed: Failed,
         at_most: usize,
     ) -> (Ended<K, V>, Outdated<K, V>) {
-        let known = |entry: &&mut Entry<K, V>| {
-            !entry.written && matches!(&entry.stage, Stage::Loads(loading) if loading.open)
+        let known = |entry: &Entry<K, V>| {
+            let open = matches!(&entry.stage, Stage::Loads(loading) if loading.open);
+            entry.number == number && open && !entry.written
         };
-        let Some(entry) = self.entry(hash, number).filter(known) else {
-            return (self.end(hash, number), Outdated::nothing());
+        let Some(entry) = self.entries.find_mut(hash, known) else {
+            return (self.end(hash, number, now), Outdated::nothing());
         };
-        let stage = Stage::Failed { failure, until };
-        let crew = match std::mem::replace(&mut entry.stage, stage) {
-            Stage::Loads(loading) => loading.crew,
-            Stage::Failed { .. } => None,
+        let crew = match std::mem::replace(&mut entry.stage, Stage::Failed(failed)) {
+            Stage::Loads(loading) => self.count(loading, now),
+            Stage::Failed(_) => None,
         };
         let ended = Ended {
             last: false,
@@ -246,102 +268,62 @@ impl<K, V> Listing<K, V> {
             crew,
         };
         self.kept.push_back((hash, number));
-        let oldest = (self.kept.len() > at_most)
-            .then(|| self.kept.pop_front())
-            .flatten();
-        let outdated = Outdated {
-            _failure: oldest
-                .and_then(|(hash, number)| self.take(hash, |entry| entry.number == number)),
-            _crew: None,
-        };
+        let mut outdated = Outdated::nothing();
+        if self.kept.len() > at_most
+            && let Some((hash, number)) = self.kept.pop_front()
+        {
+            outdated._failure = self.entries.take(hash, |entry| entry.number == number);
+        }
         (ended, outdated)
     }
 
-    fn entry(&mut self, hash: u32, number: u64) -> Option<&mut Entry<K, V>> {
-        let mut entry = self.by_hash.get_mut(&hash);
-        while let Some(this) = entry {
-            if this.number == number {
-                return Some(this);
-            }
-            entry = this.next.as_deref_mut();
+    /// Counts a load that is over. Returns who waits for it.
+    #[inline]
+    fn count(&mut self, loading: Loading<V>, now: u64) -> Option<Crew<V>> {
+        if loading.counts {
+            let took = now.saturating_sub(loading.since);
+            self.counted.nanos = self.counted.nanos.saturating_add(took);
         }
-        None
+        loading.crew
     }
 
     fn loading(&mut self, hash: u32, number: u64) -> Option<&mut Loading<V>> {
-        match &mut self.entry(hash, number)?.stage {
+        let entry = self.entries.find_mut(hash, |entry| entry.number == number);
+        match &mut entry?.stage {
             Stage::Loads(loading) => Some(loading),
-            Stage::Failed { .. } => None,
+            Stage::Failed(_) => None,
         }
-    }
-
-    /// Takes the first entry with this hash that is meant.
-    fn take(&mut self, hash: u32, meant: impl Fn(&Entry<K, V>) -> bool) -> Option<Entry<K, V>> {
-        let hash_map::Entry::Occupied(mut place) = self.by_hash.entry(hash) else {
-            return None;
-        };
-        if !meant(place.get()) {
-            let mut before = place.get_mut();
-            while before.next.as_deref().is_some_and(|next| !meant(next)) {
-                before = before.next.as_deref_mut()?;
-            }
-            let mut taken = before.next.take()?;
-            before.next = taken.next.take();
-            return Some(*taken);
-        }
-        if let Some(next) = place.get_mut().next.take() {
-            return Some(place.insert(*next));
-        }
-        let taken = place.remove();
-        if self.by_hash.is_empty() && self.by_hash.capacity() > ROOM {
-            self.by_hash = HashMap::default();
-        }
-        Some(taken)
     }
 }
 
 impl<K: Eq, V: Send + Sync + 'static> Listing<K, V> {
-    /// Looks for a load of the key that can be joined, and then for a failure. Changes nothing, so
-    /// the second to ask is told that a load is [`Unmanned`](Sought::Unmanned).
+    /// Looks for a load of the key that can be joined, or a failure. Changes nothing, so the second
+    /// to ask is told that a load is [`Unmanned`](Sought::Unmanned).
     pub(crate) fn seek(&self, hash: u32, key: &K, asker: Asker) -> Sought<V> {
-        let mut entry = self.by_hash.get(&hash);
-        while let Some(this) = entry {
-            if this.is_known(key) {
-                return this.seek(asker);
-            }
-            entry = this.next.as_deref();
-        }
-        Sought::Nothing
+        let entry = self.entries.find(hash, |entry| entry.is_known(key));
+        entry.map_or(Sought::Nothing, |entry| entry.seek(asker))
     }
 
     /// As [`seek`](Self::seek), and mans a load that is unmanned. `flight` makes a flight of what
-    /// it is given, for a load that began when its waiters' time did and has this number.
+    /// it is given, for a load that has this number and, if it stays on its caller's stack, was
+    /// listed then.
     pub(crate) fn board(
         &mut self,
         hash: u32,
         key: &K,
         asker: Asker,
-        flight: impl FnOnce(Arrived<V>, u64, u64) -> Flight<Outcome<V>>,
+        flight: impl FnOnce(Arrived<V>, u64, Option<u64>) -> Flight<Outcome<V>>,
     ) -> (Sought<V>, Outdated<K, V>) {
-        let mut entry = self.by_hash.get_mut(&hash);
-        while let Some(this) = entry {
-            if this.is_known(key) {
-                let sought = this.seek(asker);
-                let (Sought::Unmanned, Stage::Loads(loading)) = (&sought, &mut this.stage) else {
-                    return (sought, Outdated::nothing());
-                };
-                let (number, since) = (this.number, loading.since);
-                let flight = |arrival| flight(arrival, number, since);
-                let (sought, crew) = loading.man(flight);
-                let outdated = Outdated {
-                    _failure: None,
-                    _crew: crew,
-                };
-                return (sought, outdated);
-            }
-            entry = this.next.as_deref_mut();
+        let mut outdated = Outdated::nothing();
+        let Some(entry) = self.entries.find_mut(hash, |entry| entry.is_known(key)) else {
+            return (Sought::Nothing, outdated);
+        };
+        let mut sought = entry.seek(asker);
+        if let (Sought::Unmanned, Stage::Loads(loading)) = (&sought, &mut entry.stage) {
+            let (number, since) = (entry.number, loading.stays.then_some(loading.since));
+            (sought, outdated._crew) = loading.man(|arrival| flight(arrival, number, since));
         }
-        (Sought::Nothing, Outdated::nothing())
+        (sought, outdated)
     }
 
     /// Lists a load of a key that runs on the asker's thread. Returns its number, and the failure
@@ -355,36 +337,29 @@ impl<K: Eq, V: Send + Sync + 'static> Listing<K, V> {
         manner: Manner,
     ) -> (u64, Outdated<K, V>) {
         self.last += 1;
-        let number = self.last;
+        self.counted.started += u64::from(manner.counts);
         let mut outdated = Outdated::nothing();
         if manner.open && !self.kept.is_empty() {
-            let is_failure = |entry: &Entry<K, V>| {
-                matches!(entry.stage, Stage::Failed { .. }) && entry.key == key
-            };
-            outdated._failure = self.take(hash, is_failure);
+            let is_failure =
+                |entry: &Entry<K, V>| matches!(entry.stage, Stage::Failed(_)) && entry.key == key;
+            outdated._failure = self.entries.take(hash, is_failure);
         }
         let entry = Entry {
             key,
-            number,
+            number: self.last,
             errors: asker.errors,
             written: false,
             stage: Stage::Loads(Loading {
                 thread: asker.thread,
                 open: manner.open,
-                since: manner.since,
+                stays: manner.stays,
+                since: manner.now,
+                counts: manner.counts,
                 crew: None,
             }),
-            next: None,
         };
-        match self.by_hash.entry(hash) {
-            hash_map::Entry::Vacant(place) => drop(place.insert(entry)),
-            hash_map::Entry::Occupied(mut place) => {
-                let first = place.get_mut();
-                let next = first.next.take();
-                first.next = Some(Box::new(Entry { next, ..entry }));
-            }
-        }
-        (number, outdated)
+        self.entries.insert(hash, entry);
+        (self.last, outdated)
     }
 
     /// A load leaves its caller's stack, and goes on in the flight of its crew if there is one, which
@@ -406,10 +381,8 @@ impl<K: Eq, V: Send + Sync + 'static> Listing<K, V> {
             return (join, crew.giver.take(), outdated);
         }
         let (flight, join) = make();
-        outdated._crew = loading.crew.replace(Crew {
-            flight,
-            giver: None,
-        });
+        let giver = None;
+        outdated._crew = loading.crew.replace(Crew { flight, giver });
         (join, None, outdated)
     }
 }
@@ -419,7 +392,7 @@ impl<K: Eq, V: Send + Sync + 'static> Entry<K, V> {
     fn is_known(&self, key: &K) -> bool {
         let open = match &self.stage {
             Stage::Loads(loading) => loading.open,
-            Stage::Failed { .. } => true,
+            Stage::Failed(_) => true,
         };
         open && !self.written && self.key == *key
     }
@@ -427,7 +400,7 @@ impl<K: Eq, V: Send + Sync + 'static> Entry<K, V> {
     fn seek(&self, asker: Asker) -> Sought<V> {
         let loading = match &self.stage {
             Stage::Loads(loading) => loading,
-            Stage::Failed { failure, until } => return Sought::Failed(failure.clone(), *until),
+            Stage::Failed(failed) => return Sought::Failed(failed.clone()),
         };
         if loading.thread == asker.thread {
             return Sought::Inside;
@@ -493,40 +466,11 @@ impl<K, V> Outdated<K, V> {
     }
 }
 
-/// Marks all with one hash as written.
-fn mark<K, V>(mut entry: Option<&mut Entry<K, V>>) {
-    while let Some(this) = entry {
-        this.written = true;
-        entry = this.next.as_deref_mut();
-    }
-}
-
 /// The load of a flight that was made before it.
 pub(crate) async fn start<V>(arrival: Arrived<V>) -> Outcome<V> {
     match arrival.await {
         Some(Start::Over(outcome)) => outcome,
         Some(Start::Goes(load)) => load.await,
         None => Outcome::Nothing,
-    }
-}
-
-/// Keys come hashed: what tells hashes apart is only brought to all bits.
-#[derive(Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        // Only numbers are ever hashed with it.
-    }
-
-    fn write_u32(&mut self, hash: u32) {
-        // The golden ratio in 64 bits (Knuth, The Art of Computer Programming 3, 6.4); the table
-        // goes by the lowest bits and the highest ones.
-        let product = u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = product ^ (product >> 32);
     }
 }

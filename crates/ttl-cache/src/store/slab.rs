@@ -402,7 +402,10 @@ impl<K, V> Slab<K, V> {
         );
         // SAFETY: as in `replace`, for both.
         unsafe {
-            let (old_key, old_value) = ((*node.key.get()).as_mut_ptr(), (*node.value.get()).as_mut_ptr());
+            let (old_key, old_value) = (
+                (*node.key.get()).as_mut_ptr(),
+                (*node.value.get()).as_mut_ptr(),
+            );
             let old = (old_key.read(), old_value.read());
             if self.plain {
                 plain::store(old_key, &key);
