@@ -17,6 +17,45 @@ use super::outcome::{Meaning, Outcome, meaning, own};
 use super::run::{finish, run};
 use crate::inner::{Found, Inner};
 
+/// How far a caller came without waiting.
+enum Step<V: Send + Sync + 'static, E> {
+    Over(Result<V, LoadError<E>>),
+    /// It waits for the load that it has begun.
+    Leads(Waits<V>),
+    /// It waits for somebody else's.
+    Joins(Join<Outcome<V>>),
+}
+
+/// The future of a load's outcome, for the caller that has begun it.
+struct Waits<V: Send + Sync + 'static> {
+    join: Join<Outcome<V>>,
+    /// The load was polled as a part of this very poll: it is looked at when its waker is woken.
+    polled: bool,
+}
+
+impl<V: Send + Sync + 'static> Waits<V> {
+    fn new(join: Join<Outcome<V>>) -> Self {
+        let polled = false;
+        Self { join, polled }
+    }
+
+    fn after_a_poll(join: Join<Outcome<V>>) -> Self {
+        let polled = true;
+        Self { join, polled }
+    }
+}
+
+impl<V: Clone + Send + Sync + 'static> Future for Waits<V> {
+    type Output = Result<Outcome<V>, FlightError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::replace(&mut self.polled, false) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.join).poll(cx)
+    }
+}
+
 impl<K, V, S> Inner<K, V, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
@@ -65,8 +104,9 @@ where
             at_once: !behind,
             ..wish
         };
-        match self.begin(key, wish) {
-            Ok(landing) if behind => {
+        match self.begin(&key, wish) {
+            Ok(listed) if behind => {
+                let landing = Landing::new(self, key, wish, listed);
                 // Nobody is held up by the loader, not even for as long as it takes to wait for
                 // something. The last one to leave hands the load to the spawner.
                 let place = landing.place();
@@ -74,8 +114,19 @@ where
                 drop(self.go_on(place, run(landing.kept(), called), None));
                 Ok(self.serve(older, wish.reason))
             }
-            Ok(landing) => own(meaning(self.lead(landing, loader).await)),
-            Err((Spared::Found(value), _)) => Ok(value),
+            Ok(listed) => {
+                let mut mine = Some((Landing::new(self, key, wish, listed), loader));
+                let step = poll_fn(|cx| {
+                    let (landing, loader) = mine.take().expect("it is ready at once");
+                    Poll::Ready(self.lead(landing, loader, cx))
+                });
+                match step.await {
+                    Step::Over(result) => result,
+                    Step::Leads(join) => own(meaning(join.await)),
+                    Step::Joins(_) => unreachable!("the caller leads"),
+                }
+            }
+            Err(Spared::Found(value)) => Ok(value),
             Err(_) => Ok(self.serve(older, wish.reason)),
         }
     }
@@ -84,7 +135,7 @@ where
     pub(super) async fn load_as<E, F, Fut>(
         self: &Arc<Self>,
         mut wish: Wish,
-        mut key: K,
+        key: K,
         loader: F,
     ) -> Result<V, LoadError<E>>
     where
@@ -92,30 +143,58 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
+        let mut mine = Some((key, loader));
         loop {
-            let spared;
-            (spared, key) = match self.begin(key, wish) {
-                Ok(landing) => return own(meaning(self.lead(landing, loader).await)),
-                Err(spared) => spared,
+            // All in one look if it can be: nothing of it has to be kept in this future then.
+            let step = poll_fn(|cx| Poll::Ready(self.step(wish, &mut mine, cx))).await;
+            let meaning = match step {
+                Step::Over(result) => return result,
+                Step::Leads(join) => return own(meaning(join.await)),
+                Step::Joins(join) => meaning(join.await),
             };
-            let Spared::Aboard(join) = spared else {
-                return self.without_waiting(spared);
-            };
-            self.loads.counters.joined();
-            match meaning(join.await) {
+            match meaning {
                 Meaning::Over(result) => return result,
                 Meaning::Foreign => wish.joins = Joins::Alike,
             }
         }
     }
 
+    /// Begins a load, and leads it as far as it goes; or joins one.
+    #[inline]
+    fn step<E, F, Fut>(
+        self: &Arc<Self>,
+        wish: Wish,
+        mine: &mut Option<(K, F)>,
+        cx: &Context<'_>,
+    ) -> Step<V, E>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let (key, _) = mine.as_ref().expect("the loader has not been called");
+        match self.begin(key, wish) {
+            Ok(listed) => {
+                let (key, loader) = mine.take().expect("they were there before");
+                self.lead(Landing::new(self, key, wish, listed), loader, cx)
+            }
+            Err(Spared::Aboard(join)) => {
+                self.loads.counters.joined();
+                Step::Joins(join)
+            }
+            Err(spared) => Step::Over(self.without_waiting(spared)),
+        }
+    }
+
     /// Runs a loader whose load is listed. It is polled once on behalf of this caller alone, as a
     /// part of it; if it has to wait, it goes on in a flight.
-    async fn lead<E, F, Fut>(
+    #[inline]
+    fn lead<E, F, Fut>(
         &self,
-        landing: Landing<'_, K, V, S>,
+        mut landing: Landing<'_, K, V, S>,
         loader: F,
-    ) -> Result<Outcome<V>, FlightError>
+        cx: &Context<'_>,
+    ) -> Step<V, E>
     where
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut,
@@ -124,50 +203,25 @@ where
         let called = contain(|| Box::pin(loader()));
         if !self.loads.are_free() {
             let place = landing.place();
-            return self.go_on(place, run(landing.kept(), called), None).await;
+            let join = self.go_on(place, run(landing.kept(), called), None);
+            return Step::Leads(Waits::new(join));
         }
-        let mut begun = Some((landing, called));
-        let mut join = None;
-        poll_fn(|cx| match (&mut join, begun.take()) {
-            (None, Some((landing, called))) => match self.first_poll(landing, called, cx) {
-                Ok(outcome) => Poll::Ready(outcome),
-                Err(waits) => {
-                    // Its waker is with the loader, and with the flight.
-                    join = Some(waits);
-                    Poll::Pending
-                }
-            },
-            (Some(join), _) => Pin::new(join).poll(cx),
-            (None, None) => unreachable!("it is not polled again after its end"),
-        })
-        .await
-    }
-
-    /// Polls a loader for the first time. `Err` if it has to wait, in a flight.
-    fn first_poll<E, Fut>(
-        &self,
-        mut landing: Landing<'_, K, V, S>,
-        called: Result<Pin<Box<Fut>>, Arc<str>>,
-        cx: &mut Context<'_>,
-    ) -> Result<Result<Outcome<V>, FlightError>, Join<Outcome<V>>>
-    where
-        E: Send + Sync + 'static,
-        Fut: Future<Output = Result<V, E>> + Send + 'static,
-    {
         landing.start();
-        let loaded = match called {
-            Err(message) => Err(message),
-            Ok(mut load) => match contain(|| load.as_mut().poll(cx)) {
-                Ok(Poll::Ready(loaded)) => Ok(loaded),
-                Ok(Poll::Pending) => {
-                    let place = landing.place();
-                    let waker = Some(cx.waker().clone());
-                    return Err(self.go_on(place, finish(landing.kept(), load), waker));
-                }
-                Err(message) => Err(message),
-            },
+        let mut load = match called {
+            Ok(load) => load,
+            Err(message) => return Step::Over(landing.land_as(Err(message))),
         };
-        Ok(landing.land_as(loaded))
+        let mut cx = Context::from_waker(cx.waker());
+        let loaded = match contain(|| load.as_mut().poll(&mut cx)) {
+            Ok(Poll::Ready(loaded)) => Ok(loaded),
+            Ok(Poll::Pending) => {
+                let (place, waker) = (landing.place(), cx.waker().clone());
+                let join = self.go_on(place, finish(landing.kept(), load), Some(waker));
+                return Step::Leads(Waits::after_a_poll(join));
+            }
+            Err(message) => Err(message),
+        };
+        Step::Over(landing.land_as(loaded))
     }
 
     /// Lets a load go on in a flight: one that others have made already, or a new one. The caller

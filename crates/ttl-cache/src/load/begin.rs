@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use brolly_sync::{Flight, Join, TimerExt};
 
-use super::landing::Landing;
-use super::listing::{Arrived, Asker, Joins, Manner, Sought, start};
+use super::listing::{Arrived, Asker, Joins, Manner, Outdated, Sought, start};
 use super::outcome::{Failure, Outcome};
 use super::thread::this_thread;
 use crate::inner::{Found, Inner, Look};
@@ -20,7 +19,7 @@ use crate::shard::State;
 pub(crate) struct Wish {
     pub(crate) hash: u64,
     /// The type of error of its loader.
-    pub(crate) errors: TypeId,
+    pub(crate) errors: fn() -> TypeId,
     pub(crate) joins: Joins,
     pub(crate) reason: Reason,
     /// Its loader runs on its stack to the end, so that nothing but itself can end it.
@@ -40,6 +39,23 @@ pub(crate) enum Reason {
     Due,
     /// Somebody said so.
     Told,
+}
+
+/// A caller has to load.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed {
+    /// The number under which its load is listed.
+    pub(crate) number: u64,
+    /// Whether its start and its time are counted where it is listed.
+    pub(crate) counts: bool,
+}
+
+impl Listed {
+    /// Its load is not listed, and stores nothing: the cache is switched off.
+    pub(crate) const NOT: Self = Self {
+        number: 0,
+        counts: false,
+    };
 }
 
 /// Why a caller does not load.
@@ -67,7 +83,7 @@ impl Wish {
     pub(crate) fn of<E: 'static>(hash: u64) -> Self {
         Self {
             hash,
-            errors: TypeId::of::<E>(),
+            errors: TypeId::of::<E>,
             joins: Joins::Any,
             reason: Reason::Missing,
             stays: false,
@@ -100,64 +116,81 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     /// Lists a load of the key for the caller, which has to run it. Or finds that this is not
-    /// needed; the key comes back then.
+    /// needed.
     ///
     /// All is found out, and done, under one lock: there is no value, nobody loads it, and from here
     /// on it is known that the caller does.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        key: K,
-        wish: Wish,
-    ) -> Result<Landing<'_, K, V, S>, (Spared<V>, K)> {
-        let refresh = wish.reason.has_value();
+    pub(crate) fn begin(self: &Arc<Self>, key: &K, wish: Wish) -> Result<Listed, Spared<V>> {
         if !self.is_enabled() {
-            return Ok(Landing::unlisted(self, refresh));
+            return Ok(Listed::NOT);
         }
         let (shard, asker) = (self.shard(wish.hash), wish.asker());
         let hash = wish.hash as u32;
         if shard.loading.load(Relaxed) != 0 {
             // Of those who wait for one load, all but the first do not keep readers from reading.
             let state = shard.read();
-            let sought = state.watches.loads.seek(hash, &key, asker);
+            let sought = state.watches.loads.seek(hash, key, asker);
             drop(state);
             if let Sought::Aboard(join) = sought {
-                return Err((Spared::Aboard(join), key));
+                return Err(Spared::Aboard(join));
             }
         }
         let (listed, now) = (key.clone(), self.clock.coarse());
+        let counts = wish.at_once && self.loads.permits.is_none();
+        let mut outdated = None;
         // Nothing is written that readers look at, so only the lock itself is taken.
         let mut state = shard.state.write();
-        let flight = |arrival, number, since| self.flight(wish.hash, arrival, number, since);
-        let (sought, outdated) = state.watches.loads.board(hash, &key, asker, flight);
-        let spared = match self.spared(sought, wish) {
-            Ok(open) => match self.look_again(&state, &key, wish) {
-                None => Ok(open),
-                Some(value) => Err(Spared::Found(value)),
-            },
-            Err(spared) => Err(spared),
+        // Mostly nobody loads anything here, and there is still no value.
+        let quiet = state.watches.loads.is_empty() && state.find(hash, key).is_none();
+        let open = match quiet {
+            true => Ok(true),
+            false => self.look_around(&mut state, key, wish, asker, &mut outdated),
         };
-        let begun = match spared {
+        match open {
             Ok(open) => {
-                let counts = wish.at_once && self.loads.permits.is_none();
                 let manner = Manner {
                     open,
                     stays: wish.stays,
                     counts,
                     now,
                 };
-                let (number, failure) = state.watches.loads.list(hash, listed, asker, manner);
+                let number = state.watches.loads.list(hash, listed, asker, manner);
                 shard.loading.store(1, Relaxed);
                 drop(state);
-                drop(failure);
-                Ok(Landing::new(self, key, wish.hash, number, refresh, counts))
+                drop(outdated);
+                Ok(Listed { number, counts })
             }
             Err(spared) => {
                 drop(state);
-                Err((spared, key))
+                drop(outdated);
+                Err(spared)
             }
-        };
-        drop(outdated);
-        begun
+        }
+    }
+
+    /// What the caller of [`begin`](Self::begin) is told of what others do, and of a value; or else
+    /// whether others may join its load.
+    #[inline(never)]
+    fn look_around(
+        self: &Arc<Self>,
+        state: &mut State<K, V>,
+        key: &K,
+        wish: Wish,
+        asker: Asker,
+        outdated: &mut Option<Outdated<K, V>>,
+    ) -> Result<bool, Spared<V>> {
+        let hash = wish.hash as u32;
+        let flight = |arrival, number, since| self.flight(wish.hash, arrival, number, since);
+        let (sought, unmanned) = state.watches.loads.board(hash, key, asker, flight);
+        *outdated = Some(unmanned);
+        let open = self.spared(sought, wish)?;
+        if let Some(value) = self.look_again(state, key, wish) {
+            return Err(Spared::Found(value));
+        }
+        if open {
+            *outdated = Some(state.watches.loads.forget(hash, key));
+        }
+        Ok(open)
     }
 
     /// What a caller is told of what it found; or else whether others may join its load.
@@ -172,7 +205,7 @@ where
                 match (wish.joins, wish.reason, failed.failure) {
                     (Joins::None, _, _) => Err(Spared::Busy),
                     (Joins::Any, Reason::Missing, Some(failure))
-                        if (*failure).type_id() == wish.errors =>
+                        if (*failure).type_id() == (wish.errors)() =>
                     {
                         Err(Spared::Kept(failure))
                     }

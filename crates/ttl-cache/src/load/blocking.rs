@@ -8,7 +8,7 @@ use super::error::LoadError;
 use super::handed::contain;
 use super::landing::Landing;
 use super::listing::Joins;
-use super::outcome::{Meaning, meaning, own};
+use super::outcome::{Meaning, meaning};
 use super::run::Permit;
 use super::thread::Running;
 use crate::inner::{Found, Inner};
@@ -34,11 +34,14 @@ where
         };
         let result = match self.older(found) {
             None => self.load_here_as(wish, key, loader),
-            Some((older, reason)) => match self.begin(key, wish.behind(reason)) {
-                Ok(landing) => lead_here(landing, loader),
-                Err((Spared::Found(value), _)) => Ok(value),
-                Err(_) => Ok(self.serve(older, reason)),
-            },
+            Some((older, reason)) => {
+                let wish = wish.behind(reason);
+                match self.begin(&key, wish) {
+                    Ok(listed) => lead_here(Landing::new(self, key, wish, listed), loader),
+                    Err(Spared::Found(value)) => Ok(value),
+                    Err(_) => Ok(self.serve(older, reason)),
+                }
+            }
         };
         self.or_instead(hash, spare, result)
     }
@@ -47,17 +50,14 @@ where
     fn load_here_as<E: Send + Sync + 'static>(
         self: &Arc<Self>,
         mut wish: Wish,
-        mut key: K,
+        key: K,
         loader: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
         loop {
-            let spared;
-            (spared, key) = match self.begin(key, wish) {
-                Ok(landing) => return lead_here(landing, loader),
-                Err(spared) => spared,
-            };
-            let Spared::Aboard(mut join) = spared else {
-                return self.without_waiting(spared);
+            let mut join = match self.begin(&key, wish) {
+                Ok(listed) => return lead_here(Landing::new(self, key, wish, listed), loader),
+                Err(Spared::Aboard(join)) => join,
+                Err(spared) => return self.without_waiting(spared),
             };
             self.loads.counters.joined();
             match meaning(join.wait()) {
@@ -87,5 +87,5 @@ where
         contain(loader)
     };
     drop(permit);
-    own(meaning(landing.land_as(loaded)))
+    landing.land_as(loaded)
 }

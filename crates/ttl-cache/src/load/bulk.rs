@@ -137,24 +137,25 @@ where
                 at_once: false,
                 ..Wish::of::<E>(*hash)
             };
-            match self.begin(key.clone(), wish) {
-                Ok(landing) => {
+            match self.begin(key, wish) {
+                Ok(listed) => {
                     asked.push(key.clone());
+                    let landing = Landing::new(self, key.clone(), wish, listed);
                     landings.push((key, landing.kept()));
                 }
-                Err((Spared::Found(value), key)) => drop(values.insert(key, value)),
-                Err((Spared::Aboard(join), _)) => {
+                Err(Spared::Found(value)) => drop(values.insert(key.clone(), value)),
+                Err(Spared::Aboard(join)) => {
                     self.loads.counters.joined();
                     others.push((key, join));
                 }
-                Err((spared, _)) => return self.without_waiting(spared).map(|_: V| values),
+                Err(spared) => return self.without_waiting(spared).map(|_: V| values),
             }
         }
         let mut owned = Vec::new();
         let mut join = None;
         if !asked.is_empty() {
             let called = contain(|| loader(asked));
-            let call = Flight::new(call(Landing::unlisted(self, false).kept(), called));
+            let call = Flight::new(call(Landing::unlisted(self).kept(), called));
             join = call.join();
             for (key, landing) in landings {
                 let part = call.join().expect("this caller takes part in it");
@@ -266,7 +267,7 @@ where
 {
     let outcome = match call.await {
         Ok(Outcome::Loaded(values)) => match values.get(&key) {
-            Some(value) => return landing.land(value.clone()),
+            Some(value) => return Outcome::Loaded(landing.land(value.clone())),
             None => Outcome::Nothing,
         },
         Ok(outcome) => outcome.of_another(),

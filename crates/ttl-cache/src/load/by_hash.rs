@@ -9,7 +9,8 @@ const ROOM: usize = 256;
 
 /// Mostly there is one thing at a time, which has a place of its own; all others are in a map.
 pub(crate) struct ByHash<T> {
-    first: Option<(u32, T)>,
+    first: Option<T>,
+    first_hash: u32,
     others: HashMap<u32, Chain<T>, BuildHasherDefault<Spread>>,
 }
 
@@ -23,6 +24,7 @@ impl<T> Default for ByHash<T> {
     fn default() -> Self {
         Self {
             first: None,
+            first_hash: 0,
             others: HashMap::default(),
         }
     }
@@ -37,7 +39,8 @@ impl<T> ByHash<T> {
     #[inline]
     pub(crate) fn insert(&mut self, hash: u32, this: T) {
         if self.first.is_none() {
-            self.first = Some((hash, this));
+            self.first = Some(this);
+            self.first_hash = hash;
         } else {
             self.insert_other(hash, this);
         }
@@ -58,7 +61,7 @@ impl<T> ByHash<T> {
     #[inline]
     pub(crate) fn find(&self, hash: u32, meant: impl Fn(&T) -> bool) -> Option<&T> {
         match &self.first {
-            Some((own, this)) if *own == hash && meant(this) => Some(this),
+            Some(this) if self.first_hash == hash && meant(this) => Some(this),
             _ => self.find_other(hash, meant),
         }
     }
@@ -75,11 +78,8 @@ impl<T> ByHash<T> {
     }
 
     pub(crate) fn find_mut(&mut self, hash: u32, meant: impl Fn(&T) -> bool) -> Option<&mut T> {
-        if let Some((own, this)) = &mut self.first
-            && *own == hash
-            && meant(this)
-        {
-            return Some(this);
+        if self.first_hash == hash && self.first.as_ref().is_some_and(&meant) {
+            return self.first.as_mut();
         }
         let mut chain = self.others.get_mut(&hash);
         while let Some(Chain { this, next }) = chain {
@@ -95,9 +95,7 @@ impl<T> ByHash<T> {
     #[inline]
     pub(crate) fn take(&mut self, hash: u32, meant: impl Fn(&T) -> bool) -> Option<T> {
         match &self.first {
-            Some((own, this)) if *own == hash && meant(this) => {
-                self.first.take().map(|(_, this)| this)
-            }
+            Some(this) if self.first_hash == hash && meant(this) => self.first.take(),
             _ => self.take_other(hash, meant),
         }
     }
@@ -132,7 +130,7 @@ impl<T> ByHash<T> {
     /// Changes all with this hash.
     pub(crate) fn change(&mut self, hash: u32, mut change: impl FnMut(&mut T)) {
         match &mut self.first {
-            Some((own, this)) if *own == hash => change(this),
+            Some(this) if self.first_hash == hash => change(this),
             _ => {}
         }
         if let Some(chain) = self.others.get_mut(&hash) {
@@ -141,7 +139,7 @@ impl<T> ByHash<T> {
     }
 
     pub(crate) fn change_all(&mut self, mut change: impl FnMut(&mut T)) {
-        if let Some((_, this)) = &mut self.first {
+        if let Some(this) = &mut self.first {
             change(this);
         }
         for chain in self.others.values_mut() {

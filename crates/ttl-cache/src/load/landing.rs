@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use brolly_sync::{FlightError, WaitList};
+use brolly_sync::WaitList;
 
 use super::NoValue;
+use super::begin::{Listed, Wish};
+use super::error::LoadError;
 use super::handed::contain;
 use super::listing::{Ended, Failed};
-use super::outcome::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, meaning, own};
 use super::thread::Running;
 use crate::inner::Inner;
 use crate::time::{after, nanos};
@@ -75,35 +77,31 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Of a load that is listed under this number.
+    /// Of a load that was begun for a wish.
     #[inline]
-    pub(crate) fn new(
-        cache: &'a Arc<Inner<K, V, S>>,
-        key: K,
-        hash: u64,
-        number: u64,
-        refresh: bool,
-        counted: bool,
-    ) -> Self {
-        let mut landing = Self::unlisted(cache, refresh);
-        landing.counted = counted;
-        landing.load = Some(Load {
+    pub(crate) fn new(cache: &'a Arc<Inner<K, V, S>>, key: K, wish: Wish, listed: Listed) -> Self {
+        let load = Load {
             key: Some(key),
-            hash,
-            number,
-        });
-        landing
+            hash: wish.hash,
+            number: listed.number,
+        };
+        Self {
+            cache: Handle::Borrowed(cache),
+            load: (listed.number != Listed::NOT.number).then_some(load),
+            refresh: wish.reason.has_value(),
+            covered: is_covered(cache),
+            counted: listed.counts,
+            started: None,
+        }
     }
 
     /// Of a load that stores nothing.
-    #[inline]
-    pub(crate) fn unlisted(cache: &'a Arc<Inner<K, V, S>>, refresh: bool) -> Self {
-        let loads = &cache.loads;
+    pub(crate) fn unlisted(cache: &'a Arc<Inner<K, V, S>>) -> Self {
         Self {
             cache: Handle::Borrowed(cache),
             load: None,
-            refresh,
-            covered: loads.permits.is_some() && Running::is(loads.number()),
+            refresh: false,
+            covered: is_covered(cache),
             counted: false,
             started: None,
         }
@@ -150,47 +148,48 @@ where
         });
     }
 
-    /// The loader has returned, or panicked. So may what is done with its value; that is told too.
+    /// The loader has returned, or panicked; what its caller is told. What is done with its value may
+    /// panic too, which is told alike.
     #[inline]
     pub(crate) fn land_as<E: Send + Sync + 'static>(
         self,
         loaded: Result<Result<V, E>, Arc<str>>,
-    ) -> Result<Outcome<V>, FlightError> {
-        contain(|| match loaded {
-            Ok(Ok(value)) => self.land(value),
-            Ok(Err(failure)) => self.fail(failure),
-            Err(message) => self.panic(message),
-        })
-        .map_err(|message| FlightError::Panicked { message })
+    ) -> Result<V, LoadError<E>> {
+        match loaded {
+            Ok(Ok(value)) => {
+                contain(|| self.land(value)).map_err(|message| LoadError::Panicked { message })
+            }
+            Ok(Err(failure)) => own(meaning(Ok(self.fail(failure)))),
+            Err(message) => own(meaning(Ok(self.panic(message)))),
+        }
     }
 
-    /// There is a value. It is stored, unless the key was written meanwhile, in one step with the
-    /// end of the load.
+    /// There is a value, which comes back. It is stored, unless the key was written meanwhile, in
+    /// one step with the end of the load.
     #[inline]
-    pub(crate) fn land(mut self, value: V) -> Outcome<V> {
+    pub(crate) fn land(mut self, value: V) -> V {
         self.stop();
-        let outcome = Outcome::Loaded(value.clone());
         if let Some(load) = &mut self.load
             && let Some(key) = load.key.take()
         {
             let (hash, number) = (load.hash, load.number);
             let claim = Claim::new(number);
             // Should this panic, the load is still taken off the list, when `self` is dropped.
-            if !self.cache.insert_loaded(key, hash, value, &claim) {
+            if !(self.cache).insert_loaded(key, hash, value.clone(), &claim) {
                 self.cache.loads.counters.was_superseded();
             }
             self.load = None;
             let ended = claim.into_ended();
             let ended = ended.unwrap_or_else(|| self.end((hash, number)));
-            self.tell(hash, ended, Some(&outcome));
+            self.tell(hash, ended, || Outcome::Loaded(value.clone()));
         }
-        outcome
+        value
     }
 
     /// The load is over, and there is nothing to store or to keep.
     pub(crate) fn land_with(mut self, outcome: Outcome<V>) -> Outcome<V> {
         self.stop();
-        self.leave(None, Some(&outcome));
+        self.leave(None, || outcome.clone());
         outcome
     }
 
@@ -214,7 +213,7 @@ where
             self.cache.loads.counters.failed();
         }
         let outcome = Outcome::Failed(Arc::clone(&failure));
-        self.leave(Some(failure), Some(&outcome));
+        self.leave(Some(failure), || outcome.clone());
         outcome
     }
 
@@ -231,7 +230,7 @@ where
     }
 
     /// The load leaves the list without a value, and then whoever waits for it is told.
-    fn leave(&mut self, failure: Option<Failure>, outcome: Option<&Outcome<V>>) {
+    fn leave(&mut self, failure: Option<Failure>, outcome: impl FnOnce() -> Outcome<V>) {
         let Some(load) = self.load.take() else {
             return;
         };
@@ -245,7 +244,7 @@ where
 
     /// Tells those who wait. Without the lock.
     #[inline]
-    fn tell(&self, hash: u64, ended: Ended<K, V>, outcome: Option<&Outcome<V>>) {
+    fn tell(&self, hash: u64, ended: Ended<K, V>, outcome: impl FnOnce() -> Outcome<V>) {
         if ended.was_last() {
             self.cache.shard(hash).loading.store(0, Relaxed);
         }
@@ -283,6 +282,12 @@ where
     }
 }
 
+/// Whether this runs inside of a load of the cache, whose permit covers it.
+#[inline]
+fn is_covered<K, V, S>(cache: &Inner<K, V, S>) -> bool {
+    cache.loads.permits.is_some() && Running::is(cache.loads.number())
+}
+
 impl<K, V, S> Drop for Landing<'_, K, V, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
@@ -298,6 +303,7 @@ where
                 self.cache.loads.counters.was_abandoned();
             }
         }
-        self.leave(None, None);
+        // Nobody has waited for it, or who did loads alone.
+        self.leave(None, || Outcome::Nothing);
     }
 }

@@ -61,7 +61,7 @@ struct Entry<K, V> {
     key: K,
     number: u64,
     /// The type of error its loader fails with.
-    errors: TypeId,
+    errors: fn() -> TypeId,
     /// The key was written since.
     written: bool,
     stage: Stage<V>,
@@ -122,7 +122,7 @@ pub(crate) type Arrived<V> = Arrival<Start<V>>;
 #[derive(Clone, Copy)]
 pub(crate) struct Asker {
     /// The type of error it can be told of, and its own loader fails with.
-    pub(crate) errors: TypeId,
+    pub(crate) errors: fn() -> TypeId,
     pub(crate) joins: Joins,
     /// The thread it runs on; not zero.
     pub(crate) thread: usize,
@@ -326,24 +326,22 @@ impl<K: Eq, V: Send + Sync + 'static> Listing<K, V> {
         (sought, outdated)
     }
 
-    /// Lists a load of a key that runs on the asker's thread. Returns its number, and the failure
-    /// that was kept of the key.
-    #[inline]
-    pub(crate) fn list(
-        &mut self,
-        hash: u32,
-        key: K,
-        asker: Asker,
-        manner: Manner,
-    ) -> (u64, Outdated<K, V>) {
-        self.last += 1;
-        self.counted.started += u64::from(manner.counts);
+    /// Takes off the list what was kept of a key of which a load is about to be listed.
+    pub(crate) fn forget(&mut self, hash: u32, key: &K) -> Outdated<K, V> {
         let mut outdated = Outdated::nothing();
-        if manner.open && !self.kept.is_empty() {
+        if !self.kept.is_empty() {
             let is_failure =
-                |entry: &Entry<K, V>| matches!(entry.stage, Stage::Failed(_)) && entry.key == key;
+                |entry: &Entry<K, V>| matches!(entry.stage, Stage::Failed(_)) && entry.key == *key;
             outdated._failure = self.entries.take(hash, is_failure);
         }
+        outdated
+    }
+
+    /// Lists a load of a key that runs on the asker's thread. Returns its number.
+    #[inline]
+    pub(crate) fn list(&mut self, hash: u32, key: K, asker: Asker, manner: Manner) -> u64 {
+        self.last += 1;
+        self.counted.started += u64::from(manner.counts);
         let entry = Entry {
             key,
             number: self.last,
@@ -359,7 +357,7 @@ impl<K: Eq, V: Send + Sync + 'static> Listing<K, V> {
             }),
         };
         self.entries.insert(hash, entry);
-        (self.last, outdated)
+        self.last
     }
 
     /// A load leaves its caller's stack, and goes on in the flight of its crew if there is one, which
@@ -407,7 +405,7 @@ impl<K: Eq, V: Send + Sync + 'static> Entry<K, V> {
         }
         match asker.joins {
             Joins::None => return Sought::Unwanted,
-            Joins::Alike if self.errors != asker.errors => return Sought::Unwanted,
+            Joins::Alike if (self.errors)() != (asker.errors)() => return Sought::Unwanted,
             Joins::Any | Joins::Alike => {}
         }
         let join = loading.crew.as_ref().and_then(|crew| crew.flight.join());
@@ -441,18 +439,14 @@ impl<K, V> Ended<K, V> {
         self.last
     }
 
-    /// Tells those who wait for the load to start how it ended, or to load alone.
+    /// Tells those who wait for the load to start how it ended. Without, they load alone.
     #[inline]
-    pub(crate) fn tell(self, outcome: Option<&Outcome<V>>)
-    where
-        V: Clone,
-    {
+    pub(crate) fn tell(self, outcome: impl FnOnce() -> Outcome<V>) {
         if let Some(Crew {
             giver: Some(giver), ..
         }) = self.crew
-            && let Some(outcome) = outcome
         {
-            giver.give(Start::Over(outcome.clone()));
+            giver.give(Start::Over(outcome()));
         }
     }
 }

@@ -66,9 +66,14 @@ where
         result: Result<V, LoadError<E>>,
     ) -> Result<V, LoadError<E>> {
         match (&result, spare) {
-            (Ok(_) | Err(LoadError::Reentrant), _) | (_, None) => result,
-            (Err(_), Some(key)) => self.instead(hash, &key).map_or(result, Ok),
+            (Ok(_) | Err(LoadError::Reentrant), _) | (_, None) => {}
+            (Err(_), Some(key)) => {
+                if let Some(value) = self.instead(hash, &key) {
+                    return Ok(value);
+                }
+            }
         }
+        result
     }
 
     /// A value that can be served although its load failed.

@@ -53,7 +53,7 @@ where
     Fut: Future<Output = Result<V, E>> + Send + 'static,
 {
     match drive(&mut landing, called).await {
-        Ok(Ok(value)) => landing.land(value),
+        Ok(Ok(value)) => Outcome::Loaded(landing.land(value)),
         Ok(Err(failure)) => landing.fail(failure),
         Err(Unready::Late(after)) => landing.time_out(after),
         Err(Unready::Panicked(message)) => landing.panic(message),
@@ -73,7 +73,7 @@ where
     Fut: Future<Output = Result<V, E>> + Send + 'static,
 {
     match contained(load.as_mut()).await {
-        Ok(Ok(value)) => landing.land(value),
+        Ok(Ok(value)) => Outcome::Loaded(landing.land(value)),
         Ok(Err(failure)) => landing.fail(failure),
         Err(message) => landing.panic(message),
     }
