@@ -734,7 +734,9 @@ where
             now,
             deadline,
         };
-        if let Some(slot) = shard.find(hash, &key) {
+        if !condition.is_absent()
+            && let Some(slot) = shard.find(hash, &key)
+        {
             let before = shard.slab.deadline(slot);
             if before != NEVER && self.clock.has_come_at(before, now) {
                 return Err((key, value));

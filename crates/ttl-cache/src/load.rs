@@ -32,7 +32,7 @@ use std::time::Duration;
 use brolly_sync::{Flight, WaitList};
 
 pub use error::LoadError;
-pub(crate) use listing::{Counted, Ended, Listing};
+pub(crate) use listing::{Counted, Ended, Left, Listing};
 pub(crate) use rules::LoadRules;
 pub use stats::LoadStats;
 

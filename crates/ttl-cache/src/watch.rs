@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use crate::inner::Condition;
-use crate::load::{Ended, Listing};
+use crate::load::{Ended, Left, Listing};
 use crate::time::Time;
 
 use crate::primitive::AtomicU64;
@@ -40,21 +40,27 @@ impl Watch {
 /// since.
 pub(crate) struct Claim<K, V> {
     number: u64,
-    /// What is left of the load once it has stored.
-    ended: Cell<Option<Ended<K, V>>>,
+    /// There was nothing of the key when it was listed.
+    absent: bool,
+    /// Set once it has stored: whether nothing else is listed then.
+    stored: Cell<Option<bool>>,
+    left: Cell<Option<Left<K, V>>>,
 }
 
 impl<K, V> Claim<K, V> {
-    pub(crate) fn new(number: u64) -> Self {
+    pub(crate) fn new(number: u64, absent: bool) -> Self {
         Self {
             number,
-            ended: Cell::new(None),
+            absent,
+            stored: Cell::new(None),
+            left: Cell::new(None),
         }
     }
 
     /// What is left of the load, if it has stored its value.
     pub(crate) fn into_ended(self) -> Option<Ended<K, V>> {
-        self.ended.into_inner()
+        let (last, left) = (self.stored.get()?, self.left.into_inner());
+        Some(Ended { last, left })
     }
 }
 
@@ -69,9 +75,15 @@ impl<K, V> Condition<'_, K, V> {
         }
     }
 
+    /// Whether it is certain that nothing is there of the key, if nothing was written.
+    #[inline(always)]
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::IfLoading(claim) if claim.absent)
+    }
+
     /// The write is about to be done, under the same lock: what the condition was about ends. `now`
     /// is zero if the write did not have to read the clock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&self, hash: u32, watches: &mut Watches<K, V>, now: u64, clock: &Time) {
         match self {
             Self::Always | Self::IfAbsent => {}
@@ -79,7 +91,10 @@ impl<K, V> Condition<'_, K, V> {
             Self::IfLoading(claim) => {
                 let now = if now == 0 { clock.coarse() } else { now };
                 let ended = watches.loads.end(hash, claim.number, now);
-                claim.ended.set(Some(ended));
+                claim.stored.set(Some(ended.last));
+                if ended.left.is_some() {
+                    claim.left.set(ended.left);
+                }
             }
         }
     }

@@ -75,7 +75,11 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let (wish, spare) = (Wish::of::<E>(hash), self.spare(&key));
+        let wish = Wish::of::<E>(hash);
+        if !self.serves_instead() && matches!(found, Found::Missing) {
+            return self.load_as(wish, key, loader).await;
+        }
+        let spare = key.clone();
         let result = match self.older(found) {
             None => self.load_as(wish, key, loader).await,
             Some((older, reason)) => {
@@ -83,7 +87,7 @@ where
                 self.load_behind(wish, key, older, loader).await
             }
         };
-        self.or_instead(hash, spare, result)
+        self.or_instead(hash, &spare, result)
     }
 
     /// Serves an older value, and sees to it that somebody loads a new one.

@@ -48,6 +48,8 @@ pub(crate) struct Listed {
     pub(crate) number: u64,
     /// Whether its start and its time are counted where it is listed.
     pub(crate) counts: bool,
+    /// There was nothing of the key, so that there is nothing as long as it is not written.
+    pub(crate) absent: bool,
 }
 
 impl Listed {
@@ -55,6 +57,7 @@ impl Listed {
     pub(crate) const NOT: Self = Self {
         number: 0,
         counts: false,
+        absent: false,
     };
 }
 
@@ -158,7 +161,11 @@ where
                 shard.loading.store(1, Relaxed);
                 drop(state);
                 drop(outdated);
-                Ok(Listed { number, counts })
+                Ok(Listed {
+                    number,
+                    counts,
+                    absent: quiet,
+                })
             }
             Err(spared) => {
                 drop(state);

@@ -27,11 +27,14 @@ where
         found: Found<V>,
         loader: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
-        let spare = self.spare(&key);
         let wish = Wish {
             stays: true,
             ..Wish::of::<E>(hash)
         };
+        if !self.serves_instead() && matches!(found, Found::Missing) {
+            return self.load_here_as(wish, key, loader);
+        }
+        let spare = key.clone();
         let result = match self.older(found) {
             None => self.load_here_as(wish, key, loader),
             Some((older, reason)) => {
@@ -43,7 +46,7 @@ where
                 }
             }
         };
-        self.or_instead(hash, spare, result)
+        self.or_instead(hash, &spare, result)
     }
 
     /// Waits for somebody else's load, or runs its own on this thread.

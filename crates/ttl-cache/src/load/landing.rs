@@ -58,6 +58,8 @@ struct Load<K> {
     key: Option<K>,
     hash: u64,
     number: u64,
+    /// There was nothing of the key.
+    absent: bool,
 }
 
 impl<T> Deref for Handle<'_, T> {
@@ -84,6 +86,7 @@ where
             key: Some(key),
             hash: wish.hash,
             number: listed.number,
+            absent: listed.absent,
         };
         Self {
             cache: Handle::Borrowed(cache),
@@ -173,7 +176,7 @@ where
             && let Some(key) = load.key.take()
         {
             let (hash, number) = (load.hash, load.number);
-            let claim = Claim::new(number);
+            let claim = Claim::new(number, load.absent);
             // Should this panic, the load is still taken off the list, when `self` is dropped.
             if !(self.cache).insert_loaded(key, hash, value.clone(), &claim) {
                 self.cache.loads.counters.was_superseded();
@@ -245,7 +248,7 @@ where
     /// Tells those who wait. Without the lock.
     #[inline]
     fn tell(&self, hash: u64, ended: Ended<K, V>, outcome: impl FnOnce() -> Outcome<V>) {
-        if ended.was_last() {
+        if ended.last {
             self.cache.shard(hash).loading.store(0, Relaxed);
         }
         ended.tell(outcome);

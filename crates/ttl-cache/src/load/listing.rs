@@ -20,6 +20,7 @@
 use std::any::TypeId;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::mem::needs_drop;
 use std::pin::Pin;
 
 use brolly_sync::{Flight, Join};
@@ -168,8 +169,13 @@ pub(crate) struct Manner {
 /// What is left of a load that took itself off the list. To be dropped without the lock.
 #[must_use = "whoever waits for the load is to be told"]
 pub(crate) struct Ended<K, V> {
-    /// Nothing else is listed.
-    last: bool,
+    /// Whether nothing else is listed.
+    pub(crate) last: bool,
+    pub(crate) left: Option<Left<K, V>>,
+}
+
+/// What the list had of a load: its key, if that has a destructor, and who waits for it.
+pub(crate) struct Left<K, V> {
     _key: Option<K>,
     crew: Option<Crew<V>>,
 }
@@ -223,22 +229,20 @@ impl<K, V> Listing<K, V> {
     }
 
     /// Takes a load off the list. `now` counts only for loads that are counted here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&mut self, hash: u32, number: u64, now: u64) -> Ended<K, V> {
-        let taken = self.entries.take(hash, |entry| entry.number == number);
-        let (key, crew) = match taken {
-            Some(Entry {
-                key,
-                stage: Stage::Loads(loading),
-                ..
-            }) => (Some(key), self.count(loading, now)),
-            _ => (None, None),
-        };
-        Ended {
-            last: self.entries.is_empty(),
-            _key: key,
-            crew,
+        let mut left = None;
+        if let Some(entry) = self.entries.take(hash, |entry| entry.number == number)
+            && let Stage::Loads(loading) = entry.stage
+        {
+            let crew = self.count(loading, now);
+            if needs_drop::<K>() || crew.is_some() {
+                let _key = Some(entry.key);
+                left = Some(Left { _key, crew });
+            }
         }
+        let last = self.entries.is_empty();
+        Ended { last, left }
     }
 
     /// Takes a load off the list and keeps its failure in its place, unless the key was written
@@ -264,8 +268,7 @@ impl<K, V> Listing<K, V> {
         };
         let ended = Ended {
             last: false,
-            _key: None,
-            crew,
+            left: Some(Left { _key: None, crew }),
         };
         self.kept.push_back((hash, number));
         let mut outdated = Outdated::nothing();
@@ -433,18 +436,13 @@ impl<V: Send + Sync + 'static> Loading<V> {
 }
 
 impl<K, V> Ended<K, V> {
-    /// Whether nothing else was listed when the load left the list.
-    #[inline]
-    pub(crate) fn was_last(&self) -> bool {
-        self.last
-    }
-
     /// Tells those who wait for the load to start how it ended. Without, they load alone.
     #[inline]
     pub(crate) fn tell(self, outcome: impl FnOnce() -> Outcome<V>) {
-        if let Some(Crew {
-            giver: Some(giver), ..
-        }) = self.crew
+        if let Some(Left { crew, .. }) = self.left
+            && let Some(Crew {
+                giver: Some(giver), ..
+            }) = crew
         {
             giver.give(Start::Over(outcome()));
         }

@@ -51,10 +51,10 @@ where
         older
     }
 
-    /// The key for [`or_instead`](Self::or_instead), if there can be anything to serve.
+    /// Whether a value may be served in the place of a failure.
     #[inline]
-    pub(super) fn spare(&self, key: &K) -> Option<K> {
-        self.loads.rules.keeps_stale_for().map(|_| key.clone())
+    pub(super) fn serves_instead(&self) -> bool {
+        self.layout.keep != 0
     }
 
     /// The result, or a value that is served in the place of a failure.
@@ -62,18 +62,13 @@ where
     pub(super) fn or_instead<E>(
         &self,
         hash: u64,
-        spare: Option<K>,
+        key: &K,
         result: Result<V, LoadError<E>>,
     ) -> Result<V, LoadError<E>> {
-        match (&result, spare) {
-            (Ok(_) | Err(LoadError::Reentrant), _) | (_, None) => {}
-            (Err(_), Some(key)) => {
-                if let Some(value) = self.instead(hash, &key) {
-                    return Ok(value);
-                }
-            }
+        match result {
+            Ok(_) | Err(LoadError::Reentrant) => result,
+            Err(error) => self.instead(hash, key).ok_or(error),
         }
-        result
     }
 
     /// A value that can be served although its load failed.
