@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 pub use crate::{Cache, CacheBuilder, ConfigError, Stats};
 
+use crate::load::Wish;
 use crate::memoize::macros::{result, try_run, try_run_sync};
 
 /// What a key of a cached function has to be able to do.
@@ -340,15 +341,12 @@ where
 {
     let inner = &cache.inner;
     let hash = inner.hash(key);
-    let found = match inner.find_fresh(hash, key) {
+    let mut found = match inner.find_fresh(hash, key) {
         Ok(value) => return R::join(Ok(value)),
         Err(found) => found,
     };
-    let load = || {
-        let returned = body();
-        async move { returned.await.split() }
-    };
-    let loaded = inner.load(hash, key.to_owned(), found, load).await;
+    let (wish, key) = (Wish::of::<R::Error>(hash), key.to_owned());
+    let loaded = inner.load(wish, key, &mut found, body, R::split).await;
     R::join(result(loaded))
 }
 

@@ -31,6 +31,8 @@ use std::time::Duration;
 
 use brolly_sync::{Flight, WaitList};
 
+#[cfg(feature = "macros")]
+pub(crate) use begin::Wish;
 pub use error::LoadError;
 pub(crate) use listing::{Counted, Ended, Left, Listing};
 pub(crate) use rules::LoadRules;

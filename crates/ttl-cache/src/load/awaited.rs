@@ -62,125 +62,73 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// A value for somebody who found no fresh one.
-    pub(crate) async fn load<E, F, Fut>(
-        self: &Arc<Self>,
-        hash: u64,
-        key: K,
-        found: Found<V>,
-        loader: F,
-    ) -> Result<V, LoadError<E>>
-    where
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>> + Send + 'static,
-    {
-        let wish = Wish::of::<E>(hash);
-        if !self.serves_instead() && matches!(found, Found::Missing) {
-            return self.load_as(wish, key, loader).await;
-        }
-        let spare = key.clone();
-        let result = match self.older(found) {
-            None => self.load_as(wish, key, loader).await,
-            Some((older, reason)) => {
-                let wish = wish.behind(reason);
-                self.load_behind(wish, key, older, loader).await
-            }
-        };
-        self.or_instead(hash, &spare, result)
-    }
-
-    /// Serves an older value, and sees to it that somebody loads a new one.
-    async fn load_behind<E, F, Fut>(
-        self: &Arc<Self>,
-        wish: Wish,
-        key: K,
-        older: V,
-        loader: F,
-    ) -> Result<V, LoadError<E>>
-    where
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>> + Send + 'static,
-    {
-        let behind = self.loads.rules.spawner.is_some();
-        let wish = Wish {
-            at_once: !behind,
-            ..wish
-        };
-        match self.begin(&key, wish) {
-            Ok(listed) if behind => {
-                let landing = Landing::new(self, key, wish, listed);
-                // Nobody is held up by the loader, not even for as long as it takes to wait for
-                // something. The last one to leave hands the load to the spawner.
-                let place = landing.place();
-                let called = contain(loader);
-                drop(self.go_on(place, run(landing.kept(), called), None));
-                Ok(self.serve(older, wish.reason))
-            }
-            Ok(listed) => {
-                let mut mine = Some((Landing::new(self, key, wish, listed), loader));
-                let step = poll_fn(|cx| {
-                    let (landing, loader) = mine.take().expect("it is ready at once");
-                    Poll::Ready(self.lead(landing, loader, cx))
-                });
-                match step.await {
-                    Step::Over(result) => result,
-                    Step::Leads(join) => own(meaning(join.await)),
-                    Step::Joins(_) => unreachable!("the caller leads"),
-                }
-            }
-            Err(Spared::Found(value)) => Ok(value),
-            Err(_) => Ok(self.serve(older, wish.reason)),
-        }
-    }
-
-    /// Takes part in a load until there is a result this caller can be told.
-    pub(super) async fn load_as<E, F, Fut>(
+    /// A value for somebody who found no fresh one. `read` makes a result of what the loader
+    /// returns.
+    ///
+    /// `found` is borrowed, and all that can be is done in one look, so that little has to be moved
+    /// into this future and out of it.
+    pub(crate) async fn load<E, F, Fut, R>(
         self: &Arc<Self>,
         mut wish: Wish,
         key: K,
+        found: &mut Found<V>,
         loader: F,
+        read: R,
     ) -> Result<V, LoadError<E>>
     where
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>> + Send + 'static,
+        Fut: Future + Send + 'static,
+        R: Fn(Fut::Output) -> Result<V, E> + Copy + Send + 'static,
     {
+        let spare = self.serves_instead(wish).then(|| key.clone());
         let mut mine = Some((key, loader));
-        loop {
-            // All in one look if it can be: nothing of it has to be kept in this future then.
-            let step = poll_fn(|cx| Poll::Ready(self.step(wish, &mut mine, cx))).await;
-            let meaning = match step {
-                Step::Over(result) => return result,
-                Step::Leads(join) => return own(meaning(join.await)),
+        let result = loop {
+            let step = poll_fn(|cx| Poll::Ready(self.step(wish, found, &mut mine, read, cx)));
+            let meaning = match step.await {
+                Step::Over(result) => break result,
+                Step::Leads(join) => break own(meaning(join.await)),
                 Step::Joins(join) => meaning(join.await),
             };
             match meaning {
-                Meaning::Over(result) => return result,
+                Meaning::Over(result) => break result,
                 Meaning::Foreign => wish.joins = Joins::Alike,
             }
+        };
+        match spare {
+            None => result,
+            Some(key) => self.or_instead(wish.hash, &key, result),
         }
     }
 
-    /// Begins a load, and leads it as far as it goes; or joins one.
+    /// Begins a load, and leads it as far as it goes; or joins one. If there is an older value to
+    /// serve, sees to it that somebody loads a new one.
     #[inline]
-    fn step<E, F, Fut>(
+    fn step<E, F, Fut, R>(
         self: &Arc<Self>,
         wish: Wish,
+        found: &mut Found<V>,
         mine: &mut Option<(K, F)>,
+        read: R,
         cx: &Context<'_>,
     ) -> Step<V, E>
     where
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>> + Send + 'static,
+        Fut: Future + Send + 'static,
+        R: Fn(Fut::Output) -> Result<V, E> + Copy + Send + 'static,
     {
+        if !matches!(found, Found::Missing)
+            && let Some((older, reason)) = self.older(std::mem::replace(found, Found::Missing))
+        {
+            let (key, loader) = mine.take().expect("the loader has not been called");
+            return self.step_behind(wish.behind(reason), older, key, loader, read, cx);
+        }
         let (key, _) = mine.as_ref().expect("the loader has not been called");
         match self.begin(key, wish) {
             Ok(listed) => {
                 let (key, loader) = mine.take().expect("they were there before");
-                self.lead(Landing::new(self, key, wish, listed), loader, cx)
+                self.lead(Landing::new(self, key, wish, listed), loader, read, cx)
             }
             Err(Spared::Aboard(join)) => {
                 self.loads.counters.joined();
@@ -190,24 +138,67 @@ where
         }
     }
 
-    /// Runs a loader whose load is listed. It is polled once on behalf of this caller alone, as a
-    /// part of it; if it has to wait, it goes on in a flight.
-    #[inline]
-    fn lead<E, F, Fut>(
-        &self,
-        mut landing: Landing<'_, K, V, S>,
+    /// Serves an older value, and sees to it that somebody loads a new one.
+    #[inline(never)]
+    fn step_behind<E, F, Fut, R>(
+        self: &Arc<Self>,
+        wish: Wish,
+        older: V,
+        key: K,
         loader: F,
+        read: R,
         cx: &Context<'_>,
     ) -> Step<V, E>
     where
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>> + Send + 'static,
+        Fut: Future + Send + 'static,
+        R: Fn(Fut::Output) -> Result<V, E> + Copy + Send + 'static,
+    {
+        let behind = self.loads.rules.spawner.is_some();
+        let wish = Wish {
+            at_once: !behind,
+            ..wish
+        };
+        let value = match self.begin(&key, wish) {
+            Ok(listed) => {
+                let landing = Landing::new(self, key, wish, listed);
+                if !behind {
+                    return self.lead(landing, loader, read, cx);
+                }
+                // Nobody is held up by the loader, not even for as long as it takes to wait for
+                // something. The last one to leave hands the load to the spawner.
+                let place = landing.place();
+                let called = contain(|| Box::pin(loader()));
+                drop(self.go_on(place, run(landing.kept(), called, read), None));
+                self.serve(older, wish.reason)
+            }
+            Err(Spared::Found(value)) => value,
+            Err(_) => self.serve(older, wish.reason),
+        };
+        Step::Over(Ok(value))
+    }
+
+    /// Runs a loader whose load is listed. It is polled once on behalf of this caller alone, as a
+    /// part of it; if it has to wait, it goes on in a flight.
+    #[inline]
+    fn lead<E, F, Fut, R>(
+        &self,
+        mut landing: Landing<'_, K, V, S>,
+        loader: F,
+        read: R,
+        cx: &Context<'_>,
+    ) -> Step<V, E>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future + Send + 'static,
+        R: Fn(Fut::Output) -> Result<V, E> + Copy + Send + 'static,
     {
         let called = contain(|| Box::pin(loader()));
         if !self.loads.are_free() {
             let place = landing.place();
-            let join = self.go_on(place, run(landing.kept(), called), None);
+            let join = self.go_on(place, run(landing.kept(), called, read), None);
             return Step::Leads(Waits::new(join));
         }
         landing.start();
@@ -217,10 +208,10 @@ where
         };
         let mut cx = Context::from_waker(cx.waker());
         let loaded = match contain(|| load.as_mut().poll(&mut cx)) {
-            Ok(Poll::Ready(loaded)) => Ok(loaded),
+            Ok(Poll::Ready(loaded)) => contain(|| read(loaded)),
             Ok(Poll::Pending) => {
                 let (place, waker) = (landing.place(), cx.waker().clone());
-                let join = self.go_on(place, finish(landing.kept(), load), Some(waker));
+                let join = self.go_on(place, finish(landing.kept(), load, read), Some(waker));
                 return Step::Leads(Waits::after_a_poll(join));
             }
             Err(message) => Err(message),

@@ -31,10 +31,7 @@ where
             stays: true,
             ..Wish::of::<E>(hash)
         };
-        if !self.serves_instead() && matches!(found, Found::Missing) {
-            return self.load_here_as(wish, key, loader);
-        }
-        let spare = key.clone();
+        let spare = self.serves_instead(wish).then(|| key.clone());
         let result = match self.older(found) {
             None => self.load_here_as(wish, key, loader),
             Some((older, reason)) => {
@@ -46,7 +43,10 @@ where
                 }
             }
         };
-        self.or_instead(hash, &spare, result)
+        match spare {
+            None => result,
+            Some(key) => self.or_instead(hash, &key, result),
+        }
     }
 
     /// Waits for somebody else's load, or runs its own on this thread.

@@ -8,6 +8,7 @@ use super::NoValue;
 use super::begin::{Reason, Wish};
 use super::error::LoadError;
 use crate::cache::Cache;
+use crate::inner::Found;
 
 /// Loading. Of any number of callers that miss a key at the same time, one loader runs.
 ///
@@ -61,17 +62,7 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        let hash = self.inner.hash(&key);
-        match self.inner.find_fresh(hash, &key) {
-            Ok(value) => Ok(value),
-            Err(found) => {
-                let loader = || {
-                    let load = loader();
-                    async move { Ok(load.await) }
-                };
-                self.inner.load(hash, key, found, loader).await
-            }
-        }
+        self.read_with(key, loader, Ok).await
     }
 
     /// The value of a key, loaded if it is missing, by a loader that may fail.
@@ -93,11 +84,7 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let hash = self.inner.hash(&key);
-        match self.inner.find_fresh(hash, &key) {
-            Ok(value) => Ok(value),
-            Err(found) => self.inner.load(hash, key, found, loader).await,
-        }
+        self.read_with(key, loader, |loaded| loaded).await
     }
 
     /// The value of a key, loaded if it is missing, by a loader that may find none.
@@ -122,11 +109,8 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Option<V>> + Send + 'static,
     {
-        let loader = || {
-            let load = loader();
-            async move { load.await.ok_or(NoValue) }
-        };
-        optional(self.try_get_with(key, loader).await)
+        let read = |loaded: Option<V>| loaded.ok_or(NoValue);
+        optional(self.read_with(key, loader, read).await)
     }
 
     /// The value of a key, loaded if it is missing, on this thread.
@@ -207,7 +191,27 @@ where
             reason: Reason::Told,
             ..Wish::of::<E>(self.inner.hash(&key))
         };
-        self.inner.load_as(wish, key, loader).await
+        let found = &mut Found::Missing;
+        let read = |loaded| loaded;
+        self.inner.load(wish, key, found, loader, read).await
+    }
+
+    /// The value of a key, or else what `read` makes of what the loader returns.
+    #[inline]
+    async fn read_with<E, F, Fut, R>(&self, key: K, loader: F, read: R) -> Result<V, LoadError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future + Send + 'static,
+        R: Fn(Fut::Output) -> Result<V, E> + Copy + Send + 'static,
+    {
+        let hash = self.inner.hash(&key);
+        let mut found = match self.inner.find_fresh(hash, &key) {
+            Ok(value) => return Ok(value),
+            Err(found) => found,
+        };
+        let wish = Wish::of::<E>(hash);
+        (self.inner).load(wish, key, &mut found, loader, read).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-use super::begin::Reason;
+use super::begin::{Reason, Wish};
 use super::error::LoadError;
 use crate::inner::{Found, Inner, Look};
 
@@ -51,10 +51,10 @@ where
         older
     }
 
-    /// Whether a value may be served in the place of a failure.
+    /// Whether a value may be served in the place of a failure to fulfil this wish.
     #[inline]
-    pub(super) fn serves_instead(&self) -> bool {
-        self.layout.keep != 0
+    pub(super) fn serves_instead(&self, wish: Wish) -> bool {
+        self.layout.keep != 0 && wish.reason != Reason::Told
     }
 
     /// The result, or a value that is served in the place of a failure.

@@ -40,21 +40,24 @@ impl Drop for Permit {
 /// What a loader's call brought: its future, or the message of its panic.
 pub(crate) type Called<Fut> = Result<Fut, Arc<str>>;
 
-/// The load of one key.
+/// The load of one key. `read` makes a result of what the loader returns.
 pub(crate) async fn run<K, V, S, E, Fut>(
     mut landing: Landing<'static, K, V, S>,
     called: Called<Fut>,
+    read: impl Fn(Fut::Output) -> Result<V, E>,
 ) -> Outcome<V>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
     E: Send + Sync + 'static,
-    Fut: Future<Output = Result<V, E>> + Send + 'static,
+    Fut: Future + Send + 'static,
 {
     match drive(&mut landing, called).await {
-        Ok(Ok(value)) => Outcome::Loaded(landing.land(value)),
-        Ok(Err(failure)) => landing.fail(failure),
+        Ok(loaded) => match read(loaded) {
+            Ok(value) => Outcome::Loaded(landing.land(value)),
+            Err(failure) => landing.fail(failure),
+        },
         Err(Unready::Late(after)) => landing.time_out(after),
         Err(Unready::Panicked(message)) => landing.panic(message),
     }
@@ -64,17 +67,20 @@ where
 pub(crate) async fn finish<K, V, S, E, Fut>(
     landing: Landing<'static, K, V, S>,
     mut load: Pin<Box<Fut>>,
+    read: impl Fn(Fut::Output) -> Result<V, E>,
 ) -> Outcome<V>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
     E: Send + Sync + 'static,
-    Fut: Future<Output = Result<V, E>> + Send + 'static,
+    Fut: Future + Send + 'static,
 {
     match contained(load.as_mut()).await {
-        Ok(Ok(value)) => Outcome::Loaded(landing.land(value)),
-        Ok(Err(failure)) => landing.fail(failure),
+        Ok(loaded) => match read(loaded) {
+            Ok(value) => Outcome::Loaded(landing.land(value)),
+            Err(failure) => landing.fail(failure),
+        },
         Err(message) => landing.panic(message),
     }
 }
