@@ -51,6 +51,9 @@ pub enum Jitter {
     /// Anywhere within this fraction of the base to either side, from 0 to 1. The limit holds, so
     /// the upper side is cut off there.
     Proportional(f64),
+    /// From the base to this fraction of it more, from 0 to 1: never shorter than the base, and the
+    /// only one that goes beyond the limit, by that fraction of it.
+    Above(f64),
 }
 
 impl Backoff {
@@ -65,7 +68,7 @@ impl Backoff {
         }
     }
 
-    /// The delay before the next attempt. Never more than the limit.
+    /// The delay before the next attempt. Never more than the limit, but for [`Jitter::Above`].
     pub fn next_delay(&mut self) -> Duration {
         let base = self.base;
         // Rounding must not keep a short delay where it is.
@@ -84,6 +87,10 @@ impl Backoff {
                 let shortest = times(base, 1.0 - fraction).min(base);
                 let longest = times(base, 1.0 + fraction).clamp(base, self.settings.max);
                 self.random.between(shortest, longest)
+            }
+            Jitter::Above(fraction) => {
+                let longest = times(base, 1.0 + fraction).max(base);
+                self.random.between(base, longest)
             }
         }
     }
@@ -131,7 +138,7 @@ impl BackoffBuilder {
         self
     }
 
-    /// The limit of every delay, jitter included.
+    /// The limit of every delay, jitter included unless it is [`Jitter::Above`].
     pub fn max(mut self, max: Duration) -> Self {
         self.max = max;
         self
@@ -170,7 +177,7 @@ impl BackoffBuilder {
         if !(self.factor.is_finite() && self.factor >= 1.0) {
             return Err(BackoffError::Factor { value: self.factor });
         }
-        if let Jitter::Proportional(value) = self.jitter
+        if let Jitter::Proportional(value) | Jitter::Above(value) = self.jitter
             && !(0.0..=1.0).contains(&value)
         {
             return Err(BackoffError::Jitter { value });

@@ -15,7 +15,7 @@ use crate::hasher::RandomState;
 use crate::inner::{ExpireWith, Inner, Rules, Weigher};
 use crate::limits::{Limits, MemSize, weigh_bytes};
 use crate::load::{LoadRules, Loads};
-use crate::policy::{AnyPolicy, EvictionPolicy};
+use crate::policy::{AnyPolicy, EvictionPolicy, Touch};
 use crate::removal::{Deliveries, Listener, RemovalCause};
 use crate::shard::Layout;
 use crate::store::Plain;
@@ -402,10 +402,15 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             }
         };
         let keep = loads.stale_while_revalidate.max(loads.stale_if_error);
+        let touch = match AnyPolicy::touch(self.eviction_policy) {
+            // Within one shard the order of reads is kept exactly.
+            Touch::Stamp if shards == 1 => Touch::StampEach,
+            touch => touch,
+        };
         let layout = Layout {
             policy: self.eviction_policy,
-            touch: AnyPolicy::touch(self.eviction_policy),
-            exact: shards == 1,
+            touch,
+            stamps: touch == Touch::Stamp,
             plain: self.plain,
             glances: self.plain && idle.is_none(),
             weighted: self.weigher.is_some(),

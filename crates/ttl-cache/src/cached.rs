@@ -345,8 +345,12 @@ where
         Ok(value) => return R::join(Ok(value)),
         Err(found) => found,
     };
+    let load = || {
+        let returned = body();
+        async move { returned.await.split() }
+    };
     let (wish, key) = (Wish::of::<R::Error>(hash), key.to_owned());
-    let loaded = inner.load(wish, key, &mut found, body, R::split).await;
+    let loaded = inner.load(wish, key, &mut found, load, |it| it).await;
     R::join(result(loaded))
 }
 

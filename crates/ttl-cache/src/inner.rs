@@ -13,7 +13,7 @@ use crate::error::Refusal;
 use crate::load::Loads;
 use crate::maintain::Bells;
 use crate::primitive::{AtomicU64, Mutex, lock};
-use crate::readers::{Lookup, Readers};
+use crate::readers::{Lookup, Readers, ReadersId};
 use crate::removal::{Deliveries, RemovalCause, Removed, drop_payload};
 use crate::shard::{Layout, Retired, Shard, State, Write, Writing};
 use crate::store::Glance;
@@ -52,8 +52,8 @@ pub(crate) struct Inner<K, V, S> {
     enabled: AtomicBool,
     /// It is on, and nobody takes notes of lookups.
     plainly: AtomicBool,
-    /// And lookups take no lock.
-    glances: AtomicBool,
+    /// And lookups take no lock: then the id of the readers.
+    glances: AtomicU64,
     /// Writes need no more than their key's shard: nothing is weighed, idle, or told.
     brief: bool,
     pub(crate) rules: Rules<K, V>,
@@ -155,6 +155,8 @@ impl<K, V, S> Inner<K, V, S> {
         debug_assert!(shards.is_power_of_two());
         let share = share_of(bounds.entries, shards);
         let readers = Arc::new(Readers::new());
+        let plainly = enabled && rules.adaptive.is_none();
+        let glances = glancing(&readers, plainly && layout.glances);
         Self {
             // SAFETY: by contract.
             shards: (0..shards)
@@ -167,8 +169,8 @@ impl<K, V, S> Inner<K, V, S> {
             mix,
             clock,
             enabled: AtomicBool::new(enabled),
-            plainly: AtomicBool::new(enabled && rules.adaptive.is_none()),
-            glances: AtomicBool::new(enabled && rules.adaptive.is_none() && layout.glances),
+            plainly: AtomicBool::new(plainly),
+            glances: AtomicU64::new(glances.number()),
             brief: rules.simple
                 && !layout.weighted
                 && !layout.aged
@@ -200,7 +202,8 @@ impl<K, V, S> Inner<K, V, S> {
         self.enabled.store(enabled, Relaxed);
         let plainly = enabled && self.rules.adaptive.is_none();
         self.plainly.store(plainly, Relaxed);
-        self.glances.store(plainly && self.layout.glances, Relaxed);
+        let glances = glancing(&self.readers, plainly && self.layout.glances);
+        self.glances.store(glances.number(), Relaxed);
     }
 
     pub(crate) fn shards(&self) -> &[Shard<K, V>] {
@@ -258,6 +261,15 @@ impl<K, V, S> Inner<K, V, S> {
     }
 }
 
+/// The readers whose lookups take no lock.
+fn glancing(readers: &Readers, glances: bool) -> ReadersId {
+    if glances {
+        readers.id()
+    } else {
+        ReadersId::NONE
+    }
+}
+
 fn share_of(entries: u64, shards: usize) -> u64 {
     if entries >= UNBOUNDED {
         u64::MAX
@@ -298,11 +310,10 @@ where
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        if !self.glances.load(Relaxed) {
-            return self.get_shared(key);
-        }
-        let Some(lookup) = self.readers.begin() else {
-            return self.get_shared(key);
+        let readers = ReadersId::from_number(self.glances.load(Relaxed));
+        // SAFETY: no readers, or those of this cache.
+        let Some(lookup) = (unsafe { Readers::begin_again(readers) }) else {
+            return self.get_elsewise(key);
         };
         let hash = self.hash(key);
         let shard = self.shard(hash);
@@ -355,8 +366,22 @@ where
         Some(value)
     }
 
+    /// As `get`, where lookups take a lock, and in a thread that was at another cache.
+    #[inline(never)]
+    fn get_elsewise<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        if ReadersId::from_number(self.glances.load(Relaxed)) == self.readers.id() {
+            self.get_patiently(key)
+        } else {
+            self.get_shared(key)
+        }
+    }
+
     /// As `get`, when a short look was not enough.
-    #[cold]
     #[inline(never)]
     fn get_patiently<Q>(&self, key: &Q) -> Option<V>
     where
@@ -396,7 +421,7 @@ where
         }
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        let Some(lookup) = self.readers.begin_anyhow() else {
+        let Some(lookup) = self.readers.begin() else {
             return self.get_locked(shard, hash, key);
         };
         // SAFETY: shards are made with the readers of their cache.
@@ -449,7 +474,7 @@ where
     /// Counts a lookup.
     #[inline]
     fn count(&self, hit: bool) {
-        match self.readers.begin_anyhow() {
+        match self.readers.begin() {
             Some(lookup) if hit => lookup.hit(),
             Some(lookup) => lookup.miss(),
             None => self.readers.count_shared(hit),
@@ -754,15 +779,13 @@ where
             }
             return Ok(None);
         }
-        if shard.slab.len() == 0 {
-            return Err((key, value));
+        let swapped = shard.swap(key, value, hash, deadline);
+        if swapped.is_ok() {
+            condition.end(hash, &mut shard.watches, now, &self.clock);
         }
-        condition.end(hash, &mut shard.watches, now, &self.clock);
-        let victim = shard.swap(key, value, hash, deadline);
-        // Its destructor runs without the lock.
         drop(shard);
-        drop(victim);
-        Ok(None)
+        // Without the lock, the victim's destructor runs.
+        swapped.map(|_victim| None)
     }
 
     /// Writes an entry. Takes its room first, from the budget, from its own shard, or from another.

@@ -30,6 +30,7 @@ mod order;
 mod policy;
 mod pressure;
 mod primitive;
+#[expect(unsafe_code, reason = "each thread goes straight to its counts")]
 mod readers;
 mod removal;
 #[expect(unsafe_code, reason = "passes on what the cache was promised")]

@@ -58,6 +58,8 @@ pub(crate) trait Marks {
     fn deadline(&self, slot: u32) -> u64;
     /// The hash of the key in a slot, or of the one that was there last.
     fn hash(&self, slot: u32) -> u32;
+    /// Has the processor fetch the mark of an entry.
+    fn prefetch(&self, _slot: u32) {}
     /// The shard's clock: a multiple of `STEP`, one more for each write.
     fn stamp(&self) -> u64;
 }
@@ -70,8 +72,10 @@ pub(crate) const STEP: u64 = 1 << 12;
 pub(crate) enum Touch {
     /// Nothing.
     Nothing,
-    /// A stamp after the last write and before the next one.
+    /// A stamp after the last write and before the next one, the same for all reads between them.
     Stamp,
+    /// A stamp of its own for each read.
+    StampEach,
     /// One more than was there, up to a maximum.
     Count { max: u8 },
 }
@@ -101,10 +105,10 @@ pub(crate) trait Policy {
     /// Chooses the next victim and forgets it.
     fn evict(&mut self, marks: &impl Marks) -> Option<u32>;
 
-    /// A guess which slots `evict` will look at next, the likelier one first, so that they can be
-    /// fetched.
-    fn next(&self) -> [Option<u32>; 2] {
-        [None; 2]
+    /// Has the processor fetch what `evict` will look at next. Returns a guess which slot it will
+    /// choose.
+    fn prepare(&self, _marks: &impl Marks) -> Option<u32> {
+        None
     }
 
     /// Has the processor fetch what is known of a hash that will be inserted or evicted.
@@ -168,8 +172,8 @@ macro_rules! policies {
             }
 
             #[inline]
-            pub(crate) fn next(&self) -> [Option<u32>; 2] {
-                match self { $(Self::$name(it) => it.next()),* }
+            pub(crate) fn prepare(&self, marks: &impl Marks) -> Option<u32> {
+                match self { $(Self::$name(it) => it.prepare(marks)),* }
             }
 
             #[inline]

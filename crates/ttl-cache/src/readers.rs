@@ -8,10 +8,16 @@
 //! Whoever frees must not miss a reader that has begun, and the reader must not have to pay a fence
 //! for that. On Linux the one who frees makes all threads of the process pass a barrier
 //! (`membarrier(2)`, private expedited); where that is not to be had, readers pay a fence.
+//!
+//! # Invariant
+//!
+//! What a thread remembers under the id of some [`Readers`] is its own [`Reader`] there. Ids are
+//! never used again, and a thread forgets all when it gives its number back.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, compiler_fence, fence};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -25,6 +31,30 @@ pub(crate) struct Reader {
     misses: AtomicU64,
 }
 
+impl Reader {
+    #[inline(always)]
+    fn begin(&self) {
+        self.begun.store(self.begun.load(Relaxed) + 1, Relaxed);
+    }
+}
+
+/// Which [`Readers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReadersId(u64);
+
+impl ReadersId {
+    /// No readers have this id, and no thread remembers it.
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Slots of the first bucket; each further one is twice as large.
 const FIRST: usize = 4;
 const BUCKETS: usize = 20;
@@ -32,6 +62,8 @@ const BUCKETS: usize = 20;
 /// The counts of all threads for one cache.
 #[derive(Debug)]
 pub(crate) struct Readers {
+    /// No other has it, in this process.
+    id: u64,
     buckets: [OnceLock<Box<[Reader]>>; BUCKETS],
     /// For threads that are being torn down: counted by atomic additions.
     shared: Reader,
@@ -47,37 +79,71 @@ pub(crate) struct Lookup<'a> {
 
 impl Readers {
     pub(crate) fn new() -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(1);
         Self {
+            id: IDS.fetch_add(1, Relaxed),
             buckets: [const { OnceLock::new() }; BUCKETS],
             shared: Reader::default(),
             fenced: !barrier_is_available(),
         }
     }
 
-    /// Begins a lookup that may look at shared memory without a lock. `None` in a thread that has
-    /// no counts of its own yet.
-    #[inline(always)]
-    pub(crate) fn begin(&self) -> Option<Lookup<'_>> {
-        Some(self.begin_by(self.own()?))
+    /// What no others have in this process.
+    pub(crate) fn id(&self) -> ReadersId {
+        ReadersId(self.id)
     }
 
-    /// As `begin`, and gives the thread counts of its own. `None` in a thread that is being torn
-    /// down, which has to take the lock and [`Readers::count_shared`].
+    /// Begins a lookup of a thread whose last lookup was counted here too. The short way of
+    /// [`Readers::begin`], which finds the others.
+    ///
+    /// # Safety
+    ///
+    /// The readers with this id live while the lookup goes on.
+    #[inline(always)]
+    pub(crate) unsafe fn begin_again<'a>(id: ReadersId) -> Option<Lookup<'a>> {
+        let near = NEAR.get();
+        if near.id != id.0 {
+            return None;
+        }
+        // SAFETY: a reader of those readers, which live by contract.
+        let reader = unsafe { near.reader.as_ref() };
+        reader.begin();
+        compiler_fence(SeqCst);
+        Some(Lookup { reader })
+    }
+
+    /// Begins a lookup that may look at shared memory without a lock. `None` in a thread that is
+    /// being torn down, which has to take the lock and [`Readers::count_shared`].
     #[inline]
-    pub(crate) fn begin_anyhow(&self) -> Option<Lookup<'_>> {
-        let reader = self.own().or_else(|| self.own_slow())?;
-        Some(self.begin_by(reader))
+    pub(crate) fn begin(&self) -> Option<Lookup<'_>> {
+        // SAFETY: `self` lives.
+        unsafe { Self::begin_again(self.id()) }.or_else(|| self.begin_afar())
     }
 
-    #[inline(always)]
-    fn begin_by<'a>(&self, reader: &'a Reader) -> Lookup<'a> {
-        reader.begun.store(reader.begun.load(Relaxed) + 1, Relaxed);
+    /// As `begin`, in a thread that was elsewhere meanwhile.
+    #[inline(never)]
+    fn begin_afar(&self) -> Option<Lookup<'_>> {
+        let before = BEFORE.with(|all| all[self.id as usize % LEN].get());
+        let near = if before.id == self.id {
+            before
+        } else {
+            Near {
+                id: self.id,
+                reader: NonNull::from(self.own()?),
+            }
+        };
+        // SAFETY: just found, or remembered under this id.
+        let reader = unsafe { near.reader.as_ref() };
+        reader.begin();
         if self.fenced {
+            // And nothing is remembered, since the short way has no fence.
             fence(SeqCst);
         } else {
             compiler_fence(SeqCst);
+            NEAR.set(near);
+            BEFORE.with(|all| all[self.id as usize % LEN].set(near));
         }
-        Lookup { reader }
+        Some(Lookup { reader })
     }
 
     /// Counts a lookup of a thread that has no counts of its own any more.
@@ -92,16 +158,8 @@ impl Readers {
         count.fetch_add(1, Relaxed);
     }
 
-    #[inline(always)]
+    /// The counts of this thread.
     fn own(&self) -> Option<&Reader> {
-        let place = PLACE.get();
-        let bucket = self.buckets.get(place.bucket as usize)?;
-        bucket.get()?.get(place.index as usize)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn own_slow(&self) -> Option<&Reader> {
         let place = place_of_this_thread()?;
         let bucket = self.buckets.get(place.bucket as usize)?;
         let len = FIRST << place.bucket;
@@ -186,11 +244,6 @@ struct Place {
     index: u32,
 }
 
-const NOWHERE: Place = Place {
-    bucket: u32::MAX,
-    index: 0,
-};
-
 impl Place {
     /// The place with this number, counted through all buckets.
     fn numbered(number: usize) -> Option<Self> {
@@ -204,8 +257,28 @@ impl Place {
 }
 
 std::thread_local! {
-    static PLACE: Cell<Place> = const { Cell::new(NOWHERE) };
+    /// Where this thread was last.
+    static NEAR: Cell<Near> = const { Cell::new(Near::NOTHING) };
+    /// Where it was before, one for each remainder of the ids.
+    static BEFORE: [Cell<Near>; LEN] = const { [const { Cell::new(Near::NOTHING) }; LEN] };
     static HELD: Held = const { Held(Cell::new(None)) };
+}
+
+const LEN: usize = 8;
+
+/// Where this thread's counts for the readers with this id are.
+#[derive(Clone, Copy)]
+struct Near {
+    id: u64,
+    reader: NonNull<Reader>,
+}
+
+impl Near {
+    /// No readers have this id.
+    const NOTHING: Self = Self {
+        id: 0,
+        reader: NonNull::dangling(),
+    };
 }
 
 /// The number of this thread, given back when it ends.
@@ -215,7 +288,8 @@ impl Drop for Held {
     fn drop(&mut self) {
         // A cache used by a later destructor of this thread must not use counts that by then
         // belong to another thread.
-        PLACE.set(NOWHERE);
+        NEAR.set(Near::NOTHING);
+        BEFORE.with(|all| all.iter().for_each(|near| near.set(Near::NOTHING)));
         if let Some(number) = self.0.take() {
             numbers().free.push(Reverse(number));
         }
@@ -248,9 +322,7 @@ fn place_of_this_thread() -> Option<Place> {
             )
         });
         held.0.set(Some(number));
-        let place = Place::numbered(number)?;
-        PLACE.set(place);
-        Some(place)
+        Place::numbered(number)
     })
     .ok()
     .flatten()

@@ -22,8 +22,8 @@ use crate::watch::Watches;
 pub(crate) struct Layout {
     pub(crate) policy: EvictionPolicy,
     pub(crate) touch: Touch,
-    /// The order of reads is kept exactly; there is one shard.
-    pub(crate) exact: bool,
+    /// `touch` is a stamp: asked first, and without a jump for each of its kinds.
+    pub(crate) stamps: bool,
     /// Keys and values are plain data, which may be read without a lock.
     pub(crate) plain: bool,
     /// Lookups do so: they are plain, and no time to idle has to be put off.
@@ -145,6 +145,11 @@ impl<K, V> Marks for View<'_, K, V> {
     }
 
     #[inline]
+    fn prefetch(&self, slot: u32) {
+        self.slab.prefetch(slot);
+    }
+
+    #[inline]
     fn stamp(&self) -> u64 {
         self.stamp
     }
@@ -200,27 +205,28 @@ impl<K, V> Shard<K, V> {
     /// Leaves the mark of a reader on an entry.
     #[inline(always)]
     pub(crate) fn touch(&self, layout: &Layout, mark: &AtomicU64) {
-        match layout.touch {
-            Touch::Nothing => {}
-            Touch::Stamp => {
-                let stamp = self.stamp.load(Relaxed);
-                if layout.exact {
-                    self.touch_exactly(stamp, mark);
-                } else if mark.load(Relaxed) != stamp + 1 {
-                    mark.store(stamp + 1, Relaxed);
-                }
+        if layout.stamps {
+            let stamp = self.stamp.load(Relaxed) + 1;
+            if mark.load(Relaxed) != stamp {
+                mark.store(stamp, Relaxed);
             }
+            return;
+        }
+        match layout.touch {
             Touch::Count { max } => {
                 let uses = mark.load(Relaxed);
                 if uses < u64::from(max) {
                     mark.store(uses + 1, Relaxed);
                 }
             }
+            Touch::StampEach => self.touch_exactly(mark),
+            Touch::Stamp | Touch::Nothing => {}
         }
     }
 
     #[inline(always)]
-    fn touch_exactly(&self, stamp: u64, mark: &AtomicU64) {
+    fn touch_exactly(&self, mark: &AtomicU64) {
+        let stamp = self.stamp.load(Relaxed);
         let reads = self.reads.0.load(Relaxed) + 1;
         mark.store(stamp + reads.min(STEP - 1), Relaxed);
         self.reads.0.store(reads, Relaxed);
@@ -240,15 +246,17 @@ impl<K, V> Shard<K, V> {
     pub(crate) fn write(&self) -> Writing<'_, K, V> {
         let state = self.state.write();
         self.published.begin_write();
-        if matches!(state.layout.touch, Touch::Stamp | Touch::Nothing) {
-            if state.layout.exact {
+        match state.layout.touch {
+            Touch::Stamp | Touch::Nothing => {
+                self.stamp.store(self.stamp.load(Relaxed) + STEP, Relaxed);
+            }
+            Touch::StampEach => {
                 // Readers step it too.
                 self.stamp.fetch_add(STEP, Relaxed);
                 // The write itself may use the stamp after the step.
                 self.reads.0.store(1, Relaxed);
-            } else {
-                self.stamp.store(self.stamp.load(Relaxed) + STEP, Relaxed);
             }
+            Touch::Count { .. } => {}
         }
         Writing { shard: self, state }
     }
@@ -424,12 +432,20 @@ impl<K, V> Writing<'_, K, V> {
     }
 
     /// Enters a key that is not there in the place of the policy's victim, whose room it takes.
-    /// Returns the victim. There must be an entry, and none has a weight.
+    /// Returns the victim; or the new entry, if there is none that could go. For entries without
+    /// weight.
     #[inline]
-    pub(crate) fn swap(&mut self, key: K, value: V, hash: u32, deadline: u64) -> (K, V) {
+    pub(crate) fn swap(
+        &mut self,
+        key: K,
+        value: V,
+        hash: u32,
+        deadline: u64,
+    ) -> Result<(K, V), (K, V)> {
         let (shard, state) = (self.shard, &mut *self.state);
-        let slot = state.policy.evict(view!(shard, state));
-        let slot = slot.expect("the policy holds all entries");
+        let Some(slot) = state.policy.evict(view!(shard, state)) else {
+            return Err((key, value));
+        };
         state.index.remove(state.hashes.get(slot), slot);
         state.untag(slot);
         let before = state.slab.deadline(slot);
@@ -442,7 +458,7 @@ impl<K, V> Writing<'_, K, V> {
         state.counts.inserts += 1;
         state.watches.wrote(hash);
         self.prefetch_next();
-        victim
+        Ok(victim)
     }
 
     /// Gives a present key another value. Returns the old one.
@@ -603,16 +619,11 @@ impl<K, V> Writing<'_, K, V> {
     /// Has the processor fetch what the next eviction will need: by then it will be there.
     #[inline]
     fn prefetch_next(&self) {
-        let state = &*self.state;
-        let [first, second] = state.policy.next();
-        if let Some(slot) = first {
+        let (shard, state) = (self.shard, &*self.state);
+        if let Some(slot) = state.policy.prepare(view!(shard, state)) {
             let hash = state.hashes.get(slot);
-            state.slab.prefetch(slot);
             state.index.prefetch(hash);
             state.policy.prefetch(hash);
-        }
-        if let Some(slot) = second {
-            state.slab.prefetch(slot);
         }
     }
 

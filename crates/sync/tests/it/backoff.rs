@@ -75,6 +75,7 @@ fn jitter_spreads_over_its_whole_range_and_evenly() {
         (Jitter::Proportional(0.2), 80, 120),
         (Jitter::Proportional(0.0), 100, 100),
         (Jitter::Proportional(1.0), 0, 200),
+        (Jitter::Above(0.1), 100, 110),
     ] {
         let mut backoff = Backoff::builder()
             .initial(100 * MS)
@@ -160,6 +161,8 @@ fn settings_out_of_range_are_named_with_their_range() {
             refused(builder().jitter(Jitter::Proportional(fraction)).build()),
             ("jitter", format!("jitter is {fraction}; allowed: 0 to 1"))
         );
+        let above = builder().jitter(Jitter::Above(fraction)).build();
+        assert_eq!(refused(above).0, "jitter");
     }
 }
 
@@ -169,6 +172,7 @@ fn jitter() -> impl Strategy<Value = Jitter> {
         Just(Jitter::Full),
         Just(Jitter::Equal),
         (0.0..=1.0_f64).prop_map(Jitter::Proportional),
+        (0.0..=1.0_f64).prop_map(Jitter::Above),
     ]
 }
 
@@ -215,11 +219,35 @@ proptest! {
                     let high = Duration::try_from_secs_f64(high).unwrap_or(max).saturating_add(nano);
                     (low, high.min(max))
                 }
+                Jitter::Above(fraction) => {
+                    let high = base.as_secs_f64() * (1.0 + fraction) * (1.0 + 1e-12);
+                    let high = Duration::try_from_secs_f64(high).unwrap_or(Duration::MAX);
+                    (base, high.max(base).saturating_add(Duration::from_nanos(1)))
+                }
                 _ => (base, base),
             };
             prop_assert!(low <= delay && delay <= high, "{low:?} <= {delay:?} <= {high:?}");
         }
     }
+}
+
+#[test]
+fn jitter_above_is_never_shorter_than_the_base_even_at_the_limit() {
+    let mut backoff = Backoff::builder()
+        .initial(100 * MS)
+        .max(200 * MS)
+        .jitter(Jitter::Above(0.5))
+        .seed(7)
+        .build()
+        .unwrap();
+    assert!((100 * MS..=150 * MS).contains(&backoff.next_delay()));
+    let draws: Vec<_> = (0..1_000).map(|_| backoff.next_delay()).collect();
+    assert!(
+        draws
+            .iter()
+            .all(|delay| (200 * MS..=300 * MS).contains(delay))
+    );
+    assert!(draws.iter().any(|delay| *delay > 290 * MS));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use brolly_sync::{Flight, FlightError, Join, Task};
-use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
 use crate::bounded;
@@ -41,12 +41,28 @@ impl Event {
     }
 }
 
-/// Wakes a thread that is parked.
-struct Unpark(thread::Thread);
+/// A flag with a sleeper. Not `thread::park`, whose token loom loses when a thread is unparked while
+/// it waits for a lock.
+#[derive(Default)]
+struct Signal {
+    raised: Mutex<bool>,
+    condition: Condvar,
+}
 
-impl Wake for Unpark {
+impl Signal {
+    fn wait(&self) {
+        let mut raised = self.raised.lock().unwrap();
+        while !*raised {
+            raised = self.condition.wait(raised).unwrap();
+        }
+        *raised = false;
+    }
+}
+
+impl Wake for Signal {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        *self.raised.lock().unwrap() = true;
+        self.condition.notify_one();
     }
 }
 
@@ -121,7 +137,8 @@ fn a_load_polled_before_its_flight_wakes_its_first_participant_whoever_looks_mea
             inside.wait().await;
             7
         });
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let signal = Arc::new(Signal::default());
+        let waker = Waker::from(Arc::clone(&signal));
         let mut cx = Context::from_waker(&waker);
         let mut leader = match load.as_mut().poll(&mut cx) {
             Poll::Ready(value) => {
@@ -138,7 +155,7 @@ fn a_load_polled_before_its_flight_wakes_its_first_participant_whoever_looks_mea
         let happens = thread::spawn(move || event.happen());
         // Does not look before it is woken.
         loop {
-            thread::park();
+            signal.wait();
             if let Poll::Ready(outcome) = pin!(&mut leader.1).poll(&mut cx) {
                 assert_eq!(outcome, Ok(7));
                 break;

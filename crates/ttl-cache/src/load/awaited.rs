@@ -27,22 +27,11 @@ enum Step<V: Send + Sync + 'static, E> {
 }
 
 /// The future of a load's outcome, for the caller that has begun it.
-struct Waits<V: Send + Sync + 'static> {
+pub(super) struct Waits<V: Send + Sync + 'static> {
     join: Join<Outcome<V>>,
-    /// The load was polled as a part of this very poll: it is looked at when its waker is woken.
+    /// The load was polled as a part of this very poll, with a waker that its flight knows: it is
+    /// looked at when that is woken.
     polled: bool,
-}
-
-impl<V: Send + Sync + 'static> Waits<V> {
-    fn new(join: Join<Outcome<V>>) -> Self {
-        let polled = false;
-        Self { join, polled }
-    }
-
-    fn after_a_poll(join: Join<Outcome<V>>) -> Self {
-        let polled = true;
-        Self { join, polled }
-    }
 }
 
 impl<V: Clone + Send + Sync + 'static> Future for Waits<V> {
@@ -198,8 +187,7 @@ where
         let called = contain(|| Box::pin(loader()));
         if !self.loads.are_free() {
             let place = landing.place();
-            let join = self.go_on(place, run(landing.kept(), called, read), None);
-            return Step::Leads(Waits::new(join));
+            return Step::Leads(self.go_on(place, run(landing.kept(), called, read), None));
         }
         landing.start();
         let mut load = match called {
@@ -211,8 +199,8 @@ where
             Ok(Poll::Ready(loaded)) => contain(|| read(loaded)),
             Ok(Poll::Pending) => {
                 let (place, waker) = (landing.place(), cx.waker().clone());
-                let join = self.go_on(place, finish(landing.kept(), load, read), Some(waker));
-                return Step::Leads(Waits::after_a_poll(join));
+                let load = finish(landing.kept(), load, read);
+                return Step::Leads(self.go_on(place, load, Some(waker)));
             }
             Err(message) => Err(message),
         };
@@ -220,19 +208,19 @@ where
     }
 
     /// Lets a load go on in a flight: one that others have made already, or a new one. The caller
-    /// takes part. Given the waker that the load was polled with last, it need not look before it
-    /// is woken.
+    /// takes part. `waker` is the one that it has just polled the load with, if it did.
     pub(super) fn go_on(
         &self,
         place: Option<(u64, u64)>,
         load: impl Future<Output = Outcome<V>> + Send + 'static,
         waker: Option<Waker>,
-    ) -> Join<Outcome<V>> {
+    ) -> Waits<V> {
+        let (spawner, polled) = (&self.loads.rules.spawner, waker.is_some());
         let mut load = Some(load);
         let make = || {
             let load = load.take().expect("one flight is made, if any");
             match waker {
-                Some(waker) => Flight::polled(load, self.loads.rules.spawner.clone(), waker),
+                Some(waker) => Flight::polled(load, spawner.clone(), waker),
                 None => {
                     let flight = self.loads.flight(load);
                     let join = flight.join();
@@ -241,17 +229,21 @@ where
             }
         };
         let Some((hash, number)) = place else {
-            return make().1;
+            let (_, join) = make();
+            return Waits { join, polled };
         };
         let mut state = self.shard(hash).state.write();
-        let loads = &mut state.watches.loads;
-        let (join, giver, outdated) = loads.go_on(hash as u32, number, make);
+        let gone = state.watches.loads.go_on(hash as u32, number, make);
         drop(state);
-        drop(outdated);
-        if let (Some(giver), Some(load)) = (giver, load) {
+        drop(gone.outdated);
+        let (join, mut polled) = (gone.join, polled);
+        if let (Some(giver), Some(load)) = (gone.giver, load) {
             giver.give(Start::Goes(Box::pin(load)));
+            // The others may poll it from now on, and their flight knows nothing of this caller's
+            // waker before it looks.
+            polled = false;
         }
-        join
+        Waits { join, polled }
     }
 
     /// What a caller that waits for nothing is told.

@@ -180,6 +180,15 @@ pub(crate) struct Left<K, V> {
     crew: Option<Crew<V>>,
 }
 
+/// How a load goes on in a flight.
+pub(crate) struct Transfer<K, V: Send + Sync + 'static> {
+    /// The part of its caller.
+    pub(crate) join: Join<Outcome<V>>,
+    /// Who is to be given the load, if the flight was there before.
+    pub(crate) giver: Option<Giver<Start<V>>>,
+    pub(crate) outdated: Outdated<K, V>,
+}
+
 /// What is of no use any more. To be dropped without the lock.
 #[must_use = "it is dropped after the lock is released"]
 pub(crate) struct Outdated<K, V> {
@@ -370,21 +379,33 @@ impl<K: Eq, V: Send + Sync + 'static> Listing<K, V> {
         hash: u32,
         number: u64,
         make: impl FnOnce() -> (Flight<Outcome<V>>, Join<Outcome<V>>),
-    ) -> (Join<Outcome<V>>, Option<Giver<Start<V>>>, Outdated<K, V>) {
+    ) -> Transfer<K, V> {
         let mut outdated = Outdated::nothing();
         let Some(loading) = self.loading(hash, number) else {
-            return (make().1, None, outdated);
+            return Transfer {
+                join: make().1,
+                giver: None,
+                outdated,
+            };
         };
         loading.thread = 0;
         if let Some(crew) = &mut loading.crew
             && let Some(join) = crew.flight.join()
         {
-            return (join, crew.giver.take(), outdated);
+            let giver = crew.giver.take();
+            return Transfer {
+                join,
+                giver,
+                outdated,
+            };
         }
-        let (flight, join) = make();
-        let giver = None;
+        let ((flight, join), giver) = (make(), None);
         outdated._crew = loading.crew.replace(Crew { flight, giver });
-        (join, None, outdated)
+        Transfer {
+            join,
+            giver: None,
+            outdated,
+        }
     }
 }
 

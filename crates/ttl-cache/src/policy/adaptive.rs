@@ -7,7 +7,7 @@
 //! S3-FIFO (Yang, Zhang, Qiu, Yue and Rashmi, "FIFO queues are all you need for cache eviction",
 //! SOSP 2023) follows changing popularity, and loses everything on such a loop. CLOCK, which stands
 //! in for least recently used, is best where whatever was used last is used next, and no defence
-//! against a scan. So there is one structure, two queues ([`segments`], [`ring`]) and a memory of
+//! against a scan. So there is one structure, two queues ([`segments`], [`line`]) and a memory of
 //! keys that have gone ([`memory`]), that can follow any of these rules and change it at any time;
 //! and three small copies of it, one for each rule, that see a sample of the keys ([`shadow`]). The
 //! rule whose copy missed least is followed ([`duel`]).
@@ -29,8 +29,8 @@
 
 mod duel;
 mod engine;
+mod line;
 mod memory;
-mod ring;
 mod segments;
 mod shadow;
 #[cfg(test)]
@@ -190,8 +190,9 @@ impl Policy for Adaptive {
     }
 
     #[inline]
-    fn next(&self) -> [Option<u32>; 2] {
-        self.engine.segments.next()
+    fn prepare(&self, marks: &impl Marks) -> Option<u32> {
+        let rule = self.duel.rule();
+        (self.engine.segments).prepare(rule, |slot| marks.prefetch(slot))
     }
 
     #[inline]
@@ -223,6 +224,11 @@ impl<M: Marks> Entries for Live<'_, M> {
     #[inline]
     fn hash(&self, slot: u32) -> u32 {
         self.marks.hash(slot)
+    }
+
+    #[inline]
+    fn prefetch(&self, slot: u32) {
+        self.marks.prefetch(slot);
     }
 }
 

@@ -40,8 +40,10 @@ impl Policy for Fifo {
     }
 
     #[inline]
-    fn next(&self) -> [Option<u32>; 2] {
-        [self.queue.first_in_line(), None]
+    fn prepare(&self, marks: &impl Marks) -> Option<u32> {
+        let next = self.queue.first_in_line()?;
+        marks.prefetch(next);
+        Some(next)
     }
 
     fn put_back(&mut self, slot: u32, _: u32, marks: &impl Marks) {

@@ -86,9 +86,29 @@ impl Group {
         word.store(others | u64::from(tag) << shift, Relaxed);
     }
 
-    fn free_place(&self) -> Option<usize> {
-        let places = self.matches(0).places;
-        (places != 0).then(|| places.trailing_zeros() as usize)
+    /// Enters a slot, if there is a free place.
+    #[inline]
+    fn enter(&self, hash: u32, slot: u32) -> bool {
+        let Some(place) = self.matches(0).first() else {
+            return false;
+        };
+        self.slots[place].store(slot, Release);
+        self.set_tag(place, tag_of(hash));
+        true
+    }
+
+    /// Takes a slot out, if it is here.
+    #[inline]
+    fn leave(&self, hash: u32, slot: u32) -> bool {
+        let mut seen = self.matches(tag_of(hash));
+        while let Some(place) = seen.first() {
+            if self.slot(place) == slot {
+                self.set_tag(place, 0);
+                return true;
+            }
+            seen = seen.others();
+        }
+        false
     }
 }
 
@@ -363,18 +383,26 @@ impl Index {
     }
 
     /// Enters a slot. There must be room.
+    #[inline]
     pub(crate) fn insert(&mut self, hash: u32, slot: u32) {
-        let mut at = home_of(hash, self.groups.len());
+        self.entries += 1;
+        let home = home_of(hash, self.groups.len());
+        if !self.groups[home].enter(hash, slot) {
+            self.insert_after(home, hash, slot);
+        }
+    }
+
+    /// As `insert`, when there is no place at home.
+    #[cold]
+    #[inline(never)]
+    fn insert_after(&mut self, home: usize, hash: u32, slot: u32) {
+        let mut at = home;
         for turn in 0.. {
-            let group = &self.groups[at];
-            if let Some(place) = group.free_place() {
-                group.slots[place].store(slot, Release);
-                group.set_tag(place, tag_of(hash));
-                self.entries += 1;
+            self.groups[at].add_passed(hash);
+            at = next_of(at, turn, hash, self.groups.len());
+            if self.groups[at].enter(hash, slot) {
                 return;
             }
-            group.add_passed(hash);
-            at = next_of(at, turn, hash, self.groups.len());
         }
     }
 
@@ -385,22 +413,26 @@ impl Index {
     }
 
     /// Takes a slot out that was entered under this hash.
+    #[inline]
     pub(crate) fn remove(&mut self, hash: u32, slot: u32) {
-        let tag = tag_of(hash);
-        let mut at = home_of(hash, self.groups.len());
+        self.entries -= 1;
+        let home = home_of(hash, self.groups.len());
+        if !self.groups[home].leave(hash, slot) {
+            self.remove_after(home, hash, slot);
+        }
+    }
+
+    /// As `remove`, when it is not at home.
+    #[cold]
+    #[inline(never)]
+    fn remove_after(&mut self, home: usize, hash: u32, slot: u32) {
+        let mut at = home;
         for turn in 0..=self.groups.len() {
-            let group = &self.groups[at];
-            let mut seen = group.matches(tag);
-            while let Some(place) = seen.first() {
-                if group.slot(place) == slot {
-                    group.set_tag(place, 0);
-                    self.entries -= 1;
-                    return;
-                }
-                seen = seen.others();
-            }
-            group.subtract_passed(hash);
+            self.groups[at].subtract_passed(hash);
             at = next_of(at, turn, hash, self.groups.len());
+            if self.groups[at].leave(hash, slot) {
+                return;
+            }
         }
         debug_assert!(false, "a slot was taken out that is not in the index");
     }

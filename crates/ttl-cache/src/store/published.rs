@@ -7,7 +7,6 @@
 //! addresses, which a first extra look has made sure of.
 
 use std::borrow::Borrow;
-use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::index::{First, Group, Index, first_look, home_of, look, prefetch};
@@ -19,11 +18,54 @@ use crate::primitive::{AtomicPtr, AtomicU64, AtomicUsize, fence};
 pub(crate) struct Published<K, V> {
     /// Odd while somebody writes.
     sequence: AtomicU64,
+    addresses: Addresses<K, V>,
+}
+
+/// Apart from the sequence: these change seldom, so that each processor has them at hand.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Addresses<K, V> {
     groups: AtomicPtr<Group>,
     group_count: AtomicUsize,
     table: AtomicPtr<AtomicPtr<Node<K, V>>>,
     table_len: AtomicUsize,
-    marker: PhantomData<(K, V)>,
+}
+
+/// Addresses and lengths, which may not belong together.
+struct Loaded<K, V> {
+    groups: *const Group,
+    group_count: usize,
+    table: *const AtomicPtr<Node<K, V>>,
+    table_len: usize,
+}
+
+impl<K, V> Addresses<K, V> {
+    #[inline(always)]
+    fn load(&self) -> Loaded<K, V> {
+        Loaded {
+            groups: self.groups.load(Relaxed),
+            group_count: self.group_count.load(Relaxed),
+            table: self.table.load(Relaxed),
+            table_len: self.table_len.load(Relaxed),
+        }
+    }
+}
+
+impl<K, V> Loaded<K, V> {
+    /// # Safety
+    ///
+    /// Nobody published while the addresses were loaded, and what was published is not freed while
+    /// this is in use.
+    #[inline(always)]
+    unsafe fn memory<'a>(self) -> (&'a [Group], &'a [AtomicPtr<Node<K, V>>]) {
+        // SAFETY: by contract, address and length belong together, and the memory is there.
+        unsafe {
+            (
+                std::slice::from_raw_parts(self.groups, self.group_count),
+                std::slice::from_raw_parts(self.table, self.table_len),
+            )
+        }
+    }
 }
 
 /// What a look without a lock came to.
@@ -35,8 +77,6 @@ pub(crate) enum Glance<'a, V> {
     Unclear,
 }
 
-type Addresses<'a, K, V> = (&'a [Group], &'a [AtomicPtr<Node<K, V>>]);
-
 /// How often a reader looks again before it takes the lock.
 const PATIENCE: usize = 16;
 
@@ -44,11 +84,12 @@ impl<K, V> Published<K, V> {
     pub(crate) fn new() -> Self {
         Self {
             sequence: AtomicU64::new(0),
-            groups: AtomicPtr::new(std::ptr::null_mut()),
-            group_count: AtomicUsize::new(0),
-            table: AtomicPtr::new(std::ptr::null_mut()),
-            table_len: AtomicUsize::new(0),
-            marker: PhantomData,
+            addresses: Addresses {
+                groups: AtomicPtr::new(std::ptr::null_mut()),
+                group_count: AtomicUsize::new(0),
+                table: AtomicPtr::new(std::ptr::null_mut()),
+                table_len: AtomicUsize::new(0),
+            },
         }
     }
 
@@ -71,20 +112,21 @@ impl<K, V> Published<K, V> {
 
     /// Tells readers where index and chunks are now. Only between `begin_write` and `end_write`.
     pub(crate) fn publish(&self, index: &Index, slab: &Slab<K, V>) {
+        let at = &self.addresses;
         let groups = index.groups();
-        self.groups.store(groups.as_ptr().cast_mut(), Relaxed);
-        self.group_count.store(groups.len(), Relaxed);
+        at.groups.store(groups.as_ptr().cast_mut(), Relaxed);
+        at.group_count.store(groups.len(), Relaxed);
         let table = slab.table();
-        self.table.store(table.as_ptr().cast_mut(), Relaxed);
-        self.table_len.store(table.len(), Relaxed);
+        at.table.store(table.as_ptr().cast_mut(), Relaxed);
+        at.table_len.store(table.len(), Relaxed);
     }
 
     /// Has the processor fetch where a look for a hash begins.
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: u32) {
         // An address that fits no length any more is as good a guess as any: it is never read.
-        let at = home_of(hash, self.group_count.load(Relaxed));
-        prefetch(self.groups.load(Relaxed).wrapping_add(at));
+        let home = home_of(hash, self.addresses.group_count.load(Relaxed));
+        prefetch(self.addresses.groups.load(Relaxed).wrapping_add(home));
     }
 
     /// Takes a short look for a key without a lock: nearly always enough.
@@ -100,25 +142,26 @@ impl<K, V> Published<K, V> {
         Q: Eq + ?Sized,
     {
         let before = self.sequence.load(Acquire);
-        if before & 1 == 0
-            // SAFETY: by contract.
-            && let Some((groups, table)) = unsafe { self.addresses(before) }
-        {
-            match first_look(groups, hash) {
-                First::Perhaps(slot) => {
-                    // SAFETY: a table of this slab, plain, and alive by contract.
-                    let copied = unsafe { Slab::copy(table, slot) };
-                    if let Some(copied) = copied
-                        && self.is_still(before)
-                        // SAFETY: the sequence has not moved since before the index was read.
-                        && let Some(hit) = unsafe { Self::compare(copied, key) }
-                    {
-                        return hit;
-                    }
+        let found = self.addresses.load();
+        if before & 1 == 1 || !self.is_still(before) {
+            return Glance::Unclear;
+        }
+        // SAFETY: the sequence has not moved while they were read, and by contract.
+        let (groups, table) = unsafe { found.memory() };
+        match first_look(groups, hash) {
+            First::Perhaps(slot) => {
+                // SAFETY: a table of this slab, plain, and alive by contract.
+                let copied = unsafe { Slab::copy(table, slot) };
+                if let Some(copied) = copied
+                    && self.is_still(before)
+                    // SAFETY: the sequence has not moved since before the index was read.
+                    && let Some(hit) = unsafe { Self::compare(copied, key) }
+                {
+                    return hit;
                 }
-                First::Nothing if self.is_still(before) => return Glance::Miss,
-                _ => {}
             }
+            First::Nothing if self.is_still(before) => return Glance::Miss,
+            _ => {}
         }
         Glance::Unclear
     }
@@ -135,14 +178,13 @@ impl<K, V> Published<K, V> {
     {
         for _ in 0..PATIENCE {
             let before = self.sequence.load(Acquire);
-            if before & 1 == 1 {
+            let found = self.addresses.load();
+            if before & 1 == 1 || !self.is_still(before) {
                 std::hint::spin_loop();
                 continue;
             }
-            // SAFETY: by contract.
-            let Some((groups, table)) = (unsafe { self.addresses(before) }) else {
-                continue;
-            };
+            // SAFETY: the sequence has not moved while they were read, and by contract.
+            let (groups, table) = unsafe { found.memory() };
             let found = look(groups, hash, |slot| {
                 // SAFETY: a table of this slab, plain, and alive by contract.
                 let copied = unsafe { Slab::copy(table, slot) };
@@ -160,30 +202,6 @@ impl<K, V> Published<K, V> {
             }
         }
         Glance::Unclear
-    }
-
-    /// Where index and chunks are, if nobody wrote while that was read.
-    ///
-    /// # Safety
-    ///
-    /// As for `find`.
-    #[inline(always)]
-    unsafe fn addresses(&self, before: u64) -> Option<Addresses<'_, K, V>> {
-        let groups = self.groups.load(Relaxed);
-        let group_count = self.group_count.load(Relaxed);
-        let table = self.table.load(Relaxed);
-        let table_len = self.table_len.load(Relaxed);
-        if !self.is_still(before) {
-            return None;
-        }
-        // SAFETY: address and length belong together, since the sequence has not moved while they
-        // were read; neither is freed before the caller is done, by contract.
-        unsafe {
-            Some((
-                std::slice::from_raw_parts(groups, group_count),
-                std::slice::from_raw_parts(table, table_len),
-            ))
-        }
     }
 
     /// Makes a hit of a copy if its key is the one.

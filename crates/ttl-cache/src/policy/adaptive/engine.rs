@@ -44,6 +44,11 @@ impl<E: Entries> Entries for Counted<'_, E> {
     fn hash(&self, slot: u32) -> u32 {
         self.entries.hash(slot)
     }
+
+    #[inline]
+    fn prefetch(&self, slot: u32) {
+        self.entries.prefetch(slot);
+    }
 }
 
 impl Engine {

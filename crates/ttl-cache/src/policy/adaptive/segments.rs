@@ -1,8 +1,8 @@
 //! [`Segments`]: the entries of a cache in two queues, a window for the new ones and a main part
 //! for those that have proven themselves; and the two [`Rule`]s for choosing a victim.
 
+use super::line::Line;
 use super::memory::MAX_COUNT;
-use super::ring::{Links, Ring};
 use crate::order::SlotVec;
 
 /// How entries get from the window into the main part.
@@ -41,6 +41,9 @@ pub(super) trait Entries {
 
     /// The hash of the key in a slot, also right after the entry was let go.
     fn hash(&self, slot: u32) -> u32;
+
+    /// Has the processor fetch what `take_reads` will look at.
+    fn prefetch(&self, _slot: u32) {}
 }
 
 /// An entry is moved on at most so often in one search for a victim, however popular all are.
@@ -52,21 +55,37 @@ const PASSED: usize = 4;
 /// Credit ends here: an entry that was popular is passed over so often and no more.
 const MAX_CREDIT: u64 = 3;
 
-/// Every slot that was inserted and neither removed nor evicted is in exactly one of two queues.
+/// What will be looked at is fetched so many slots ahead.
+const AHEAD: usize = 2;
+
+/// So many slots at least are gone before they are sorted out.
+const GONE: usize = 64;
+
+/// Every slot that was inserted and neither removed nor evicted is a member of one of two lines.
 /// Slots are numbers; what is in them is the caller's.
+///
+/// Invariants:
+///
+/// 1. A slot lies in one line, once, or in none.
+/// 2. A slot that is removed is not looked for: it stays where it lies, [`State::GONE`], until it
+///    comes up, or so many are gone that all are sorted out. If it is inserted again before that, it
+///    is [`State::LATE`] instead: a member of the line that its state names, whose end it takes when
+///    it comes up where it lies.
+/// 3. Members that are not late lie in the line that their state names.
 #[derive(Debug)]
 pub(super) struct Segments {
-    links: Links,
     states: SlotVec<State>,
-    window: Ring,
-    main: Ring,
+    window: Line,
+    main: Line,
+    /// How many slots lie in a line and are gone.
+    gone: usize,
     /// All slots so far are below this.
     slots: u32,
     /// The next slot whose count fades. None is fading if there is no such slot.
     fading: u32,
 }
 
-/// What is known of an entry, in one byte.
+/// What is known of an entry.
 ///
 /// | bits | |
 /// |---|---|
@@ -74,15 +93,25 @@ pub(super) struct Segments {
 /// | 1 | watched by the policy: not used here |
 /// | 2–3 | credit: reads that still keep it from going |
 /// | 4–7 | count: how often it was used, halved as time goes by |
+/// | 8 | gone: there is no entry, but the slot lies in a line |
+/// | 9 | late: the slot lies where an earlier entry left it |
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct State(u8);
+pub(super) struct State(u16);
 
 impl State {
-    const MAIN: u8 = 1;
-    const WATCHED: u8 = 2;
+    const MAIN: u16 = 1;
+    const WATCHED: u16 = 1 << 1;
+    const CREDIT: u16 = 0b11 << 2;
+    const COUNT: u16 = 0b1111 << 4;
+    const GONE: u16 = 1 << 8;
+    const LATE: u16 = 1 << 9;
+
+    fn new(count: u8) -> Self {
+        Self(u16::from(count.min(MAX_COUNT)) << 4)
+    }
 
     pub(super) fn count(self) -> u8 {
-        self.0 >> 4
+        ((self.0 & Self::COUNT) >> 4) as u8
     }
 
     pub(super) fn is_watched(self) -> bool {
@@ -90,35 +119,50 @@ impl State {
     }
 
     fn credit(self) -> u8 {
-        (self.0 >> 2) & 3
+        ((self.0 & Self::CREDIT) >> 2) as u8
     }
 
     fn is_main(self) -> bool {
         self.0 & Self::MAIN != 0
     }
 
-    fn with_credit(self, credit: u8) -> Self {
-        Self((self.0 & 0b1111_0011) | (credit << 2))
+    fn is_gone(self) -> bool {
+        self.0 & Self::GONE != 0
     }
 
-    fn with(self, bit: u8, set: bool) -> Self {
+    /// Whether it is an entry that lies where it belongs.
+    fn is_settled(self) -> bool {
+        self.0 & (Self::GONE | Self::LATE) == 0
+    }
+
+    fn with_credit(self, credit: u8) -> Self {
+        Self((self.0 & !Self::CREDIT) | u16::from(credit) << 2)
+    }
+
+    fn with(self, bit: u16, set: bool) -> Self {
         Self((self.0 & !bit) | if set { bit } else { 0 })
     }
 
     fn after(self, reads: u64) -> Self {
         let count = (u64::from(self.count()) + reads).min(u64::from(MAX_COUNT));
         let credit = (u64::from(self.credit()) + reads).min(MAX_CREDIT);
-        Self(((count << 4) | (credit << 2)) as u8 | (self.0 & 0b11))
+        let both = ((count << 4) | (credit << 2)) as u16;
+        Self((self.0 & !(Self::COUNT | Self::CREDIT)) | both)
+    }
+
+    fn faded(self) -> Self {
+        let count = (self.0 >> 1) & Self::COUNT & !(1 << 7);
+        Self((self.0 & !Self::COUNT) | count)
     }
 }
 
 impl Segments {
     pub(super) fn new() -> Self {
         Self {
-            links: Links::new(),
             states: SlotVec::new(State(0)),
-            window: Ring::new(),
-            main: Ring::new(),
+            window: Line::new(),
+            main: Line::new(),
+            gone: 0,
             slots: 0,
             fading: u32::MAX,
         }
@@ -143,17 +187,20 @@ impl Segments {
     /// is how many entries there are when the cache is full, if that is known.
     #[inline]
     pub(super) fn insert(&mut self, slot: u32, known: Option<u8>, rule: Rule, room: usize) {
-        let count = known.unwrap_or(0).saturating_add(1).min(MAX_COUNT);
         let proven = rule == Rule::Reuse && known.is_some();
+        let late = self.state(slot).is_gone();
+        let state = State::new(known.unwrap_or(0).saturating_add(1))
+            .with(State::MAIN, proven)
+            .with(State::LATE, late);
         self.slots = self.slots.max(slot.saturating_add(1));
-        let state = State(count << 4).with(State::MAIN, proven);
         self.states.set(slot, state);
-        let ring = if proven {
-            &mut self.main
+        let line = self.line(proven);
+        line.count_in();
+        if late {
+            self.gone -= 1;
         } else {
-            &mut self.window
-        };
-        ring.push(&mut self.links, slot);
+            line.push(slot);
+        }
         // Before the cache is full: what came first is not contested by what comes next.
         if rule == Rule::Frequency && self.len() < room {
             self.narrow(rule.window(room));
@@ -163,25 +210,99 @@ impl Segments {
     /// The entry in a slot was used.
     #[inline]
     pub(super) fn touch(&mut self, slot: u32, reads: u64) {
-        let state = self.states.get(slot).after(reads);
+        let state = self.state(slot).after(reads);
         self.states.set(slot, state);
     }
 
     /// Lets a slot go.
-    #[inline]
     pub(super) fn remove(&mut self, slot: u32) {
-        let ring = if self.state(slot).is_main() {
+        let state = self.state(slot);
+        self.line(state.is_main()).count_out();
+        self.states.set(slot, State(State::GONE));
+        self.gone += 1;
+        if self.gone > self.len() + GONE {
+            self.sort_out();
+        }
+    }
+
+    /// Has the processor fetch what the next search for a victim will look at. Returns the slot
+    /// that it will look at first.
+    #[inline]
+    pub(super) fn prepare(&self, rule: Rule, fetch: impl Fn(u32)) -> Option<u32> {
+        let (first, second) = match rule {
+            Rule::Recency if !self.main.is_empty() => (&self.main, &self.window),
+            _ => (&self.window, &self.main),
+        };
+        for before in 0..AHEAD {
+            for slot in [first.get(before), second.get(before)] {
+                if let Some(slot) = slot {
+                    fetch(slot);
+                }
+            }
+        }
+        first.front()
+    }
+
+    #[inline]
+    fn line(&mut self, main: bool) -> &mut Line {
+        if main {
             &mut self.main
         } else {
             &mut self.window
-        };
-        ring.take(&mut self.links, slot);
+        }
     }
 
-    /// The slots that are looked at first when a victim is sought.
+    /// The oldest slot of a line.
     #[inline]
-    pub(super) fn next(&self) -> [Option<u32>; 2] {
-        [self.window.oldest(), self.main.oldest()]
+    fn oldest(&mut self, main: bool) -> Option<u32> {
+        loop {
+            let slot = self.line(main).front()?;
+            if self.state(slot).is_settled() {
+                return Some(slot);
+            }
+            self.line(main).pop();
+            self.settle(slot);
+        }
+    }
+
+    /// The first of any line. Twice round, since those that are late may all lie in the other line
+    /// than the one that they belong to.
+    #[cold]
+    fn anybody(&mut self) -> Option<u32> {
+        [false, true, false]
+            .into_iter()
+            .find_map(|main| self.oldest(main))
+    }
+
+    /// A slot came up, and was taken out, that has no entry or belongs elsewhere.
+    #[cold]
+    fn settle(&mut self, slot: u32) {
+        let state = self.state(slot);
+        if state.is_gone() {
+            self.gone -= 1;
+            self.states.set(slot, State(0));
+        } else {
+            self.states.set(slot, state.with(State::LATE, false));
+            self.line(state.is_main()).push(slot);
+        }
+    }
+
+    /// Settles all slots. Takes time for each, after as many were removed.
+    #[cold]
+    fn sort_out(&mut self) {
+        let mut unsettled = Vec::new();
+        for line in [&mut self.window, &mut self.main] {
+            line.retain(|slot| {
+                let settled = self.states.get(slot).is_settled();
+                if !settled {
+                    unsettled.push(slot);
+                }
+                settled
+            });
+        }
+        for slot in unsettled {
+            self.settle(slot);
+        }
     }
 
     /// Chooses a victim and lets it go.
@@ -193,8 +314,13 @@ impl Segments {
             Rule::Reuse => self.sift(window, entries),
             Rule::Recency => self.revolve(entries),
         };
-        let victim = victim.or_else(|| self.sweep(entries))?;
-        self.remove(victim);
+        let victim = victim
+            .or_else(|| self.sweep(entries))
+            .or_else(|| self.anybody())?;
+        // The searches end with what is the first of its line.
+        let line = self.line(self.state(victim).is_main());
+        line.count_out();
+        line.pop();
         Some(victim)
     }
 
@@ -202,10 +328,10 @@ impl Segments {
     #[inline]
     fn contest(&mut self, window: usize, entries: &mut impl Entries) -> Option<u32> {
         self.narrow(window);
-        if self.window.len() < window && self.main.len() > 0 {
+        if self.window.len() < window && !self.main.is_empty() {
             return None;
         }
-        let young = self.window.oldest()?;
+        let young = self.oldest(false)?;
         let better = self.look(young, entries).count();
         // Nothing is admitted for a single use: on a long loop, counts of entries that are held
         // may have faded to nothing when a newcomer has been used once.
@@ -222,7 +348,7 @@ impl Segments {
             Some(old)
         } else {
             // The next one is compared with another.
-            self.main.turn(&self.links);
+            self.main.turn();
             Some(young)
         }
     }
@@ -231,55 +357,68 @@ impl Segments {
     #[inline]
     fn sift(&mut self, window: usize, entries: &mut impl Entries) -> Option<u32> {
         for _ in 0..ROUNDS {
-            if self.window.len() < window && self.main.len() > 0 {
+            if self.window.len() < window && !self.main.is_empty() {
                 return None;
             }
-            let oldest = self.window.oldest()?;
+            let oldest = self.oldest(false)?;
             if self.look(oldest, entries).credit() == 0 {
                 return Some(oldest);
             }
+            self.fetch_ahead(false, entries);
             self.pass_on(oldest);
         }
-        self.window.oldest()
+        self.oldest(false)
     }
 
     /// The oldest entry that was not used since it was passed, of the main part while there is one.
     #[inline]
     fn revolve(&mut self, entries: &mut impl Entries) -> Option<u32> {
         for _ in 0..ROUNDS {
-            if let Some(oldest) = self.main.oldest() {
-                if self.look(oldest, entries).credit() == 0 {
-                    return Some(oldest);
-                }
-                self.pay(oldest);
-                self.main.take(&mut self.links, oldest);
-                self.window.push(&mut self.links, oldest);
-                let state = self.state(oldest).with(State::MAIN, false);
-                self.states.set(oldest, state);
+            let (main, oldest) = self.oldest_of_all()?;
+            if self.look(oldest, entries).credit() == 0 {
+                return Some(oldest);
+            }
+            self.fetch_ahead(main, entries);
+            self.pay(oldest);
+            if main {
+                self.pass_back(oldest);
             } else {
-                let oldest = self.window.oldest()?;
-                if self.look(oldest, entries).credit() == 0 {
-                    return Some(oldest);
-                }
-                self.pay(oldest);
-                self.window.turn(&self.links);
+                self.window.turn();
             }
         }
-        self.main.oldest().or_else(|| self.window.oldest())
+        self.oldest_of_all().map(|(_, oldest)| oldest)
+    }
+
+    #[inline]
+    fn oldest_of_all(&mut self) -> Option<(bool, u32)> {
+        match self.oldest(true) {
+            Some(oldest) => Some((true, oldest)),
+            None => Some((false, self.oldest(false)?)),
+        }
     }
 
     /// The oldest entry of the main part that has no credit; the others pay for another round.
     #[inline]
     fn sweep(&mut self, entries: &mut impl Entries) -> Option<u32> {
         for _ in 0..ROUNDS {
-            let oldest = self.main.oldest()?;
+            let oldest = self.oldest(true)?;
             if self.look(oldest, entries).credit() == 0 {
                 return Some(oldest);
             }
+            self.fetch_ahead(true, entries);
             self.pay(oldest);
-            self.main.turn(&self.links);
+            self.main.turn();
         }
-        self.main.oldest()
+        self.oldest(true)
+    }
+
+    /// The oldest slot of a line is about to be passed.
+    #[inline]
+    fn fetch_ahead(&self, main: bool, entries: &impl Entries) {
+        let line = if main { &self.main } else { &self.window };
+        if let Some(slot) = line.get(AHEAD) {
+            entries.prefetch(slot);
+        }
     }
 
     /// Brings what is known of an entry up to date.
@@ -302,12 +441,25 @@ impl Segments {
         self.states.set(slot, state.with_credit(left));
     }
 
-    /// From the window to the main part, where credit has to be earned anew.
+    /// The oldest slot goes from the window to the main part, where credit has to be earned anew.
     #[inline]
     fn pass_on(&mut self, slot: u32) {
-        self.window.take(&mut self.links, slot);
-        self.main.push(&mut self.links, slot);
+        self.window.pop();
+        self.window.count_out();
+        self.main.push(slot);
+        self.main.count_in();
         let state = self.state(slot).with_credit(0).with(State::MAIN, true);
+        self.states.set(slot, state);
+    }
+
+    /// The oldest slot goes from the main part to the window.
+    #[inline]
+    fn pass_back(&mut self, slot: u32) {
+        self.main.pop();
+        self.main.count_out();
+        self.window.push(slot);
+        self.window.count_in();
+        let state = self.state(slot).with(State::MAIN, false);
         self.states.set(slot, state);
     }
 
@@ -318,7 +470,7 @@ impl Segments {
             if self.window.len() <= window {
                 break;
             }
-            if let Some(oldest) = self.window.oldest() {
+            if let Some(oldest) = self.oldest(false) {
                 self.pass_on(oldest);
             }
         }
@@ -334,17 +486,18 @@ impl Segments {
     pub(super) fn fade(&mut self, slots: u32) {
         let end = self.fading.saturating_add(slots).min(self.slots);
         for slot in self.fading..end {
-            let State(bits) = self.states.get(slot);
-            let count = (bits >> 1) & 0b0111_0000;
-            self.states.set(slot, State(count | (bits & 0b1111)));
+            let state = self.states.get(slot).faded();
+            self.states.set(slot, state);
         }
         self.fading = self.fading.max(end);
     }
 
-    /// Forgets the slots from `slots` on, none of which is held.
+    /// Forgets the slots from `slots` on, none of which is held. Takes time for each slot.
     pub(super) fn shrink(&mut self, slots: u32) {
+        self.sort_out();
         self.slots = self.slots.min(slots);
-        self.links.shrink(slots);
         self.states.shrink(slots);
+        self.window.shrink();
+        self.main.shrink();
     }
 }

@@ -1,0 +1,89 @@
+//! What the totals promise.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::*;
+
+fn successes(totals: &Totals) -> u64 {
+    totals.sum()[Counter::Successes as usize]
+}
+
+#[test]
+fn what_threads_count_adds_up_while_they_run_and_after_they_ended() {
+    let totals = Arc::new(Totals::new(true));
+    totals.count(Counter::Successes);
+    for round in 1..=1_000 {
+        let counting = Arc::clone(&totals);
+        thread::spawn(move || {
+            for _ in 0..10 {
+                counting.count(Counter::Successes);
+            }
+        })
+        .join()
+        .expect("it counted");
+        assert_eq!(successes(&totals), 1 + 10 * round);
+    }
+}
+
+#[test]
+fn a_number_that_is_used_again_starts_at_zero() {
+    for _ in 0..100 {
+        let (first, second) = (Totals::new(true), Totals::new(true));
+        for totals in [&first, &second] {
+            assert_eq!(totals.sum(), [0; COUNTERS]);
+            totals.count(Counter::Rejected);
+            totals.failed_at(7);
+            assert_eq!(totals.sum()[Counter::Rejected as usize], 1);
+            assert_eq!(totals.sum()[Counter::LastFailure as usize], 8);
+            thread::scope(|scope| {
+                scope.spawn(|| totals.count(Counter::Rejected));
+            });
+        }
+    }
+}
+
+#[test]
+fn totals_that_are_not_kept_take_no_number() {
+    let totals = Totals::new(false);
+    totals.count(Counter::Failures);
+    totals.failed_at(1);
+    assert_eq!(totals.slot.load(Relaxed), OFF);
+    assert_eq!(totals.sum(), [0; COUNTERS]);
+}
+
+#[test]
+fn more_breakers_than_a_thread_has_places_for_are_counted_all_the_same() {
+    let many: Vec<_> = (0..70_000).map(|_| Totals::new(true)).collect();
+    for totals in &many {
+        totals.count(Counter::Ignored);
+        totals.count(Counter::Ignored);
+    }
+    let ignored = |totals: &Totals| totals.sum()[Counter::Ignored as usize];
+    assert!(many.iter().all(|totals| ignored(totals) == 2));
+}
+
+#[test]
+fn what_a_destructor_of_a_thread_counts_is_not_lost() {
+    struct AtTheEnd(Arc<Totals>);
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            self.0.count(Counter::Successes);
+        }
+    }
+    thread_local! {
+        static FIRST: std::cell::OnceCell<AtTheEnd> = const { std::cell::OnceCell::new() };
+    }
+    let totals = Arc::new(Totals::new(true));
+    let counting = Arc::clone(&totals);
+    thread::spawn(move || {
+        // Touched first, so that it is dropped last.
+        FIRST.with(|first| {
+            first.get_or_init(|| AtTheEnd(Arc::clone(&counting)));
+        });
+        counting.count(Counter::Successes);
+    })
+    .join()
+    .expect("it counted");
+    assert_eq!(successes(&totals), 2);
+}

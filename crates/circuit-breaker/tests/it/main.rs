@@ -1,0 +1,19 @@
+//! What the crate promises, one module per topic.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their attribute and not the helpers they call"
+)]
+
+mod behaviour;
+mod cancel;
+mod config;
+mod defects;
+mod events;
+mod model;
+mod panic;
+mod registry;
+mod saved;
+mod sizes;
+mod support;
+mod threads;
