@@ -22,6 +22,8 @@ mod outcome;
 mod rules;
 mod run;
 mod stats;
+#[cfg(all(test, not(brolly_loom)))]
+mod tests;
 mod thread;
 
 use std::fmt;

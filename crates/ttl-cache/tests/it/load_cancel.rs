@@ -5,11 +5,11 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use brolly_sync::Task;
-use brolly_ttl_cache::Cache;
+use brolly_ttl_cache::{Cache, LoadError};
 
 use crate::load::{Gate, block_on, poll, ready};
 
@@ -116,6 +116,70 @@ fn a_caller_that_is_kept_but_never_polled_holds_up_nobody() {
     assert_eq!(cache.get_blocking(1, || unreachable!()).unwrap(), 5);
     assert_eq!(gate.runs(), 1);
     assert_eq!(ready(poll(&mut parked)).unwrap(), 5);
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Who joins makes the flight, and may be the one who polls the load last.
+#[test]
+fn a_first_caller_is_woken_whoever_joins_during_its_first_poll() {
+    for other_looks in [false, true] {
+        let (cache, gate) = (Cache::<u8, u8>::new(10), Gate::new());
+        type Waiter = Pin<Box<dyn Future<Output = Result<u8, LoadError<Infallible>>> + Send>>;
+        let joined: Arc<Mutex<Option<Waiter>>> = Arc::default();
+        let (others, place, load) = (cache.clone(), Arc::clone(&joined), gate.loader());
+        let loader = || {
+            let mut load = Box::pin(load());
+            let mut first = true;
+            poll_fn(move |cx| {
+                let polled = load.as_mut().poll(cx);
+                if std::mem::replace(&mut first, false) {
+                    let cache = others.clone();
+                    let mut waiter: Waiter =
+                        Box::pin(async move { cache.get_with(1, || async { 0 }).await });
+                    let joins = move || {
+                        let mut cx = Context::from_waker(Waker::noop());
+                        assert!(waiter.as_mut().poll(&mut cx).is_pending());
+                        waiter
+                    };
+                    let waiter = std::thread::spawn(joins).join().unwrap();
+                    *place.lock().unwrap() = Some(waiter);
+                }
+                polled
+            })
+        };
+        let mut leader = Box::pin(cache.get_with(1, loader));
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        assert!(leader.as_mut().poll(&mut cx).is_pending());
+        let mut waiter = joined.lock().unwrap().take().unwrap();
+        if other_looks {
+            assert!(
+                waiter
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+                    .is_pending()
+            );
+        }
+        let before = wakes.0.load(Ordering::SeqCst);
+        gate.open(5);
+        assert!(
+            wakes.0.load(Ordering::SeqCst) > before,
+            "it would sleep for ever"
+        );
+        assert!(matches!(leader.as_mut().poll(&mut cx), Poll::Ready(Ok(5))));
+        assert_eq!(block_on(waiter).unwrap(), 5);
+        assert_eq!(gate.runs(), 1);
+    }
 }
 
 #[test]
