@@ -85,8 +85,9 @@ pub(crate) enum Look {
 /// What is known of a key.
 #[derive(Debug)]
 pub(crate) enum Found<V> {
-    /// A live value, and how long ago it was written (zero unless `Layout::aged`).
-    Fresh { value: V, age: Duration },
+    /// A live value, how long ago it was written, and in how many nanoseconds it ends (zero and
+    /// never unless `Layout::aged`).
+    Fresh { value: V, age: Duration, left: u64 },
     /// A value past its time to live that is still kept, and how long it is past it.
     Stale { value: V, since: Duration },
     /// Nothing.
@@ -603,14 +604,18 @@ where
                 state.put_off(slot, self.clock.now());
             }
         }
-        let age = if self.layout.aged {
-            self.clock.now().saturating_sub(state.written(slot))
-        } else {
-            0
-        };
+        let (mut age, mut left) = (0, NEVER);
+        if self.layout.aged {
+            let now = self.clock.now();
+            age = now.saturating_sub(state.written(slot));
+            if deadline != NEVER {
+                left = deadline.saturating_sub(now);
+            }
+        }
         Found::Fresh {
             value: value.clone(),
             age: Duration::from_nanos(age),
+            left,
         }
     }
 

@@ -13,6 +13,7 @@ mod blocking;
 mod bulk;
 mod by_hash;
 mod calls;
+mod early;
 mod error;
 mod handed;
 mod landing;
@@ -40,6 +41,8 @@ pub(crate) use listing::{Counted, Ended, Left, Listing};
 pub(crate) use rules::LoadRules;
 pub use stats::LoadStats;
 
+use crate::time::NEVER;
+use early::Early;
 use outcome::Outcome;
 use stats::LoadCounters;
 
@@ -47,6 +50,7 @@ use stats::LoadCounters;
 pub(crate) struct Loads {
     rules: LoadRules,
     permits: Option<Arc<WaitList<()>>>,
+    early: Option<Early>,
     counters: LoadCounters,
 }
 
@@ -59,6 +63,7 @@ impl Loads {
         let permits = |count| Arc::new(WaitList::new(vec![(); count]));
         Self {
             permits: rules.max_concurrent_loads.map(permits),
+            early: rules.refresh_early.map(Early::new),
             counters: LoadCounters::default(),
             rules,
         }
@@ -70,8 +75,14 @@ impl Loads {
     }
 
     /// Whether a value of that age is loaded anew ahead of its end.
-    fn is_due(&self, age: Duration) -> bool {
+    fn is_old(&self, age: Duration) -> bool {
         (self.rules.refresh_after).is_some_and(|refresh_after| age >= refresh_after)
+    }
+
+    /// Whether a value is loaded anew ahead of its end, in so many nanoseconds or never, by chance.
+    fn is_due(&self, age: Duration, left: u64, chance: impl FnOnce() -> u64) -> bool {
+        let early = self.early.as_ref().filter(|_| left != NEVER);
+        self.is_old(age) || early.is_some_and(|early| early.is_due(left, chance()))
     }
 
     /// Whether loaders run at once, and for as long as they like.

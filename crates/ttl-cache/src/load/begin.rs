@@ -13,6 +13,7 @@ use super::outcome::{Failure, Outcome};
 use super::thread::this_thread;
 use crate::inner::{Found, Inner, Look};
 use crate::shard::State;
+use crate::time::NEVER;
 
 /// What a call wants.
 #[derive(Clone, Copy)]
@@ -35,8 +36,8 @@ pub(crate) enum Reason {
     Missing,
     /// There is one, past its time to live, that is served meanwhile.
     Stale,
-    /// There is one, so old that it is loaded ahead of its end.
-    Due,
+    /// There is one, which is loaded ahead of its end. It was to end in so many nanoseconds.
+    Due { left: u64 },
     /// Somebody said so.
     Told,
 }
@@ -229,11 +230,14 @@ where
             return None;
         }
         let shard = self.shard(wish.hash);
-        match self.find_in(state, shard, wish.hash, key, Look::Peek) {
-            Found::Fresh { age, .. } if wish.reason == Reason::Due && self.loads.is_due(age) => {
+        let found = self.find_in(state, shard, wish.hash, key, Look::Peek);
+        match (found, wish.reason) {
+            (Found::Fresh { age, left, .. }, Reason::Due { left: before })
+                if self.loads.is_old(age) || left <= before && left != NEVER =>
+            {
                 None
             }
-            Found::Fresh { value, .. } => Some(value),
+            (Found::Fresh { value, .. }, _) => Some(value),
             _ => None,
         }
     }

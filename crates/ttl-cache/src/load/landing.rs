@@ -143,12 +143,12 @@ where
         if self.refresh {
             self.cache.loads.counters.refreshed();
         }
-        self.started = Some(if self.counted {
-            0
-        } else {
+        if !self.counted {
             self.cache.loads.counters.started();
-            self.cache.clock.coarse()
-        });
+        }
+        // Who counts where it is listed has no use for the time, if nothing is loaded early.
+        let timed = !self.counted || self.cache.loads.early.is_some();
+        self.started = Some(if timed { self.cache.clock.coarse() } else { 0 });
     }
 
     /// The loader has returned, or panicked; what its caller is told. What is done with its value may
@@ -171,6 +171,9 @@ where
     /// one step with the end of the load.
     #[inline]
     pub(crate) fn land(mut self, value: V) -> V {
+        if let (Some(early), Some(started)) = (&self.cache.loads.early, self.started) {
+            early.took(self.cache.clock.coarse().saturating_sub(started));
+        }
         self.stop();
         if let Some(load) = &mut self.load
             && let Some(key) = load.key.take()

@@ -26,15 +26,28 @@ where
             return self.get(key).ok_or(Found::Missing);
         }
         match self.find(hash, key, Look::Count) {
-            Found::Fresh { value, age } if !self.loads.is_due(age) => Ok(value),
+            Found::Fresh { value, age, left }
+                if !self.loads.is_due(age, left, || self.chance(hash)) =>
+            {
+                Ok(value)
+            }
             found => Err(found),
         }
+    }
+
+    /// Chance enough to spread loads: it differs by key and by the nanosecond.
+    fn chance(&self, hash: u64) -> u64 {
+        // The finish of SplitMix64 (Steele, Lea, Flood 2014): any bit changes all others.
+        let mixed = hash ^ self.clock.now().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
     }
 
     /// A value that is served while it is loaded anew, and why that is.
     pub(super) fn older(&self, found: Found<V>) -> Option<(V, Reason)> {
         match found {
-            Found::Fresh { value, .. } => Some((value, Reason::Due)),
+            Found::Fresh { value, left, .. } => Some((value, Reason::Due { left })),
             Found::Stale { value, since }
                 if covers(self.loads.rules.stale_while_revalidate, since) =>
             {
