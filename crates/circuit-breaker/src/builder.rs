@@ -8,7 +8,7 @@ use brolly_sync::{Backoff, BackoffError, Clock, Jitter, SystemClock};
 
 use crate::breaker::CircuitBreaker;
 use crate::error::ConfigError;
-use crate::error_class::{Classify, by_class};
+use crate::error_class::ByErrorClass;
 use crate::event::{Event, EventLog, Listener};
 use crate::gate::Shared;
 use crate::name::Name;
@@ -47,9 +47,13 @@ pub struct CircuitBreakerBuilder<C = AnyError> {
 
 #[derive(Clone, Copy, Debug)]
 enum WindowKind {
-    Consecutive,
+    /// So many failures.
+    Consecutive(u32),
     Count(u32),
-    Time { span: Duration, buckets: u32 },
+    Time {
+        span: Duration,
+        buckets: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +75,7 @@ impl CircuitBreakerBuilder {
     pub(crate) fn new() -> Self {
         Self {
             name: None,
-            window: WindowKind::Consecutive,
+            window: WindowKind::Consecutive(5),
             failures: None,
             failure_rate: None,
             slow: None,
@@ -106,8 +110,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// between starts the count again.
     #[doc(alias = "failure_threshold")]
     pub fn consecutive_failures(mut self, failures: u32) -> Self {
-        self.window = WindowKind::Consecutive;
-        self.failures = Some(failures);
+        self.window = WindowKind::Consecutive(failures);
         self
     }
 
@@ -143,7 +146,7 @@ impl<C> CircuitBreakerBuilder<C> {
     }
 
     /// Opens at so many failures in the window: at least 1, at most as many as a count window has
-    /// calls.
+    /// calls. A count or time window is needed.
     pub fn failures(mut self, failures: u32) -> Self {
         self.failures = Some(failures);
         self
@@ -354,12 +357,10 @@ impl<C> CircuitBreakerBuilder<C> {
         self.classify(ErrorsBy(classifier))
     }
 
-    /// Decides by the errors' own [`Classify`]: permanent ones, such as a request that was wrong, are
+    /// Decides by the errors' own [`Classify`](crate::Classify): permanent ones, such as a request that was wrong, are
     /// ignored; all others are failures.
-    pub fn classify_by_error_class<E: Classify>(
-        self,
-    ) -> CircuitBreakerBuilder<ErrorsBy<fn(&E) -> Outcome>> {
-        self.classify(ErrorsBy(by_class::<E>))
+    pub fn classify_by_error_class(self) -> CircuitBreakerBuilder<ByErrorClass> {
+        self.classify(ByErrorClass)
     }
 
     /// A breaker.
@@ -417,12 +418,9 @@ impl<C> CircuitBreakerBuilder<C> {
             other: "consecutive_failures",
             needs: "count_window or time_window",
         };
-        let failures_field = match is_consecutive {
-            true => "consecutive_failures",
-            false => "failures",
-        };
         match self.failures {
-            Some(0) => return refuse(failures_field, 0, "at least 1"),
+            Some(_) if is_consecutive => return Err(conflict("failures")),
+            Some(0) => return refuse("failures", 0, "at least 1"),
             Some(failures) if count.is_some_and(|size| failures > size) => {
                 return refuse("failures", failures, "1 to the calls of the window");
             }
@@ -451,10 +449,12 @@ impl<C> CircuitBreakerBuilder<C> {
                 Some(Slow { longer_than, rate })
             }
         };
-        let failures = match (is_consecutive, self.failures) {
-            (true, failures) => failures.unwrap_or(5),
-            (false, Some(failures)) => failures,
-            (false, None) => {
+        let failures = match (self.window, self.failures) {
+            (WindowKind::Consecutive(0), _) => {
+                return refuse("consecutive_failures", 0, "at least 1");
+            }
+            (WindowKind::Consecutive(failures), _) | (_, Some(failures)) => failures,
+            (_, None) => {
                 if failure_rate.is_none() && slow.is_none() {
                     failure_rate = Some(0.5);
                 }
@@ -510,7 +510,7 @@ impl<C> CircuitBreakerBuilder<C> {
 
     fn policy(&self) -> Result<Policy, ConfigError> {
         match self.window {
-            WindowKind::Consecutive => Ok(Policy::Consecutive),
+            WindowKind::Consecutive(_) => Ok(Policy::Consecutive),
             WindowKind::Count(size @ 1..=LARGEST_COUNT_WINDOW) => Ok(Policy::Count { size }),
             WindowKind::Count(size) => refuse("count_window", size, "1 to 65536"),
             WindowKind::Time { span, buckets } => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::name::Name;
-use crate::state::State;
+use crate::state::{State, Word};
 
 /// A setting that no breaker and no retry could work with.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -63,18 +63,17 @@ impl ConfigError {
 #[doc(alias = "Open")]
 pub struct Rejection {
     name: Name,
-    state: State,
-    generation: u64,
+    word: Word,
     /// `u64::MAX` where nobody knows.
     retry_after_nanos: u64,
 }
 
 impl Rejection {
-    pub(crate) fn new(name: Name, state: State, generation: u64, retry_after_nanos: u64) -> Self {
+    #[inline]
+    pub(crate) fn new(name: Name, word: Word, retry_after_nanos: u64) -> Self {
         Self {
             name,
-            state,
-            generation,
+            word,
             retry_after_nanos,
         }
     }
@@ -88,14 +87,14 @@ impl Rejection {
     /// The state that it rejected the call in: open, half-open, or forced open.
     #[must_use]
     pub fn state(&self) -> State {
-        self.state
+        self.word.state()
     }
 
     /// How many times the breaker's state had been set. Two rejections with the same number are of
     /// one outage.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.word.generation()
     }
 
     /// How long to wait before another call makes sense; `None` where only a person can tell, as
@@ -116,7 +115,7 @@ impl fmt::Display for Rejection {
         if !self.name.as_str().is_empty() {
             write!(f, "\"{}\" ", self.name)?;
         }
-        write!(f, "is {}", self.state)?;
+        write!(f, "is {}", self.state())?;
         match self.retry_after() {
             Some(wait) => write!(f, ", retry after {wait:?}"),
             None => Ok(()),

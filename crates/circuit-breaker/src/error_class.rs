@@ -7,7 +7,7 @@ use std::time::Duration;
 use brolly_sync::Elapsed;
 
 use crate::error::CallError;
-use crate::outcome::Outcome;
+use crate::outcome::{Classifier, Outcome};
 
 /// Whether the same call may succeed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -248,10 +248,17 @@ impl<E: Classify + ?Sized> Classify for Box<E> {
     }
 }
 
-/// Permanent errors say nothing about the service.
-pub(crate) fn by_class<E: Classify>(error: &E) -> Outcome {
-    match error.class() {
-        ErrorClass::Permanent => Outcome::Ignored,
-        ErrorClass::Transient | ErrorClass::Unknown => Outcome::Failure,
+/// Permanent errors are ignored, all others are failures; see
+/// [`classify_by_error_class`](crate::CircuitBreakerBuilder::classify_by_error_class).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByErrorClass;
+
+impl<T, E: Classify> Classifier<T, E> for ByErrorClass {
+    fn classify(&self, result: &Result<T, E>) -> Outcome {
+        match result.as_ref().map_err(Classify::class) {
+            Ok(_) => Outcome::Success,
+            Err(ErrorClass::Permanent) => Outcome::Ignored,
+            Err(ErrorClass::Transient | ErrorClass::Unknown) => Outcome::Failure,
+        }
     }
 }

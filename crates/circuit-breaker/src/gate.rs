@@ -37,7 +37,7 @@ use crate::primitive::{AtomicU8, AtomicU16, AtomicU64, Spin};
 use crate::settings::{Settings, nanos};
 use crate::state::{State, Word};
 use crate::totals::{Counter, Totals};
-use crate::window::{Cells, Sample, Window};
+use crate::window::{Cells, Counts, Sample, Window};
 
 /// What breakers that were made from one template share.
 pub(crate) struct Shared {
@@ -69,8 +69,6 @@ pub(crate) struct Gate {
     openings: AtomicU16,
     /// The second cell of a small window.
     filled: AtomicU8,
-    /// Whether the duration of calls is measured.
-    is_timed: bool,
 }
 
 /// A call that was let through, until its result is told.
@@ -79,6 +77,30 @@ pub(crate) struct Pass {
     word: Word,
     /// When it began, if calls are timed.
     started: u64,
+}
+
+/// What became of a request, in two registers: a [`Pass`], or a word with `BUSY` and when to try
+/// again. A rejection is large, and is written only where it is handed out.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    word: Word,
+    number: u64,
+}
+
+impl Answer {
+    fn pass(pass: Pass) -> Self {
+        Self {
+            word: pass.word,
+            number: pass.started,
+        }
+    }
+
+    fn rejection(word: Word, retry_after: u64) -> Self {
+        Self {
+            word: word.busy(),
+            number: retry_after,
+        }
+    }
 }
 
 impl Pass {
@@ -94,6 +116,9 @@ pub(crate) enum Ending {
     Cancelled,
     Panicked,
 }
+
+/// A thread that has put off so many successes takes them in.
+const PUT_OFF: u32 = 1_024;
 
 /// Half-open: the probes in flight and their results so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,15 +160,15 @@ impl Gate {
     pub(crate) fn new(body: Arc<Body>, keeps_totals: bool) -> Self {
         let is_quiet = body.window.is_quiet(Default::default());
         let is_timed = body.shared.settings.slow.is_some();
+        let word = Word::new(State::Closed, is_timed).with_quiet(is_quiet);
         Self {
-            state: AtomicU64::new(Word::new(State::Closed, 0).with_quiet(is_quiet).bits()),
+            state: AtomicU64::new(word.bits()),
             until: AtomicU64::new(u64::MAX),
             word: AtomicU64::new(0),
             body,
             totals: Totals::new(keeps_totals),
             openings: AtomicU16::new(0),
             filled: AtomicU8::new(0),
-            is_timed,
         }
     }
 
@@ -176,22 +201,43 @@ impl Gate {
     }
 
     /// Lets a call through, or says why not.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(&self) -> Result<Pass, Rejection> {
         let word = self.load();
-        if word.admits_all() && !self.is_timed {
+        if word.admits_at_once() {
             return Ok(Pass { word, started: 0 });
+        }
+        let Answer { word, number } = self.ask(word);
+        if word.is_busy() {
+            return Err(self.reject(word, number));
+        }
+        let started = number;
+        Ok(Pass { word, started })
+    }
+
+    /// The answer where it is not clear from the word alone; quickly, if it is open and stays so.
+    #[inline(never)]
+    fn ask(&self, word: Word) -> Answer {
+        if word.is_open_and_idle() {
+            let now = self.coarse();
+            // As in `deadline_of`.
+            let until = self.until.load(Acquire);
+            if now < until && until != u64::MAX && self.load() == word {
+                return Answer::rejection(word, until - now);
+            }
         }
         self.admit_with_care(word)
     }
 
     #[inline(never)]
-    fn admit_with_care(&self, mut word: Word) -> Result<Pass, Rejection> {
+    fn admit_with_care(&self, mut word: Word) -> Answer {
         let mut spin = Spin::default();
         loop {
             match word.state() {
-                State::Closed | State::MetricsOnly | State::Disabled => return Ok(self.pass(word)),
-                State::ForcedOpen => return Err(self.reject(word, u64::MAX)),
+                State::Closed | State::MetricsOnly | State::Disabled => {
+                    return Answer::pass(self.pass(word));
+                }
+                State::ForcedOpen => return Answer::rejection(word, u64::MAX),
                 State::Open => {
                     let Some((until, now)) = self.deadline_of(word) else {
                         spin.wait();
@@ -204,7 +250,7 @@ impl Gate {
                         } else {
                             until - now
                         };
-                        return Err(self.reject(word, left));
+                        return Answer::rejection(word, left);
                     }
                     self.change_from(word, State::HalfOpen, Reason::OpenTimeOver);
                     word = self.load();
@@ -219,9 +265,9 @@ impl Gate {
                         self.change_from(word, State::Open, Reason::ProbesOverdue);
                     } else if word.is_full() {
                         let first = nanos(self.settings().open_for.first());
-                        return Err(self.reject(word, first.min(until - now)));
+                        return Answer::rejection(word, first.min(until - now));
                     } else if let Some(pass) = self.take_probe(word) {
-                        return Ok(pass);
+                        return Answer::pass(pass);
                     }
                     word = self.load();
                 }
@@ -240,16 +286,18 @@ impl Gate {
     }
 
     fn pass(&self, word: Word) -> Pass {
+        let is_timed = self.settings().slow.is_some();
         Pass {
-            word,
-            started: if self.is_timed { self.now() } else { 0 },
+            word: word.idle(),
+            started: if is_timed { self.now() } else { 0 },
         }
     }
 
+    /// Inlined, so that it is written where the caller wants it, and not copied there.
+    #[inline(always)]
     fn reject(&self, word: Word, retry_after: u64) -> Rejection {
         self.totals.count(Counter::Rejected);
-        let name = self.body.name.clone();
-        Rejection::new(name, word.state(), word.generation(), retry_after)
+        Rejection::new(self.body.name.clone(), word, retry_after)
     }
 
     /// Half-open: one more probe, if the epoch is still the same and there is room.
@@ -268,57 +316,74 @@ impl Gate {
     }
 
     /// A call that was let through has ended. Of an epoch that is over, it goes to the totals only.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&self, pass: Pass, ending: Ending) {
-        if ending == Ending::Result(Outcome::Success) && !self.is_timed {
-            self.totals.count(Counter::Successes);
-            if self.load().is_quiet_since(pass.word) {
-                return;
-            }
-            let ok = Sample {
-                failed: false,
-                slow: false,
-            };
-            return self.take_in(pass, Some(ok), 0);
+        if ending != Ending::Result(Outcome::Success) {
+            return self.end_with_care(pass, ending);
         }
-        self.end_with_care(pass, ending);
+        self.totals.count(Counter::Successes);
+        if !self.load().is_quiet_since(pass.word) {
+            self.succeed_with_care(pass);
+        }
+    }
+
+    /// A success, already in the totals, that changes something, or is of an epoch that is over.
+    #[inline(never)]
+    fn succeed_with_care(&self, pass: Pass) {
+        if self.load().defers_since(pass.word) {
+            let tag = pass.word.generation() as u32;
+            match self.totals.defer(tag) {
+                Some(count) if count % PUT_OFF != 0 => return,
+                Some(_) => return self.gather(pass.word),
+                None => {}
+            }
+        }
+        let (slow, now) = self.is_slow(pass);
+        let failed = false;
+        self.take_in(pass, Some(Sample { failed, slow }), now);
     }
 
     #[inline(never)]
     fn end_with_care(&self, pass: Pass, ending: Ending) {
         let settings = self.settings();
-        let failed = match ending {
-            Ending::Result(Outcome::Success) => Some(false),
-            Ending::Result(Outcome::Failure) => Some(true),
-            Ending::Result(Outcome::Ignored) => None,
-            Ending::Cancelled => settings.cancel_is_failure.then_some(true),
-            Ending::Panicked => settings.panic_is_failure.then_some(true),
+        let is_failure = match ending {
+            Ending::Result(outcome) => outcome == Outcome::Failure,
+            Ending::Cancelled => settings.cancel_is_failure,
+            Ending::Panicked => settings.panic_is_failure,
         };
-        let (slow, now) = match settings.slow {
-            Some(slow) if failed.is_some() => {
-                let now = self.now();
-                (now.saturating_sub(pass.started) > slow.longer_than, now)
-            }
-            _ => (false, 0),
-        };
-        self.totals.count(match (failed, ending) {
-            (Some(false), _) => Counter::Successes,
-            (Some(true), _) => Counter::Failures,
-            (None, Ending::Result(_)) => Counter::Ignored,
-            (None, _) => Counter::Cancelled,
-        });
-        if slow {
-            self.totals.count(Counter::Slow);
+        if !is_failure {
+            self.totals.count(match ending {
+                Ending::Result(_) => Counter::Ignored,
+                Ending::Cancelled | Ending::Panicked => Counter::Cancelled,
+            });
+            return self.take_in(pass, None, 0);
         }
-        if failed == Some(true) && self.totals.are_kept() {
+        self.totals.count(Counter::Failures);
+        let (slow, now) = self.is_slow(pass);
+        if self.totals.are_kept() {
             self.totals
                 .failed_at(if now == 0 { self.coarse() } else { now });
         }
-        self.take_in(pass, failed.map(|failed| Sample { failed, slow }), now);
+        let failed = true;
+        self.take_in(pass, Some(Sample { failed, slow }), now);
+    }
+
+    /// Whether a call that ends now was slow, and the time if it was looked at, else zero.
+    #[inline]
+    fn is_slow(&self, pass: Pass) -> (bool, u64) {
+        let Some(slow) = &self.settings().slow else {
+            return (false, 0);
+        };
+        let now = self.now();
+        let is_slow = now.saturating_sub(pass.started) > slow.longer_than;
+        if is_slow {
+            self.totals.count(Counter::Slow);
+        }
+        (is_slow, now)
     }
 
     /// What a result changes; none is a call that says nothing about the service.
-    #[inline(never)]
+    #[inline]
     fn take_in(&self, pass: Pass, sample: Option<Sample>, now: u64) {
         match (pass.word.state(), sample) {
             (State::HalfOpen, _) => self.take_in_probe(pass, sample),
@@ -338,13 +403,43 @@ impl Gate {
         let Some(mut busy) = self.busy_in(pass.word) else {
             return;
         };
+        window.gather(&self.totals, busy.word);
         let counts = window.push(self.cells(), sample, now);
-        busy.word = busy.word.with_quiet(window.is_quiet(counts));
+        busy.word = self.with_flags(busy.word, counts);
         drop(busy);
         if pass.word.state() == State::Closed
+            && window.may_trip(sample, counts, self.settings().minimum_calls)
             && let Some(reason) = self.settings().trips(counts)
         {
             self.change_from(pass.word, State::Open, reason);
+        }
+    }
+
+    /// What a success may leave undone, with these calls in the window.
+    #[inline]
+    fn with_flags(&self, word: Word, counts: Counts) -> Word {
+        let window = &self.body.window;
+        let is_quiet = window.is_quiet(counts);
+        let minimum_calls = self.settings().minimum_calls;
+        let defers = !is_quiet && window.defers(counts, minimum_calls, &self.totals);
+        word.with_quiet(is_quiet).with_defer(defers)
+    }
+
+    /// Takes in the successes that were put off, so that there are never too many of them, and the
+    /// window is quiet when its last failure has left it.
+    #[cold]
+    fn gather(&self, word: Word) {
+        let Some(mut busy) = self.busy_in(word) else {
+            return;
+        };
+        self.gather_in(&mut busy);
+    }
+
+    fn gather_in(&self, busy: &mut Busy<'_>) {
+        if busy.word.defers() {
+            let window = &self.body.window;
+            window.gather(&self.totals, busy.word);
+            busy.word = self.with_flags(busy.word, window.counts(self.cells()));
         }
     }
 
@@ -465,8 +560,8 @@ impl Gate {
     /// Begins a new epoch. `until` is given where the deadline is known already.
     fn change(&self, busy: &mut Busy<'_>, to: State, reason: Reason, now: u64, until: Option<u64>) {
         let from = busy.word.state();
-        let generation = busy.word.generation() + 1;
-        let mut word = Word::new(to, generation);
+        let mut word = busy.word.next(to);
+        let generation = word.generation();
         let mut deadline = u64::MAX;
         match to {
             State::Open => {
@@ -481,7 +576,7 @@ impl Gate {
                         .draw(before, generation, name, address);
                     now.saturating_add(nanos(open_for))
                 });
-                self.totals.count(Counter::Opened);
+                self.totals.opened();
             }
             State::HalfOpen => {
                 deadline = now.saturating_add(self.settings().max_half_open_wait);

@@ -5,31 +5,28 @@ use std::sync::Arc;
 
 use crate::error::ConfigError;
 
-/// Names up to this many bytes lie in the value itself.
-const INLINE: usize = 22;
+/// Names up to this many bytes lie in the value itself; the byte behind them is their length.
+const INLINE: usize = 23;
 
 /// The longest name, in bytes.
 const LONGEST: usize = 256;
 
 /// The name of a breaker: text without control characters, 256 bytes at most.
 ///
-/// Copying a name of up to 22 bytes touches no memory that threads share, so a rejection that
+/// Copying a name of up to 23 bytes touches no memory that threads share, so a rejection that
 /// carries it costs the same on every core. Longer ones are counted references.
-#[derive(Clone)]
-pub struct Name(Repr);
-
-#[derive(Clone)]
-enum Repr {
-    Inline { len: u8, bytes: [u8; INLINE] },
-    Shared(Arc<str>),
+pub struct Name {
+    /// The name, and in the last byte its length, unless it is a long one.
+    short: [u8; INLINE + 1],
+    long: Option<Arc<String>>,
 }
 
 impl Name {
     /// A breaker that was given no name.
-    pub(crate) const EMPTY: Self = Self(Repr::Inline {
-        len: 0,
-        bytes: [0; INLINE],
-    });
+    pub(crate) const EMPTY: Self = Self {
+        short: [0; INLINE + 1],
+        long: None,
+    };
 
     /// Checks and keeps a name.
     ///
@@ -49,28 +46,46 @@ impl Name {
                 "1 to 256 bytes without control characters",
             ));
         }
-        Ok(Self(match name.len() {
-            len @ 0..=INLINE => {
-                let mut bytes = [0; INLINE];
-                bytes[..len].copy_from_slice(name.as_bytes());
-                Repr::Inline {
-                    len: len as u8,
-                    bytes,
-                }
-            }
-            _ => Repr::Shared(Arc::from(name)),
-        }))
+        let mut short = [0; INLINE + 1];
+        if name.len() > INLINE {
+            let long = Some(Arc::new(name.to_owned()));
+            return Ok(Self { short, long });
+        }
+        short[..name.len()].copy_from_slice(name.as_bytes());
+        short[INLINE] = name.len() as u8;
+        Ok(Self { short, long: None })
     }
 
     /// The name as text; empty for a breaker that has none.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Repr::Inline { len, bytes } => str::from_utf8(&bytes[..usize::from(*len)])
-                .expect("the bytes were copied from a str as a whole"),
-            Repr::Shared(name) => name,
+        if let Some(long) = &self.long {
+            return long;
+        }
+        let len = usize::from(self.short[INLINE]);
+        str::from_utf8(&self.short[..len]).expect("the bytes were copied from a str as a whole")
+    }
+}
+
+impl Clone for Name {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            short: self.short,
+            long: match &self.long {
+                Some(long) => share(long),
+                None => None,
+            },
         }
     }
+}
+
+/// Apart, so that copying a short name stays a few instructions.
+#[cold]
+#[inline(never)]
+#[expect(clippy::unnecessary_wraps, reason = "it stands in a match with none")]
+fn share(long: &Arc<String>) -> Option<Arc<String>> {
+    Some(Arc::clone(long))
 }
 
 impl fmt::Debug for Name {

@@ -59,22 +59,28 @@ impl fmt::Display for State {
 ///
 /// | bits | meaning | who changes them |
 /// |---|---|---|
-/// | 61 to 63 | the state, those that admit all first | the holder of `BUSY` |
-/// | 3 to 60 | the generation: how many times the state was set | the holder of `BUSY` |
+/// | 63 `TIMED` | calls are timed, so admitting one takes more than a look at the word | nobody |
+/// | 60 to 62 | the state, those that admit all first | the holder of `BUSY` |
+/// | 4 to 59 | the generation: how many times the state was set | the holder of `BUSY` |
+/// | 3 `DEFER` | all are admitted: a success can wait to be taken in until a failure is | the holder of `BUSY` |
 /// | 2 `FULL` | half-open: no probe is left to hand out | the holder of `BUSY` |
 /// | 1 `QUIET` | all are admitted: a success would change nothing | the holder of `BUSY` |
 /// | 0 `BUSY` | somebody works on what the word guards | who finds it clear and sets it |
 ///
-/// State and generation together are the *epoch*. 58 bits of generation last for nine years of one
-/// change each nanosecond, so an epoch never comes back.
+/// State and generation together are the *epoch*. 56 bits of generation last for two years of one
+/// change each nanosecond, so an epoch never comes back. A timed breaker is neither `QUIET` nor
+/// `DEFER`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
 const BUSY: u64 = 1;
 const QUIET: u64 = 1 << 1;
 const FULL: u64 = 1 << 2;
-const GENERATION: u32 = 3;
-const KIND: u32 = 61;
+const DEFER: u64 = 1 << 3;
+const GENERATION: u32 = 4;
+const FLAGS: u64 = (1 << GENERATION) - 1;
+const KIND: u32 = 60;
+const TIMED: u64 = 1 << 63;
 
 /// The states by their number in the word.
 const KINDS: [State; 6] = [
@@ -86,11 +92,22 @@ const KINDS: [State; 6] = [
     State::ForcedOpen,
 ];
 
-/// Words below this one belong to states that admit all.
+/// Words below this one admit all at once.
 const NOT_ALL: u64 = 3 << KIND;
 
 impl Word {
-    pub(crate) fn new(state: State, generation: u64) -> Self {
+    pub(crate) fn new(state: State, is_timed: bool) -> Self {
+        let timed = if is_timed { TIMED } else { 0 };
+        Self(timed | Self::kind(state))
+    }
+
+    /// The next epoch, in this state, without flags.
+    pub(crate) fn next(self, state: State) -> Self {
+        let generation = (self.generation() + 1) << GENERATION;
+        Self(self.0 & TIMED | Self::kind(state) | generation & ((1 << KIND) - 1))
+    }
+
+    fn kind(state: State) -> u64 {
         let kind = match state {
             State::Closed => 0,
             State::MetricsOnly => 1,
@@ -99,8 +116,7 @@ impl Word {
             State::Open => 4,
             State::ForcedOpen => 5,
         };
-        let generation = generation & (u64::MAX >> (64 - KIND + GENERATION));
-        Self(kind << KIND | generation << GENERATION)
+        kind << KIND
     }
 
     #[inline]
@@ -113,14 +129,20 @@ impl Word {
         self.0
     }
 
+    /// Whether all are admitted, and there is nothing else to be done for a call that begins.
     #[inline]
-    pub(crate) fn admits_all(self) -> bool {
+    pub(crate) fn admits_at_once(self) -> bool {
         self.0 < NOT_ALL
+    }
+
+    #[inline]
+    pub(crate) fn is_open_and_idle(self) -> bool {
+        (self.0 & !TIMED) >> KIND == 4 && !self.is_busy()
     }
 
     pub(crate) fn state(self) -> State {
         // Six and seven are never written.
-        KINDS[((self.0 >> KIND) as usize).min(KINDS.len() - 1)]
+        KINDS[(((self.0 & !TIMED) >> KIND) as usize).min(KINDS.len() - 1)]
     }
 
     pub(crate) fn generation(self) -> u64 {
@@ -137,7 +159,22 @@ impl Word {
     /// Who holds `BUSY` does not matter: until it lets go, the success can count as before it.
     #[inline]
     pub(crate) fn is_quiet_since(self, earlier: Self) -> bool {
-        self.0 | BUSY | FULL == earlier.0 | QUIET | BUSY | FULL
+        self.0 | FLAGS ^ QUIET == earlier.0 | FLAGS
+    }
+
+    /// Whether the epoch is that of `earlier`, and a success can wait to be taken in.
+    #[inline]
+    pub(crate) fn defers_since(self, earlier: Self) -> bool {
+        self.0 | FLAGS ^ DEFER == earlier.0 | FLAGS
+    }
+
+    pub(crate) fn defers(self) -> bool {
+        self.0 & DEFER != 0
+    }
+
+    pub(crate) fn with_defer(self, defers: bool) -> Self {
+        let defers = defers && self.0 & TIMED == 0;
+        Self(self.0 & !DEFER | if defers { DEFER } else { 0 })
     }
 
     #[inline]
@@ -145,8 +182,15 @@ impl Word {
         self.0 & BUSY != 0
     }
 
+    #[inline]
     pub(crate) fn busy(self) -> Self {
         Self(self.0 | BUSY)
+    }
+
+    /// Without `BUSY`.
+    #[inline]
+    pub(crate) fn idle(self) -> Self {
+        Self(self.0 & !BUSY)
     }
 
     pub(crate) fn is_full(self) -> bool {
@@ -159,6 +203,7 @@ impl Word {
 
     #[inline]
     pub(crate) fn with_quiet(self, is_quiet: bool) -> Self {
+        let is_quiet = is_quiet && self.0 & TIMED == 0;
         Self(self.0 & !QUIET | if is_quiet { QUIET } else { 0 })
     }
 }
@@ -166,7 +211,12 @@ impl Word {
 impl fmt::Debug for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} #{}", self.state(), self.generation())?;
-        for (bit, name) in [(BUSY, "busy"), (QUIET, "quiet"), (FULL, "full")] {
+        for (bit, name) in [
+            (BUSY, "busy"),
+            (QUIET, "quiet"),
+            (FULL, "full"),
+            (DEFER, "defer"),
+        ] {
             if self.0 & bit != 0 {
                 write!(f, " {name}")?;
             }
@@ -179,35 +229,59 @@ impl fmt::Debug for Word {
 mod tests {
     use super::*;
 
+    fn word(state: State, is_timed: bool, generation: u64) -> Word {
+        let before = Word(
+            Word::new(state, is_timed).0
+                | generation.wrapping_sub(1) << GENERATION & ((1 << KIND) - 1),
+        );
+        before.next(state)
+    }
+
     #[test]
     fn a_word_keeps_state_generation_and_flags_apart() {
-        let most = (1 << 58) - 1;
+        let most = (1 << 56) - 1;
         for state in KINDS {
-            for generation in [0, 1, 7, 1 << 32, most] {
-                let word = Word::new(state, generation);
+            for (generation, is_timed) in [
+                (0, true),
+                (1, false),
+                (7, true),
+                (1 << 32, false),
+                (most, true),
+            ] {
+                let word = word(state, is_timed, generation);
                 assert_eq!((word.state(), word.generation()), (state, generation));
-                assert_eq!(word.admits_all(), state.admits_all());
-                let flagged = word.busy().with_full(true).with_quiet(true);
+                assert_eq!(word.admits_at_once(), state.admits_all() && !is_timed);
+                assert_eq!(word.is_open_and_idle(), state == State::Open);
+                assert!(!word.busy().is_open_and_idle());
+                let flagged = word
+                    .busy()
+                    .with_full(true)
+                    .with_quiet(true)
+                    .with_defer(true);
+                assert!(flagged.defers_since(word) != is_timed && !word.defers_since(flagged));
                 assert!(flagged.is_same_epoch(word) && flagged.is_busy() && flagged.is_full());
                 assert_eq!((flagged.state(), flagged.generation()), (state, generation));
-                assert_eq!(flagged.with_full(false).with_quiet(false), word.busy());
-                assert!(!word.is_same_epoch(Word::new(state, generation.wrapping_add(1))));
+                assert_eq!(
+                    flagged.with_full(false).with_quiet(false).with_defer(false),
+                    word.busy()
+                );
+                assert!(!word.is_same_epoch(word.next(state)));
             }
         }
     }
 
     #[test]
-    fn quiet_is_quiet_in_the_same_epoch_only() {
-        let admitted = Word::new(State::Closed, 4);
+    fn quiet_is_quiet_in_the_same_epoch_only_and_never_if_timed() {
+        let admitted = word(State::Closed, false, 4);
         let quiet = admitted.with_quiet(true);
         assert!(quiet.is_quiet_since(admitted) && quiet.busy().is_quiet_since(admitted));
+        assert!(quiet.is_quiet_since(admitted.busy()));
         assert!(!admitted.is_quiet_since(quiet));
-        assert!(
-            !Word::new(State::Closed, 5)
-                .with_quiet(true)
-                .is_quiet_since(admitted)
-        );
-        let probe = Word::new(State::HalfOpen, 4);
+        let later = admitted.next(State::Closed).with_quiet(true);
+        assert!(!later.is_quiet_since(admitted));
+        let probe = word(State::HalfOpen, false, 4);
         assert!(!probe.with_full(true).is_quiet_since(probe));
+        let timed = word(State::Closed, true, 4);
+        assert!(!timed.with_quiet(true).is_quiet_since(timed));
     }
 }

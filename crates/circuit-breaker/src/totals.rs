@@ -4,10 +4,11 @@ mod cells;
 mod slots;
 mod tree;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-pub(crate) use cells::{COUNTERS, Counter};
-use cells::{Cell, GROUP};
+use cells::Group;
+pub(crate) use cells::{Counter, Sum};
 
 /// The totals of one breaker: a number under which every thread keeps cells for it.
 ///
@@ -18,7 +19,7 @@ pub(crate) struct Totals {
     slot: AtomicU32,
 }
 
-/// Slot zero is never handed out.
+/// Numbers of the first group are never handed out, so no thread has a page for this one.
 const UNUSED: u32 = 0;
 
 const OFF: u32 = u32::MAX;
@@ -36,37 +37,78 @@ impl Totals {
     }
 
     /// Counts one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count(&self, counter: Counter) {
         // Relaxed: a number is taken under a lock, and cells that are read and written under it
         // are those of the calling thread.
         let slot = self.slot.load(Relaxed);
-        if slot == OFF || (slot != UNUSED && slots::add(slot as usize, counter)) {
+        if slot == OFF || slots::add(slot as usize, counter) {
             return;
         }
-        self.count_first(|cell| cell.add(counter));
+        self.count_first(counter);
     }
 
-    /// Remembers the time of a failure.
+    /// Remembers the time of a failure, after it was counted.
     pub(crate) fn failed_at(&self, nanos: u64) {
         if self.are_kept() {
-            self.count_first(|cell| cell.failed_at(nanos));
+            let slot = slots::lease(&self.slot, UNUSED);
+            slots::record(slot as usize, |cell| cell.failed_at(nanos));
         }
     }
 
+    /// Counts one where the breaker has no number, or the thread no cell.
     #[cold]
     #[inline(never)]
-    fn count_first(&self, record: impl Fn(&Cell)) {
+    fn count_first(&self, counter: Counter) {
         let slot = slots::lease(&self.slot, UNUSED);
-        slots::record(slot as usize, record);
+        slots::record(slot as usize, |cell| cell.add(counter));
+    }
+
+    /// Counts an opening. The lock that this takes is never held by somebody who waits for a breaker.
+    pub(crate) fn opened(&self) {
+        if self.are_kept() {
+            let slot = slots::lease(&self.slot, UNUSED);
+            slots::group(slot as usize).opened(slot as usize);
+        }
+    }
+
+    /// Puts off a success that was counted just now, on this thread. How many of this epoch the
+    /// thread has put off; `None` if it has no cell to keep them in.
+    #[inline]
+    pub(crate) fn defer(&self, tag: u32) -> Option<u32> {
+        slots::with_cell(self.slot.load(Relaxed) as usize, |cell| cell.defer(tag))
+    }
+
+    /// Where the successes are that threads put off; `None` if there can be none yet.
+    pub(crate) fn deferred(&self) -> Option<Deferred> {
+        match self.slot.load(Relaxed) {
+            OFF | UNUSED => None,
+            slot => Some(Deferred {
+                group: slots::group(slot as usize),
+                slot: slot as usize,
+            }),
+        }
     }
 
     /// All threads added up.
-    pub(crate) fn sum(&self) -> [u64; COUNTERS] {
+    pub(crate) fn sum(&self) -> Sum {
         match self.slot.load(Relaxed) {
-            OFF | UNUSED => [0; COUNTERS],
-            slot => slots::group(slot as usize).sum(slot as usize % GROUP),
+            OFF | UNUSED => Sum::default(),
+            slot => slots::group(slot as usize).sum(slot as usize),
         }
+    }
+}
+
+/// The successes that threads put off for one breaker.
+pub(crate) struct Deferred {
+    group: Arc<Group>,
+    slot: usize,
+}
+
+impl Deferred {
+    /// How many there were since the epoch of this tag began. It wraps.
+    pub(crate) fn count(&self, tag: u32) -> u32 {
+        self.group.deferred(self.slot, tag)
     }
 }
 

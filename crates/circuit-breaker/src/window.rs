@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::primitive::{AtomicU8, AtomicU64};
 use crate::settings::{Policy, Settings};
+use crate::state::Word;
+use crate::totals::Totals;
 
 pub(crate) use buckets::Buckets;
 pub(crate) use ring::Ring;
@@ -111,6 +113,29 @@ impl Window {
         self.counts(cells)
     }
 
+    /// Takes in what threads have put off in the epoch of this word, before something else is taken
+    /// in.
+    #[inline]
+    pub(crate) fn gather(&self, totals: &Totals, word: Word) {
+        if let Self::Ring(ring) = self
+            && (word.defers() || ring.has_gathered())
+        {
+            ring.gather(totals, word.generation() as u32);
+        }
+    }
+
+    /// Whether successes may be put off until something else is taken in: where they can only lower
+    /// the rates, and threads have cells to keep them in.
+    ///
+    /// In a window by count that holds the minimum of calls, a success takes the place of a call
+    /// that was no better. When it is taken in does not matter, as long as it is before the next
+    /// failure.
+    #[inline]
+    pub(crate) fn defers(&self, counts: Counts, minimum_calls: u32, totals: &Totals) -> bool {
+        let is_large = matches!(self, Self::Ring(_));
+        is_large && counts.calls >= minimum_calls && totals.are_kept()
+    }
+
     /// What the window held after the last call.
     pub(crate) fn counts(&self, cells: Cells<'_>) -> Counts {
         match self {
@@ -151,6 +176,16 @@ impl Window {
             Self::Buckets(_) => return false,
         };
         counts.failures == 0 && counts.slow == 0 && counts.calls >= full
+    }
+
+    /// Whether this call, after whose push the window had these counts, can have opened the breaker.
+    ///
+    /// In a window by count a success only lowers the rates, so it matters where it is the one that
+    /// completes the minimum. In a window by time, calls have left it, too.
+    #[inline]
+    pub(crate) fn may_trip(&self, sample: Sample, counts: Counts, minimum_calls: u32) -> bool {
+        let is_timed = matches!(self, Self::Buckets(_));
+        sample.failed || sample.slow || is_timed || counts.calls == minimum_calls
     }
 
     /// Forgets all calls.

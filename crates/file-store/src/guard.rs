@@ -1,6 +1,7 @@
 //! [`PathGuard`]: a path that is held, and what can be done while it is.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use crate::content::Content;
 use crate::error::{Error, Refusal, as_path};
 use crate::inner::Inner;
 use crate::locks::Seat;
-use crate::process_lock::{Patience, ProcessLock};
-use crate::root::{Last, Links, Missing, Way};
+use crate::process_lock::ProcessLock;
+use crate::root::{Last, Links, Missing, Place, Way};
 use crate::stamp::{Moment, Stamp};
 use crate::write::{self, Failed};
 
@@ -170,8 +171,9 @@ impl Inner {
         if !self.settings.process_locks {
             return Ok(self.guard(seat, None));
         }
+        // Away, since it may make directories and sync them.
         let work = move |inner: &Self| inner.try_lock_processes(&name);
-        let place = match self.nearby("lock", path, work).await?? {
+        let place = match self.away("lock", path, work).await?? {
             Ok(lock) => return Ok(self.guard(seat, Some(lock))),
             Err(place) => place,
         };
@@ -181,7 +183,7 @@ impl Inner {
         std::thread::Builder::new()
             .name("brolly-file-lock".into())
             .spawn(move || {
-                let locked = ProcessLock::acquire(place, Patience::Wait);
+                let locked = ProcessLock::acquire(place);
                 let _ = sender.send((locked, seat));
             })
             .map_err(|source| Error::Io {
@@ -194,8 +196,8 @@ impl Inner {
             path: as_path(path),
             source: std::io::Error::other("the thread that waited is gone"),
         })?;
-        let lock = locked.map_err(|refusal| refusal.at(path))?.ok();
-        Ok(self.guard(seat, lock))
+        let lock = locked.map_err(|refusal| refusal.at(path))?;
+        Ok(self.guard(seat, Some(lock)))
     }
 
     pub(crate) fn lock_blocking(
@@ -210,12 +212,10 @@ impl Inner {
             return Ok(self.guard(seat, None));
         }
         let lock = match self.try_lock_processes(&name)? {
-            Ok(lock) => Some(lock),
-            Err(place) => ProcessLock::acquire(place, Patience::Wait)
-                .map_err(|refusal| refusal.at(path))?
-                .ok(),
+            Ok(lock) => lock,
+            Err(place) => ProcessLock::acquire(place).map_err(|refusal| refusal.at(path))?,
         };
-        Ok(self.guard(seat, lock))
+        Ok(self.guard(seat, Some(lock)))
     }
 
     fn guard(self: &Arc<Self>, seat: Seat, process: Option<ProcessLock>) -> PathGuard {
@@ -240,13 +240,10 @@ impl Inner {
         Ok(Arc::from(place.path))
     }
 
-    fn try_lock_processes(
-        &self,
-        name: &[u8],
-    ) -> Result<Result<ProcessLock, crate::root::Place>, Error> {
+    fn try_lock_processes(&self, name: &[u8]) -> Result<Result<ProcessLock, Place>, Error> {
         let place = self.root.place(name, self.way_to_write());
         let place = place.map_err(|refusal| refusal.at(name))?;
-        ProcessLock::acquire(place, Patience::None).map_err(|refusal| refusal.at(name))
+        ProcessLock::try_acquire(place).map_err(|refusal| refusal.at(name))
     }
 
     fn way_to_write(&self) -> Way {
@@ -313,8 +310,7 @@ impl Inner {
 
     /// Removes what crashed processes have left in a directory, the first time it is written to. That
     /// it fails harms nobody.
-    fn sweep_once(&self, place: &crate::root::Place) {
-        use std::os::fd::AsFd;
+    fn sweep_once(&self, place: &Place) {
         let Ok(stat) = rustix::fs::fstat(&place.dir) else {
             return;
         };

@@ -26,25 +26,24 @@ pub(crate) struct ProcessLock {
     _file: OwnedFd,
 }
 
-/// Whether to wait for another process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    None,
-    Wait,
-}
-
 impl ProcessLock {
-    /// Takes the lock of the file at `place`; gives the place back if another process has it and
-    /// there is no patience.
-    pub(crate) fn acquire(
-        place: Place,
-        patience: Patience,
-    ) -> Result<Result<Self, Place>, Refusal> {
+    /// Takes the lock of the file at `place`, or gives the place back if another process has it.
+    pub(crate) fn try_acquire(place: Place) -> Result<Result<Self, Place>, Refusal> {
+        Self::attempt(place, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Takes the lock of the file at `place`, and waits for it however long that takes.
+    pub(crate) fn acquire(mut place: Place) -> Result<Self, Refusal> {
+        loop {
+            match Self::attempt(place, FlockOperation::LockExclusive)? {
+                Ok(lock) => return Ok(lock),
+                Err(same) => place = same,
+            }
+        }
+    }
+
+    fn attempt(place: Place, operation: FlockOperation) -> Result<Result<Self, Place>, Refusal> {
         let name = lock_name(&place.name);
-        let operation = match patience {
-            Patience::None => FlockOperation::NonBlockingLockExclusive,
-            Patience::Wait => FlockOperation::LockExclusive,
-        };
         let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
             // Whoever may write in the directory may use the lock; nobody needs to write in it.

@@ -210,9 +210,11 @@ impl Inner {
         let before = Stamp::of(&stat);
         let (bytes, after) = self.read_all(file, &before, path)?;
         let after = Stamp::of(&after);
-        // A file of another length than it says is not one of a disk (/proc has such files).
-        let steadiness = if before != after || bytes.len() as u64 != before.len {
+        let steadiness = if before != after {
             Steadiness::Changing
+        } else if bytes.len() as u64 != before.len {
+            // What has another length than it says is on no disk: /proc has such files.
+            Steadiness::Young
         } else if before.is_settled(now, self.settings.settle) {
             Steadiness::Settled
         } else {

@@ -21,6 +21,9 @@ pub(crate) use walk::{Last, Links, Missing, Place, Way, sync_directory};
 /// As long as Linux lets a path be, its closing zero included.
 const LONGEST_PATH: usize = 4096;
 
+/// How often a way is tried that somebody changes meanwhile.
+const TRIES: usize = 8;
+
 /// A regular file is opened to be read; should a pipe or a terminal have taken its place, opening it
 /// neither waits nor makes it ours.
 const READ: OFlags = OFlags::RDONLY
@@ -90,7 +93,9 @@ impl Root {
             rustix::fs::fstatfs(&self.dir).is_ok_and(|fs| REMOTE.contains(&(fs.f_type as u32)))
         }
         #[cfg(not(target_os = "linux"))]
-        false
+        {
+            false
+        }
     }
 
     /// What a path leads to, wherever that is: one system call, and no promise that it is below the
@@ -166,7 +171,7 @@ impl Root {
         {
             return opened;
         }
-        loop {
+        for _ in 0..TRIES {
             let place = self.place(path, Way::TO_FILE)?;
             let flags = flags | OFlags::NOFOLLOW;
             match rustix::fs::openat(&place.dir, &*place.name, flags, Mode::empty()) {
@@ -175,14 +180,14 @@ impl Root {
                 other => return other.map_err(Refusal::to("open")),
             }
         }
+        Err(Refusal::System("open", Errno::LOOP))
     }
 
     /// `None` if this system cannot say.
     #[cfg(target_os = "linux")]
     fn open_beneath(&self, path: &[u8], flags: OFlags) -> Option<Result<OwnedFd, Refusal>> {
         use rustix::fs::ResolveFlags;
-        /// Renames anywhere in the system make the kernel give up on `..`.
-        const TRIES: usize = 8;
+        // Renames anywhere in the system make the kernel give up on `..`.
         for _ in 0..TRIES {
             let opened = rustix::fs::openat2(
                 &self.dir,

@@ -1,6 +1,7 @@
 //! [`FileStore`]: the handle that users hold.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -140,7 +141,8 @@ impl FileStore {
     ///
     /// The new file is another one than the old: it has the old one's permissions, and its owner and
     /// group as far as this process may give them, but not its other attributes; further hard links
-    /// keep the old content. The directory must allow to be read and written. A link is followed.
+    /// keep the old content. The directory must allow to be read and written; it is listed the first
+    /// time, see [`remove_leftovers`](Self::remove_leftovers). A link is followed.
     ///
     /// # Errors
     ///
@@ -385,7 +387,6 @@ fn is_there(metadata: Result<Metadata, Error>) -> Result<bool, Error> {
 }
 
 fn remove_leftovers(inner: &Inner, path: &[u8]) -> Result<u64, Error> {
-    use std::os::fd::AsFd;
     let opened = inner.root.open_directory(path);
     let directory = opened.map_err(|refusal| refusal.at(path))?;
     let removed = write::remove_leftovers(directory.as_fd(), Moment::now());

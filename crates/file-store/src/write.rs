@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 
-use rustix::fs::{Gid, Mode, RawMode, Stat, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, RawMode, Stat, Uid};
 use rustix::io::Errno;
 
 use crate::error::{FileKind, Refusal};
@@ -59,13 +59,15 @@ pub(crate) fn replace(place: &Place, contents: &[u8], durable: bool) -> Result<(
     Ok(())
 }
 
-/// Takes a file away. If `durable`, it stays away once this has returned.
+/// Takes a file, or a link, away. If `durable`, it stays away once this has returned.
 pub(crate) fn remove(place: &Place, durable: bool) -> Result<(), Failed> {
     let stat = place.stat().map_err(Refusal::to("look at"))?;
-    if let Some(kind @ FileKind::Directory) = FileKind::irregular(stat.st_mode) {
+    if let Some(kind) = FileKind::irregular(stat.st_mode)
+        && !is_link(&stat)
+    {
         return Err(Refusal::NotAFile(kind).into());
     }
-    rustix::fs::unlinkat(&place.dir, &*place.name, rustix::fs::AtFlags::empty())
+    rustix::fs::unlinkat(&place.dir, &*place.name, AtFlags::empty())
         .map_err(Refusal::to("remove"))?;
     if durable {
         sync_directory(place.dir.as_fd()).map_err(Failed::NotDurable)?;
@@ -74,8 +76,7 @@ pub(crate) fn remove(place: &Place, durable: bool) -> Result<(), Failed> {
 }
 
 fn check(old: Stat) -> Result<Stat, Refusal> {
-    use rustix::fs::FileType;
-    if FileType::from_raw_mode(old.st_mode) == FileType::Symlink {
+    if is_link(&old) {
         // The way to the file has been followed to its end, so the link is new.
         return Err(Refusal::Moved);
     }
@@ -83,6 +84,10 @@ fn check(old: Stat) -> Result<Stat, Refusal> {
         None => Ok(old),
         Some(kind) => Err(Refusal::NotAFile(kind)),
     }
+}
+
+fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
 fn fill(

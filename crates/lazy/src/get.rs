@@ -1,23 +1,25 @@
 //! [`Get`]: a caller that waits for a value, as a future and as a thread.
+//!
+//! The futures here are written by hand, and hand what they hold to the waiting part by value. So where
+//! a value is there, nothing of them has an address, and the compiler makes one look of them.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::error::LoadError;
+use crate::lazy::never;
 use crate::published::Guard;
 use crate::shared::{Entered, Outcome, Seat, Shared, Wish};
+use crate::slot::Slot;
 
 /// The future of a value.
-///
-/// Small, and without a seat for as long as nothing has to be waited for: the compiler makes a look
-/// at a value that is there of it.
 #[must_use = "futures do nothing unless polled"]
 pub(crate) struct Get<'a, T: Send + Sync + 'static, E: Send + Sync + 'static> {
     shared: &'a Arc<Shared<T, E>>,
     wish: Wish,
-    seat: Option<Seat<T, E>>,
+    seat: Slot<Seat<T, E>>,
 }
 
 impl<'a, T: Send + Sync + 'static, E: Send + Sync + 'static> Get<'a, T, E> {
@@ -26,26 +28,7 @@ impl<'a, T: Send + Sync + 'static, E: Send + Sync + 'static> Get<'a, T, E> {
         Self {
             shared,
             wish,
-            seat: None,
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<T, E>> {
-        let mut seat = match self.seat.take() {
-            Some(seat) => seat,
-            None => match aboard(self.shared, self.wish) {
-                Ok(seat) => seat,
-                Err(outcome) => return Poll::Ready(outcome),
-            },
-        };
-        match Pin::new(&mut seat.join).poll(cx) {
-            Poll::Ready(ending) => Poll::Ready(seat.settle(self.shared, ending)),
-            Poll::Pending => {
-                self.seat = Some(seat);
-                Poll::Pending
-            }
+            seat: Slot::empty(),
         }
     }
 }
@@ -55,14 +38,67 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Future for Get<'_, T, E
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.seat.is_none()
-            && self.wish == Wish::Any
-            && let Some(value) = self.shared.ready()
+        let this = &mut *self;
+        // Who wants a new value, or waits for one already, is not served by what is there.
+        if this.wish == Wish::Any
+            && this.seat.is_empty()
+            && let Some(value) = this.shared.ready()
         {
             return Poll::Ready(Ok(value));
         }
-        let outcome = ready!(self.wait(cx));
-        Poll::Ready(outcome.map(Guard::of))
+        match wait(this.seat.take(), this.shared, this.wish, cx) {
+            Ok(outcome) => Poll::Ready(outcome.map(Guard::of)),
+            Err(seat) => {
+                this.seat.put(seat);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// The future of a value that cannot fail to load: it panics in the place of an error.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Sure<F>(pub(crate) F);
+
+impl<F, V> Future for Sure<F>
+where
+    F: Future<Output = Result<V, LoadError>> + Unpin,
+{
+    type Output = V;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<V> {
+        match Pin::new(&mut self.0).poll(cx) {
+            Poll::Ready(Ok(value)) => Poll::Ready(value),
+            Poll::Ready(Err(error)) => never(&error),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Takes a seat if there is none yet, and looks whether the wait is over; else gives the seat back.
+#[cold]
+#[inline(never)]
+pub(crate) fn wait<T, E>(
+    seat: Option<Box<Seat<T, E>>>,
+    shared: &Arc<Shared<T, E>>,
+    wish: Wish,
+    cx: &mut Context<'_>,
+) -> Result<Outcome<T, E>, Box<Seat<T, E>>>
+where
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    let mut seat = match seat {
+        Some(seat) => seat,
+        None => match aboard(shared, wish) {
+            Ok(seat) => Box::new(seat),
+            Err(outcome) => return Ok(outcome),
+        },
+    };
+    match Pin::new(&mut seat.join).poll(cx) {
+        Poll::Ready(ending) => Ok(seat.settle(shared, ending)),
+        Poll::Pending => Err(seat),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::builder::LazyBuilder;
 use crate::error::LoadError;
-use crate::get::{Get, wait_blocking};
+use crate::get::{Get, Sure, wait_blocking};
 use crate::published::Guard;
 use crate::reader::Reader;
 use crate::shared::{Entered, Shared, Wish};
@@ -326,8 +326,7 @@ impl<T: Send + Sync + 'static> Lazy<T> {
     /// As for [`try_get`](Self::try_get).
     #[inline]
     pub fn get(&self) -> impl Future<Output = Guard<T>> + Send {
-        let get = self.try_get();
-        async { get.await.unwrap_or_else(|error| never(&error)) }
+        Sure(Get::new(&self.shared, Wish::Any))
     }
 
     /// The value, loaded if need be, while this thread waits; see

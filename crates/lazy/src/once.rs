@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::OnceLock;
 
 use crate::error::LoadError;
+use crate::get::Sure;
 use crate::lazy::never;
 use crate::loader::Infallibly;
 use flight::Departure;
@@ -136,8 +137,7 @@ impl<T: Send + Sync + 'static> Once<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T> + Send + 'static,
     {
-        let get = Init::new(self, || Infallibly::new(init()));
-        async { get.await.unwrap_or_else(|error| never(&error)) }
+        Sure(Init::new(self, || Infallibly::new(init())))
     }
 
     /// The value, made by this initialiser if there is none and nobody is making it.

@@ -16,7 +16,6 @@ pub(crate) struct Published<T>(arc_swap::ArcSwapOption<T>);
 /// Keeps the value alive, whatever becomes of it meanwhile. Made to be held for a short time: each
 /// thread has room for a few of them, and from then on a guard costs as much as an `Arc`. What is
 /// kept for long, or across many awaits, is better an `Arc`: [`into_arc`](Self::into_arc).
-#[must_use = "a guard is there to be read"]
 pub struct Guard<T>(Held<T>);
 
 #[cfg(not(brolly_loom))]

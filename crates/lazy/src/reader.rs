@@ -2,13 +2,18 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::error::LoadError;
-use crate::get::{Get, wait_blocking};
+use crate::get::{Sure, wait, wait_blocking};
 use crate::lazy::{Lazy, never};
 use crate::published::Guard;
-use crate::shared::{Shared, Wish};
+use crate::shared::{Seat, Shared, Wish};
+use crate::slot::Slot;
+use crate::time::NEVER;
 
 /// A handle to a [`Lazy`] that keeps the value at hand: a read is one load of a number that changes
 /// with the value, a comparison, and a look at the clock if values expire.
@@ -28,11 +33,13 @@ use crate::shared::{Shared, Wish};
 /// ```
 pub struct Reader<T, E = Infallible> {
     lazy: Lazy<T, E>,
-    /// The version that `value` was found under, if it was found; it may be newer, never older.
+    /// The version that `value` was found under, if it is good for ever under it: the only thing that
+    /// a read looks at then. The value may be newer, never older.
     version: u64,
-    /// Until then `value` is good under that version.
-    fresh_until: u64,
     value: Option<Arc<T>>,
+    /// The same of a value that is good until the moment that follows.
+    mortal: u64,
+    fresh_until: u64,
 }
 
 /// The version of a value that may be no longer the one that is there.
@@ -43,8 +50,9 @@ impl<T, E> Reader<T, E> {
         Self {
             lazy,
             version: UNKNOWN,
-            fresh_until: 0,
             value: None,
+            mortal: UNKNOWN,
+            fresh_until: 0,
         }
     }
 
@@ -52,7 +60,6 @@ impl<T, E> Reader<T, E> {
     #[inline]
     pub fn peek(&mut self) -> Option<&Arc<T>> {
         if !self.is_current() && !self.renew() {
-            self.version = UNKNOWN;
             self.value = self.lazy.peek().map(Guard::into_arc);
         }
         self.value.as_ref()
@@ -67,8 +74,14 @@ impl<T, E> Reader<T, E> {
     /// Whether the value at hand is the one to serve.
     #[inline]
     fn is_current(&self) -> bool {
-        let shared = self.lazy.shared();
-        self.version == shared.version() && shared.is_fresh(self.fresh_until)
+        let version = self.lazy.shared().version();
+        self.version == version || self.is_alive_under(version)
+    }
+
+    /// The same for a value that is not good for ever.
+    #[inline(never)]
+    fn is_alive_under(&self, version: u64) -> bool {
+        self.mortal == version && self.lazy.shared().is_fresh(self.fresh_until)
     }
 
     /// Looks again. Returns whether there is a value about which nothing has to be done, which is kept
@@ -82,16 +95,22 @@ impl<T, E> Reader<T, E> {
         let fresh_until = shared.fresh_until();
         let value = shared.load();
         let is_ready = value.is_some() && shared.is_fresh(fresh_until);
-        let is_settled = is_ready && Shared::<T, E>::is_settled(version);
-        self.version = if is_settled { version } else { UNKNOWN };
+        let version = match is_ready && Shared::<T, E>::is_settled(version) {
+            true => version,
+            false => UNKNOWN,
+        };
+        (self.version, self.mortal) = match fresh_until {
+            NEVER => (version, UNKNOWN),
+            _ => (UNKNOWN, version),
+        };
         self.fresh_until = fresh_until;
         self.value = value.filter(|_| is_ready);
         is_ready
     }
 
-    fn keep(&mut self, found: Guard<T>) -> &Arc<T> {
-        self.version = UNKNOWN;
-        self.value.insert(Guard::into_arc(found))
+    fn keep(&mut self, found: Arc<T>) -> &Arc<T> {
+        (self.version, self.mortal) = (UNKNOWN, UNKNOWN);
+        self.value.insert(found)
     }
 
     #[inline]
@@ -116,12 +135,8 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Reader<T, E> {
     ///
     /// As for [`Lazy::try_get`].
     #[inline]
-    pub async fn try_get(&mut self) -> Result<&Arc<T>, LoadError<E>> {
-        if self.is_current() || self.renew() {
-            return Ok(self.kept());
-        }
-        let found = Get::new(self.lazy.shared(), Wish::Any).await?;
-        Ok(self.keep(found))
+    pub fn try_get(&mut self) -> impl Future<Output = Result<&Arc<T>, LoadError<E>>> + Send {
+        Read::new(self)
     }
 
     /// The value, loaded if need be, while this thread waits; see [`Lazy::try_get_blocking`].
@@ -139,7 +154,7 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Reader<T, E> {
             return Ok(self.kept());
         }
         let found = wait_blocking(self.lazy.shared(), Wish::Any)?;
-        Ok(self.keep(Guard::of(found)))
+        Ok(self.keep(found))
     }
 }
 
@@ -154,8 +169,8 @@ impl<T: Send + Sync + 'static> Reader<T> {
     ///
     /// As for [`Lazy::get`].
     #[inline]
-    pub async fn get(&mut self) -> &Arc<T> {
-        (self.try_get().await).unwrap_or_else(|error| never(&error))
+    pub fn get(&mut self) -> impl Future<Output = &Arc<T>> + Send {
+        Sure(Read::new(self))
     }
 
     /// The value, loaded if need be, while this thread waits; see [`Lazy::get_blocking`].
@@ -169,14 +184,54 @@ impl<T: Send + Sync + 'static> Reader<T> {
     }
 }
 
+/// The future of a read.
+#[must_use = "futures do nothing unless polled"]
+struct Read<'a, T: Send + Sync + 'static, E: Send + Sync + 'static> {
+    /// Until it has ended.
+    reader: Option<&'a mut Reader<T, E>>,
+    seat: Slot<Seat<T, E>>,
+}
+
+impl<'a, T: Send + Sync + 'static, E: Send + Sync + 'static> Read<'a, T, E> {
+    #[inline]
+    fn new(reader: &'a mut Reader<T, E>) -> Self {
+        Self {
+            reader: Some(reader),
+            seat: Slot::empty(),
+        }
+    }
+}
+
+impl<'a, T: Send + Sync + 'static, E: Send + Sync + 'static> Future for Read<'a, T, E> {
+    type Output = Result<&'a Arc<T>, LoadError<E>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let reader = this.reader.take().expect("not polled after its end");
+        if this.seat.is_empty() && (reader.is_current() || reader.renew()) {
+            return Poll::Ready(Ok(reader.kept()));
+        }
+        match wait(this.seat.take(), reader.lazy.shared(), Wish::Any, cx) {
+            Ok(outcome) => Poll::Ready(outcome.map(|value| reader.keep(value))),
+            Err(seat) => {
+                this.reader = Some(reader);
+                this.seat.put(seat);
+                Poll::Pending
+            }
+        }
+    }
+}
+
 impl<T, E> Clone for Reader<T, E> {
     /// Another handle that keeps the same value at hand.
     fn clone(&self) -> Self {
         Self {
             lazy: self.lazy.clone(),
             version: self.version,
-            fresh_until: self.fresh_until,
             value: self.value.clone(),
+            mortal: self.mortal,
+            fresh_until: self.fresh_until,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 mod arguments;
 mod check;
-mod duration;
 mod handle;
 mod kept;
 mod key;
@@ -16,14 +15,17 @@ use syn::{
     Attribute, Error, FnArg, Pat, Receiver, ReceiverKind, Type, parse_quote, parse_quote_spanned,
 };
 
-use self::arguments::{Arguments, Setting};
+use self::arguments::Arguments;
 use self::key::Key;
-use self::parameters::{Borrows, Parameter, mentions};
+use self::parameters::{Borrows, Parameter};
+use crate::arguments::Setting;
 use crate::function::Function;
+use crate::handle_name::handle_name;
+use crate::tokens::mentions;
 
 /// The function behind its cache; on a mistake the function as it was, and the mistake.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let function = |input: ParseStream<'_>| Function::parse(input, "cached");
+    let function = |input: ParseStream<'_>| Function::parse(input, "cached", "cached");
     let expanded = function.parse2(item.clone()).and_then(|function| {
         let arguments = syn::parse2::<Arguments>(arguments)?;
         check::function(&function.signature)?;
@@ -82,18 +84,9 @@ impl Expansion<'_> {
             ));
         }
         self.check_not_generic()?;
-        self.check_name()?;
+        let handle = handle_name(&signature.ident, self.arguments.handle.as_ref())?;
 
         let here = Span::mixed_site();
-        // Types and functions of one name do not meet: they live in different namespaces.
-        let handle = match &self.arguments.handle {
-            Some(handle) => handle.name.clone(),
-            None => {
-                let mut handle = signature.ident.clone();
-                handle.set_span(here.located_at(handle.span()));
-                handle
-            }
-        };
         let uncached = Ident::new("__brolly_uncached", here);
         let body = self.uncached(&uncached);
         let steps = self.steps(Home::Own(&handle), &quote! { #uncached });

@@ -47,19 +47,19 @@ impl Function {
         }
     }
 
-    /// Reads what follows the attribute `#[attribute]`, which makes a function `attribute`.
-    pub(crate) fn parse(input: ParseStream<'_>, attribute: &str) -> syn::Result<Self> {
+    /// Reads what follows the attribute `#[attribute]`, by which a function is `made` something.
+    pub(crate) fn parse(input: ParseStream<'_>, attribute: &str, made: &str) -> syn::Result<Self> {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility: Visibility = input.parse()?;
         let start = input.span();
         let signature: Signature = input
             .parse()
-            .map_err(|_| Error::new(start, format!("only a function can be {attribute}")))?;
+            .map_err(|_| Error::new(start, format!("only a function can be {made}")))?;
         if input.peek(Token![;]) {
             return Err(Error::new(
                 signature.ident.span(),
                 format!(
-                    "a function without a body cannot be {attribute}: put `#[{attribute}]` on its \
+                    "a function without a body cannot be {made}: put `#[{attribute}]` on its \
                      implementations"
                 ),
             ));

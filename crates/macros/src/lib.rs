@@ -3,8 +3,12 @@
 
 mod arguments;
 mod cached;
+mod duration;
 mod function;
+mod handle_name;
 mod timed;
+mod tokens;
+mod with_lazy;
 
 use proc_macro::TokenStream;
 
@@ -175,4 +179,94 @@ pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn timed(arguments: TokenStream, item: TokenStream) -> TokenStream {
     timed::expand(arguments.into(), item.into()).into()
+}
+
+/// Loads the first parameter of a function: callers leave it out, the first call loads it, and all
+/// calls share it.
+///
+/// ```
+/// use brolly_lazy::{LoadError, with_lazy};
+/// use std::num::ParseIntError;
+///
+/// async fn load() -> Result<u32, ParseIntError> {
+///     "40".parse()
+/// }
+///
+/// /// Adds to what is loaded.
+/// #[with_lazy(loader = load, error = ParseIntError, ttl = "5m")]
+/// async fn add(base: &u32, more: u32) -> Result<u32, LoadError<ParseIntError>> {
+///     Ok(base + more)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert_eq!(add(2).await.unwrap(), 42); // loads
+/// assert_eq!(add(3).await.unwrap(), 43);
+/// assert_eq!(add::lazy().load_count(), 1);
+/// assert_eq!(add::reset().as_deref(), Some(&40)); // the next call loads again
+/// # }
+/// ```
+///
+/// # Arguments
+///
+/// - `loader = function`: what makes the value, an expression for a function without arguments: an
+///   async one for an `async fn`, a plain one for a `fn`. The value lives as long as the program.
+/// - `lazy = self.config`: an expression of type `Lazy<T, E>` for a value that is there already,
+///   instead of a `loader`; it may use the parameters, `self` among them. This is the form for methods,
+///   for loaders that block, and for values that several functions share. With it go no `ttl`,
+///   `configure` and `handle`.
+/// - `error = Type`: the loader can fail, and returns a `Result` with this error. The function returns
+///   a `Result` too, whose error is `From<LoadError<Type>>`: a call whose value could not be loaded
+///   ends with it, and the body does not run.
+/// - `ttl = "30s"`: how long the value is kept. A time from `"1ms"` to `"365d"`, in whole numbers with
+///   the units `d`, `h`, `m`, `s` and `ms` (`"1h30m"`), which is checked by the compiler; or
+///   `"forever"`, as is the default; or an expression of type `Duration`.
+/// - `configure = |builder| builder.stale_if_error(…)`: everything else that the builder can do.
+/// - `handle = Name`: the name of the handle, which is the function's otherwise.
+/// - `crate = path`: the path of `brolly_lazy`, for those who reach it through another crate.
+///
+/// # The parameter
+///
+/// It is the first one, after `self` if there is one, and may be a pattern. As `&T` it is there until
+/// the function returns, in an `async fn` across every await. As `Arc<T>` it can be kept.
+///
+/// # The handle
+///
+/// Beside a function with a `loader` stands a type of the same name and visibility. As types and
+/// functions have namespaces of their own, whoever imports one imports the other:
+///
+/// | | |
+/// |---|---|
+/// | `add::lazy()` | the value, a `&'static Lazy<T, E>`: `refresh`, `replace`, `stats` and so on |
+/// | `add::is_loaded()` | whether it is there |
+/// | `add::reset()` | takes it away and returns it |
+/// | `add::config_error()` | why the settings were refused, if they were |
+///
+/// # Errors
+///
+/// With `error`, those of loading. Settings that are not checked by the compiler and that the builder
+/// refuses, such as a `Duration` of zero that is computed, make every call load, and `config_error` of
+/// the handle says why.
+///
+/// # Panics
+///
+/// When the loader panics, so does the call that began the load. Without `error`, so does every call
+/// that waited for it; with `error` these get `LoadError::Panicked`. A loader that calls the function
+/// is told of the recursion in the same way.
+///
+/// # Cancel safety
+///
+/// An `async fn` that is dropped while it loads leaves the load to the other calls that wait for it.
+///
+/// # Limitations
+///
+/// - What is loaded is `Send + Sync + 'static`, of a type that does not depend on the function's
+///   generics.
+/// - A `const fn` cannot load anything. Methods, and functions in the `impl` of a type, need
+///   `lazy = …`.
+/// - Links in documentation say which they mean, the function as `` [`add()`] `` or the handle as
+///   `` [`add`](enum@add) ``.
+#[proc_macro_attribute]
+pub fn with_lazy(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    with_lazy::expand(arguments.into(), item.into()).into()
 }

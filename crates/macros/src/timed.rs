@@ -15,7 +15,7 @@ use crate::function::Function;
 
 /// The function with its body timed; on a mistake the function as it was, and the mistake.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let function = |input: ParseStream<'_>| Function::parse(input, "timed");
+    let function = |input: ParseStream<'_>| Function::parse(input, "timed", "timed");
     let expanded = function.parse2(item.clone()).and_then(|function| {
         let arguments = syn::parse2::<Arguments>(arguments)?;
         check(&function)?;

@@ -161,16 +161,29 @@ where
             return Ok(None);
         }
         let hash = self.inner.hash(&key);
-        let (key, value) = match ttl {
+        match ttl {
             None => match self
                 .inner
                 .write_briefly(key, value, hash, Condition::Always)
             {
-                Ok(previous) => return Ok(previous),
-                Err(entry) => entry,
+                Ok(previous) => Ok(previous),
+                Err((key, value)) => self.insert_at_length(key, value, hash, None),
             },
-            Some(_) => (key, value),
-        };
+            ttl => self.insert_at_length(key, value, hash, ttl),
+        }
+    }
+
+    #[inline(never)]
+    fn insert_at_length(
+        &self,
+        key: K,
+        value: V,
+        hash: u64,
+        ttl: Option<Duration>,
+    ) -> Result<Option<V>, InsertError<K, V>>
+    where
+        V: Clone,
+    {
         let (key, value, terms) = self.terms(key, value, hash, ttl)?;
         match self.inner.write(key, value, hash, terms, Condition::Always) {
             Written::Done(previous) => Ok(previous),

@@ -320,7 +320,7 @@ where
         let shard = self.shard(hash);
         // SAFETY: `glances` is set for plain data only, which was promised to `new`. Memory is freed
         // once `Readers::have_left`, and this lookup ends after its last use of the mark.
-        match unsafe { shard.published.find(hash as u32, key) } {
+        match unsafe { shard.find(hash as u32, key) } {
             Glance::Hit(value, NEVER, mark) => {
                 shard.touch(&self.layout, mark);
                 lookup.hit();
@@ -394,7 +394,7 @@ where
         let shard = self.shard(hash);
         if let Some(lookup) = self.readers.begin() {
             // SAFETY: called by `get` alone, for whose reasons this is sound too.
-            match unsafe { shard.published.find_patiently(hash as u32, key) } {
+            match unsafe { shard.find_patiently(hash as u32, key) } {
                 Glance::Hit(value, deadline, mark) => {
                     return self.end_timed(shard, lookup, value, deadline, mark);
                 }
@@ -750,35 +750,35 @@ where
         let hash = hash as u32;
         shard.published.prefetch(hash);
         let mut shard = shard.write();
-        shard.prefetch(hash);
         let now = self.now_for(self.rules.time_to_live, &shard);
         if shard.may_be_due(now) || !condition.is_unwritten(hash, &shard.watches) {
             return Err((key, value));
         }
         let deadline = after(now, self.rules.time_to_live);
-        let write = |key, value| Write {
-            key,
-            value,
-            hash,
-            weight: 0,
-            now,
-            deadline,
-        };
-        if !condition.is_absent()
-            && let Some(slot) = shard.find(hash, &key)
-        {
-            let before = shard.slab.deadline(slot);
+        // What was not there when a load was listed is not there while it is unwritten.
+        let searched = !condition.is_absent();
+        let present = searched.then(|| shard.find_entry(hash, &key)).flatten();
+        if let Some((slot, before)) = present.map(|entry| (entry.slot, entry.deadline)) {
             if before != NEVER && self.clock.has_come_at(before, now) {
                 return Err((key, value));
             }
             condition.end(hash, &mut shard.watches, now, &self.clock);
-            let (_key, old) = shard.replace(slot, write(key, value));
+            let old = shard.overwrite(slot, value, hash, before, deadline);
+            // Without the lock, the destructor of the key runs.
             drop(shard);
             return Ok(Some(old));
         }
+        shard.prefetch(hash);
         if self.budget.take_one() {
             condition.end(hash, &mut shard.watches, now, &self.clock);
-            shard.insert(write(key, value));
+            shard.insert(Write {
+                key,
+                value,
+                hash,
+                weight: 0,
+                now,
+                deadline,
+            });
             if shard.has_retired() {
                 self.leave(shard, self.deliveries.removed());
             }

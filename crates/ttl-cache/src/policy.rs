@@ -95,8 +95,8 @@ pub(crate) trait Policy {
     /// A new entry is in `slot`. `hash` is well mixed, and the same for a key each time.
     fn insert(&mut self, slot: u32, hash: u32, marks: &impl Marks);
 
-    /// The entry in `slot` was written again.
-    fn update(&mut self, slot: u32, marks: &impl Marks);
+    /// The entry in `slot` was written again, which has left the mark of a reader on it.
+    fn update(&mut self, _slot: u32, _marks: &impl Marks) {}
 
     /// The entry in `slot` goes for a reason that is not this policy's. The slot still reads as
     /// taken.
@@ -125,77 +125,88 @@ pub(crate) trait Policy {
     fn shrink(&mut self, slots: u32, marks: &impl Marks);
 }
 
-macro_rules! policies {
-    ($($name:ident => $path:path),* $(,)?) => {
-        /// The policy of a shard.
-        #[derive(Debug)]
-        pub(crate) enum AnyPolicy {
-            $($name($path)),*
-        }
-
-        impl AnyPolicy {
-            pub(crate) fn new(kind: EvictionPolicy) -> Self {
-                match kind {
-                    $(EvictionPolicy::$name => Self::$name(<$path>::new())),*
-                }
-            }
-
-            /// What readers leave for this policy.
-            pub(crate) fn touch(kind: EvictionPolicy) -> Touch {
-                match kind {
-                    $(EvictionPolicy::$name => <$path as Policy>::TOUCH),*
-                }
-            }
-
-            pub(crate) fn set_capacity(&mut self, entries: u64, marks: &impl Marks) {
-                match self { $(Self::$name(it) => it.set_capacity(entries, marks)),* }
-            }
-
-            #[inline]
-            pub(crate) fn insert(&mut self, slot: u32, hash: u32, marks: &impl Marks) {
-                match self { $(Self::$name(it) => it.insert(slot, hash, marks)),* }
-            }
-
-            #[inline]
-            pub(crate) fn update(&mut self, slot: u32, marks: &impl Marks) {
-                match self { $(Self::$name(it) => it.update(slot, marks)),* }
-            }
-
-            #[inline]
-            pub(crate) fn remove(&mut self, slot: u32) {
-                match self { $(Self::$name(it) => it.remove(slot)),* }
-            }
-
-            #[inline]
-            pub(crate) fn evict(&mut self, marks: &impl Marks) -> Option<u32> {
-                match self { $(Self::$name(it) => it.evict(marks)),* }
-            }
-
-            #[inline]
-            pub(crate) fn prepare(&self, marks: &impl Marks) -> Option<u32> {
-                match self { $(Self::$name(it) => it.prepare(marks)),* }
-            }
-
-            #[inline]
-            pub(crate) fn prefetch(&self, hash: u32) {
-                match self { $(Self::$name(it) => it.prefetch(hash)),* }
-            }
-
-            pub(crate) fn put_back(&mut self, slot: u32, hash: u32, marks: &impl Marks) {
-                match self { $(Self::$name(it) => it.put_back(slot, hash, marks)),* }
-            }
-
-            pub(crate) fn shrink(&mut self, slots: u32, marks: &impl Marks) {
-                match self { $(Self::$name(it) => it.shrink(slots, marks)),* }
-            }
+/// Runs the same code for a policy of whichever kind, as its own type: one jump for several calls.
+macro_rules! with_policy {
+    ($any:expr, $policy:ident => $body:expr) => {
+        match $any {
+            $crate::policy::AnyPolicy::Lru($policy) => $body,
+            $crate::policy::AnyPolicy::Fifo($policy) => $body,
+            $crate::policy::AnyPolicy::Lfu($policy) => $body,
+            $crate::policy::AnyPolicy::SoonestExpiry($policy) => $body,
+            $crate::policy::AnyPolicy::Adaptive($policy) => $body,
         }
     };
 }
+pub(crate) use with_policy;
 
-policies! {
-    Lru => lru::Lru,
-    Fifo => fifo::Fifo,
-    Lfu => lfu::Lfu,
-    SoonestExpiry => soonest_expiry::SoonestExpiry,
-    Adaptive => adaptive::Adaptive,
+/// The policy of a shard.
+#[derive(Debug)]
+pub(crate) enum AnyPolicy {
+    Lru(lru::Lru),
+    Fifo(fifo::Fifo),
+    Lfu(lfu::Lfu),
+    SoonestExpiry(soonest_expiry::SoonestExpiry),
+    Adaptive(adaptive::Adaptive),
+}
+
+impl AnyPolicy {
+    pub(crate) fn new(kind: EvictionPolicy) -> Self {
+        match kind {
+            EvictionPolicy::Lru => Self::Lru(lru::Lru::new()),
+            EvictionPolicy::Fifo => Self::Fifo(fifo::Fifo::new()),
+            EvictionPolicy::Lfu => Self::Lfu(lfu::Lfu::new()),
+            EvictionPolicy::SoonestExpiry => {
+                Self::SoonestExpiry(soonest_expiry::SoonestExpiry::new())
+            }
+            EvictionPolicy::Adaptive => Self::Adaptive(adaptive::Adaptive::new()),
+        }
+    }
+
+    /// What readers leave for this policy.
+    pub(crate) fn touch(kind: EvictionPolicy) -> Touch {
+        match kind {
+            EvictionPolicy::Lru => lru::Lru::TOUCH,
+            EvictionPolicy::Fifo => fifo::Fifo::TOUCH,
+            EvictionPolicy::Lfu => lfu::Lfu::TOUCH,
+            EvictionPolicy::SoonestExpiry => soonest_expiry::SoonestExpiry::TOUCH,
+            EvictionPolicy::Adaptive => adaptive::Adaptive::TOUCH,
+        }
+    }
+
+    pub(crate) fn set_capacity(&mut self, entries: u64, marks: &impl Marks) {
+        with_policy!(self, it => it.set_capacity(entries, marks))
+    }
+
+    #[inline]
+    pub(crate) fn insert(&mut self, slot: u32, hash: u32, marks: &impl Marks) {
+        with_policy!(self, it => it.insert(slot, hash, marks))
+    }
+
+    #[inline]
+    pub(crate) fn update(&mut self, slot: u32, marks: &impl Marks) {
+        with_policy!(self, it => it.update(slot, marks))
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, slot: u32) {
+        with_policy!(self, it => it.remove(slot))
+    }
+
+    #[inline]
+    pub(crate) fn evict(&mut self, marks: &impl Marks) -> Option<u32> {
+        with_policy!(self, it => it.evict(marks))
+    }
+
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u32) {
+        with_policy!(self, it => it.prefetch(hash))
+    }
+
+    pub(crate) fn put_back(&mut self, slot: u32, hash: u32, marks: &impl Marks) {
+        with_policy!(self, it => it.put_back(slot, hash, marks))
+    }
+
+    pub(crate) fn shrink(&mut self, slots: u32, marks: &impl Marks) {
+        with_policy!(self, it => it.shrink(slots, marks))
+    }
 }

@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::budget::{Hand, Room};
 use crate::order::{SlotVec, Step, Wheel, expected};
-use crate::policy::{AnyPolicy, EvictionPolicy, Marks, STEP, Touch};
+use crate::policy::{AnyPolicy, EvictionPolicy, Marks, Policy, STEP, Touch, with_policy};
 use crate::primitive::{AtomicU32, AtomicU64};
 use crate::readers::Readers;
 use crate::removal::{RemovalCause, Removed};
-use crate::store::{Biased, Chunk, Entry, Index, Published, Reading, Slab, Table, biased};
+use crate::store::{
+    Biased, Chunk, Entry, Glance, Index, Published, Reading, Sequence, Slab, Table, biased,
+};
 use crate::tags::Tags;
 use crate::time::{NEVER, after};
 use crate::watch::Watches;
@@ -55,53 +57,59 @@ const EXPIRED_FIRST: usize = 64;
 /// How many units of reclaiming each write does.
 const TIDY: usize = 4;
 
-#[repr(align(128))]
+/// In this order, so that what each write changes lies together, behind what hardly ever changes: a
+/// write after one of another processor has to wait for few cache lines.
+#[repr(C, align(128))]
 pub(crate) struct Shard<K, V> {
     pub(crate) published: Published<K, V>,
+    /// Vouches for what is published, and for the memory there.
+    sequence: Sequence,
     /// The shard's clock. Stepped by writers only.
     stamp: AtomicU64,
+    pub(crate) state: Biased<State<K, V>>,
+    /// Whether a load may be listed. A hint: written under the lock and without.
+    pub(crate) loading: AtomicU32,
     /// Reads since the clock was stepped, where their order is kept. Written by readers, without
     /// care: reads at the same time may be counted as one.
     reads: Apart<AtomicU64>,
-    /// Whether a load may be listed. A hint: written under the lock and without.
-    pub(crate) loading: AtomicU32,
-    pub(crate) state: Biased<State<K, V>>,
 }
 
 #[repr(align(128))]
 struct Apart<T>(T);
 
-/// What is behind the lock.
+/// What is behind the lock. In the order in which a shard is: first what each write changes.
+#[repr(C)]
 pub(crate) struct State<K, V> {
+    pub(crate) counts: Counts,
     index: Index,
-    pub(crate) slab: Slab<K, V>,
+    policy: AnyPolicy,
     hashes: SlotVec<u32>,
+    pub(crate) slab: Slab<K, V>,
+    layout: Layout,
+    pub(crate) watches: Watches<K, V>,
+    /// The tags of entries; none until one is tagged.
+    pub(crate) tags: Option<Box<Tags>>,
+    retired: Vec<Retired<K, V>>,
+    wheel: Wheel,
     weights: SlotVec<u64>,
     /// When each entry was written, if `Layout::aged`.
     written: SlotVec<u64>,
     /// When each entry ends however often it is read, if there is a time to idle.
     ends: SlotVec<u64>,
-    wheel: Wheel,
-    policy: AnyPolicy,
-    pub(crate) watches: Watches<K, V>,
-    /// The tags of entries; none until one is tagged.
-    pub(crate) tags: Option<Box<Tags>>,
     pub(crate) weight: u64,
-    pub(crate) counts: Counts,
-    retired: Vec<Retired<K, V>>,
     /// The most slots since the tables were shrunk.
     most_slots: u32,
     /// How many entries the index is made for, when it grows.
     expected: usize,
-    layout: Layout,
 }
 
 /// What happened in a shard so far.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub(crate) struct Counts {
     pub(crate) inserts: u64,
-    pub(crate) replaced: u64,
     pub(crate) evicted: u64,
+    pub(crate) replaced: u64,
     pub(crate) expired: u64,
     pub(crate) removed: u64,
 }
@@ -195,10 +203,11 @@ impl<K, V> Shard<K, V> {
         published.publish(&state.index, &state.slab);
         Self {
             published,
+            sequence: Sequence::new(),
             stamp: AtomicU64::new(STEP),
-            reads: Apart(AtomicU64::new(0)),
-            loading: AtomicU32::new(0),
             state: Biased::new(state, readers),
+            loading: AtomicU32::new(0),
+            reads: Apart(AtomicU64::new(0)),
         }
     }
 
@@ -237,6 +246,35 @@ impl<K, V> Shard<K, V> {
         }
     }
 
+    /// See [`Published::find`].
+    ///
+    /// # Safety
+    ///
+    /// As for that, but for the sequence, which is this shard's.
+    #[inline(always)]
+    pub(crate) unsafe fn find<Q>(&self, hash: u32, key: &Q) -> Glance<'_, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        // SAFETY: by contract; all writing is done between the two ends of this sequence.
+        unsafe { self.published.find(&self.sequence, hash, key) }
+    }
+
+    /// See [`Published::find_patiently`].
+    ///
+    /// # Safety
+    ///
+    /// As for `find`.
+    pub(crate) unsafe fn find_patiently<Q>(&self, hash: u32, key: &Q) -> Glance<'_, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        // SAFETY: as in `find`.
+        unsafe { self.published.find_patiently(&self.sequence, hash, key) }
+    }
+
     pub(crate) fn read(&self) -> Reading<'_, State<K, V>> {
         self.state.read()
     }
@@ -245,7 +283,7 @@ impl<K, V> Shard<K, V> {
     #[inline]
     pub(crate) fn write(&self) -> Writing<'_, K, V> {
         let state = self.state.write();
-        self.published.begin_write();
+        self.sequence.begin_write();
         match state.layout.touch {
             Touch::Stamp | Touch::Nothing => {
                 self.stamp.store(self.stamp.load(Relaxed) + STEP, Relaxed);
@@ -271,7 +309,7 @@ pub(crate) struct Writing<'a, K, V> {
 impl<K, V> Drop for Writing<'_, K, V> {
     #[inline]
     fn drop(&mut self) {
-        self.shard.published.end_write();
+        self.shard.sequence.end_write();
     }
 }
 
@@ -434,7 +472,7 @@ impl<K, V> Writing<'_, K, V> {
     /// Enters a key that is not there in the place of the policy's victim, whose room it takes.
     /// Returns the victim; or the new entry, if there is none that could go. For entries without
     /// weight.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn swap(
         &mut self,
         key: K,
@@ -443,22 +481,53 @@ impl<K, V> Writing<'_, K, V> {
         deadline: u64,
     ) -> Result<(K, V), (K, V)> {
         let (shard, state) = (self.shard, &mut *self.state);
-        let Some(slot) = state.policy.evict(view!(shard, state)) else {
-            return Err((key, value));
-        };
-        state.index.remove(state.hashes.get(slot), slot);
+        let (slot, before, victim) = with_policy!(&mut state.policy, policy => {
+            let Some(slot) = policy.evict(view!(shard, state)) else {
+                return Err((key, value));
+            };
+            state.index.remove(state.hashes.get(slot), slot);
+            let before = state.slab.deadline(slot);
+            let victim = state.slab.exchange(slot, key, value, deadline);
+            state.hashes.set(slot, hash);
+            policy.insert(slot, hash, view!(shard, state));
+            state.index.insert(hash, slot);
+            // By the next time it will be there.
+            if let Some(next) = policy.prepare(view!(shard, state)) {
+                let hash = state.hashes.get(next);
+                state.index.prefetch(hash);
+                policy.prefetch(hash);
+            }
+            (slot, before, victim)
+        });
         state.untag(slot);
-        let before = state.slab.deadline(slot);
-        let victim = state.slab.exchange(slot, key, value, deadline);
-        state.hashes.set(slot, hash);
-        state.policy.insert(slot, hash, view!(shard, state));
-        state.index.insert(hash, slot);
         state.reschedule(slot, before, deadline);
         state.counts.evicted += 1;
         state.counts.inserts += 1;
         state.watches.wrote(hash);
-        self.prefetch_next();
         Ok(victim)
+    }
+
+    /// Gives a present key, whose entry ended at `before`, another value. Returns the old one. For
+    /// entries without weight, of which nobody asks the age, and that may be idle.
+    #[inline]
+    pub(crate) fn overwrite(
+        &mut self,
+        slot: u32,
+        value: V,
+        hash: u32,
+        before: u64,
+        deadline: u64,
+    ) -> V {
+        let (shard, state) = (self.shard, &mut *self.state);
+        let old = state.slab.replace(slot, value, deadline);
+        shard.touch(&state.layout, state.slab.mark(slot));
+        state.policy.update(slot, view!(shard, state));
+        state.untag(slot);
+        state.reschedule(slot, before, deadline);
+        state.counts.inserts += 1;
+        state.counts.replaced += 1;
+        state.watches.wrote(hash);
+        old
     }
 
     /// Gives a present key another value. Returns the old one.
@@ -470,6 +539,7 @@ impl<K, V> Writing<'_, K, V> {
         let old = state.slab.replace(slot, write.value, deadline);
         state.settle(slot, write.weight, write.now, write.deadline);
         state.reschedule(slot, before, deadline);
+        shard.touch(&state.layout, state.slab.mark(slot));
         state.policy.update(slot, view!(shard, state));
         state.untag(slot);
         state.counts.inserts += 1;
@@ -526,9 +596,14 @@ impl<K, V> Writing<'_, K, V> {
             let (slab, keep) = (&state.slab, state.layout.keep);
             match (state.wheel).step(now, |slot| after(slab.deadline(slot), keep)) {
                 Step::Due(slot) => {
+                    let slots = self.most_slots;
                     let (key, value, room) = self.remove(slot, RemovalCause::Expired);
                     *freed = freed.plus(room);
                     removed.push(key, value, RemovalCause::Expired);
+                    if self.most_slots < slots {
+                        // Giving tables back is work enough for one time.
+                        return 0;
+                    }
                 }
                 Step::Moved => {}
                 Step::Idle => break,
@@ -612,19 +687,7 @@ impl<K, V> Writing<'_, K, V> {
         }
         let (key, value, room) = self.take(victim, RemovalCause::Size);
         removed.push(key, value, RemovalCause::Size);
-        self.prefetch_next();
         Some(room)
-    }
-
-    /// Has the processor fetch what the next eviction will need: by then it will be there.
-    #[inline]
-    fn prefetch_next(&self) {
-        let (shard, state) = (self.shard, &*self.state);
-        if let Some(slot) = state.policy.prepare(view!(shard, state)) {
-            let hash = state.hashes.get(slot);
-            state.index.prefetch(hash);
-            state.policy.prefetch(hash);
-        }
     }
 
     /// Has the processor fetch what the policy knows of a hash that is to be inserted.

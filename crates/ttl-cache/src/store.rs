@@ -12,7 +12,7 @@ mod slab;
 pub(crate) use biased::{Biased, Reading};
 pub(crate) use index::{Index, prefetch};
 pub use plain::Plain;
-pub(crate) use published::{Glance, Published};
+pub(crate) use published::{Glance, Published, Sequence};
 pub(crate) use slab::{Chunk, Entry, Slab, Table};
 
 #[cfg(test)]

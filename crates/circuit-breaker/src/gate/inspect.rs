@@ -32,7 +32,8 @@ impl Gate {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let now = self.now();
-        let busy = self.busy();
+        let mut busy = self.busy();
+        self.gather_in(&mut busy);
         let (word, until) = (busy.word, self.until.load(Relaxed));
         let is_half_open = word.state() == State::HalfOpen;
         let cells = self.word.load(Relaxed);
@@ -48,7 +49,7 @@ impl Gate {
         };
         let state = state_at(word.state(), until, now);
         let sum = self.totals.sum();
-        let total = |counter: Counter| sum[counter as usize];
+        let total = |counter: Counter| sum.of(counter);
         Snapshot {
             name: self.name().clone(),
             state,
@@ -71,17 +72,18 @@ impl Gate {
                 cancelled: total(Counter::Cancelled),
                 rejected: total(Counter::Rejected),
                 slow_calls: total(Counter::Slow),
-                opened: total(Counter::Opened),
+                opened: sum.opened,
             },
-            last_failure_age: total(Counter::LastFailure)
-                .checked_sub(1)
+            last_failure_age: sum
+                .last_failure()
                 .map(|at| Duration::from_nanos(now.saturating_sub(at))),
         }
     }
 
     pub(crate) fn export(&self) -> SavedState {
         let now = self.now();
-        let busy = self.busy();
+        let mut busy = self.busy();
+        self.gather_in(&mut busy);
         let (state, until) = (busy.word.state(), self.until.load(Relaxed));
         let window = match &self.body.window {
             // It is cleared before anybody looks at it again.

@@ -10,7 +10,9 @@
 //!    breaker is gone, which whoever takes its number sets back to zero.
 //! 2. The total of a breaker is what threads that have ended left, plus the live pages. A page
 //!    moves from the one to the other in one step under the group's lock, which readers hold too.
-//! 3. A number is handed out again only when no handle of its breaker is left. The last handle's
+//! 3. Successes that are deferred carry the tag of their epoch, so those of another are never
+//!    mistaken for them, however late a thread writes its cell.
+//! 4. A number is handed out again only when no handle of its breaker is left. The last handle's
 //!    end comes after all recordings through it and before the number is taken again, by the lock
 //!    over the numbers.
 //!
@@ -25,10 +27,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Breakers of a group.
 pub(super) const GROUP: usize = 16;
 
-/// Numbers of a cell.
-pub(crate) const COUNTERS: usize = 8;
+/// Numbers of a cell that only grow.
+const COUNTERS: usize = 6;
 
-/// What is counted.
+/// What each thread counts for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counter {
     Successes,
@@ -37,45 +39,123 @@ pub(crate) enum Counter {
     Cancelled,
     Rejected,
     Slow,
-    Opened,
-    /// Not a count: the time of the last failure, and one more.
-    LastFailure,
+}
+
+/// What all threads counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    counts: [u64; COUNTERS],
+    /// How often the breaker opened. It does so too rarely for cells.
+    pub(crate) opened: u64,
+    last_failure: u64,
+}
+
+impl Sum {
+    pub(crate) fn of(&self, counter: Counter) -> u64 {
+        self.counts[counter as usize]
+    }
+
+    /// The time of the last failure.
+    pub(crate) fn last_failure(&self) -> Option<u64> {
+        self.last_failure.checked_sub(1)
+    }
 }
 
 /// What one thread counted for one breaker: one cache line.
 #[repr(align(64))]
-pub(super) struct Cell([AtomicU64; COUNTERS]);
+pub(super) struct Cell {
+    counts: [AtomicU64; COUNTERS],
+    /// The time of the last failure and one more; zero if there was none.
+    last_failure: AtomicU64,
+    /// Successes that a window is to take in later, in the low half, and in the high half the tag
+    /// of the epoch that they belong to. They are never set back within an epoch: whoever takes
+    /// them in remembers how many there were.
+    deferred: AtomicU64,
+}
 
 impl Cell {
     fn new() -> Self {
-        Self(array::from_fn(|_| AtomicU64::new(0)))
+        Self {
+            counts: array::from_fn(|_| AtomicU64::new(0)),
+            last_failure: AtomicU64::new(0),
+            deferred: AtomicU64::new(0),
+        }
     }
 
     #[inline]
     pub(super) fn add(&self, counter: Counter) {
-        let cell = &self.0[counter as usize];
+        let cell = &self.counts[counter as usize];
         cell.store(cell.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
     pub(super) fn failed_at(&self, nanos: u64) {
-        let cell = &self.0[Counter::LastFailure as usize];
-        cell.store(cell.load(Relaxed).max(nanos.saturating_add(1)), Relaxed);
+        let latest = self.last_failure.load(Relaxed).max(nanos.saturating_add(1));
+        self.last_failure.store(latest, Relaxed);
+    }
+
+    /// One more success that is to be taken in later; how many of this epoch there are in this cell.
+    #[inline]
+    pub(super) fn defer(&self, tag: u32) -> u32 {
+        let deferred = Deferred::unpack(self.deferred.load(Relaxed));
+        let count = match deferred.tag == tag {
+            true => deferred.count.wrapping_add(1),
+            false => 1,
+        };
+        self.deferred.store(Deferred { tag, count }.pack(), Relaxed);
+        count
+    }
+
+    fn deferred(&self) -> Deferred {
+        Deferred::unpack(self.deferred.load(Relaxed))
     }
 
     /// Adds this cell's numbers to `sum`.
-    fn add_to(&self, sum: &mut [u64; COUNTERS]) {
-        for (at, (sum, cell)) in sum.iter_mut().zip(&self.0).enumerate() {
-            let value = cell.load(Relaxed);
-            *sum = match at == Counter::LastFailure as usize {
-                true => value.max(*sum),
-                false => value.wrapping_add(*sum),
-            };
+    fn add_to(&self, sum: &mut Sum) {
+        for (sum, cell) in sum.counts.iter_mut().zip(&self.counts) {
+            *sum = sum.wrapping_add(cell.load(Relaxed));
+        }
+        sum.last_failure = sum.last_failure.max(self.last_failure.load(Relaxed));
+    }
+
+    fn set(&self, sum: &Sum, deferred: Deferred) {
+        for (cell, value) in self.counts.iter().zip(&sum.counts) {
+            cell.store(*value, Relaxed);
+        }
+        self.last_failure.store(sum.last_failure, Relaxed);
+        self.deferred.store(deferred.pack(), Relaxed);
+    }
+}
+
+/// Successes of one epoch. Both numbers wrap.
+#[derive(Clone, Copy, Debug, Default)]
+struct Deferred {
+    tag: u32,
+    count: u32,
+}
+
+impl Deferred {
+    #[inline]
+    fn unpack(word: u64) -> Self {
+        Self {
+            tag: (word >> 32) as u32,
+            count: word as u32,
         }
     }
 
-    fn set(&self, values: &[u64; COUNTERS]) {
-        for (cell, value) in self.0.iter().zip(values) {
-            cell.store(*value, Relaxed);
+    #[inline]
+    fn pack(self) -> u64 {
+        u64::from(self.tag) << 32 | u64::from(self.count)
+    }
+
+    /// Those of both, of the later epoch alone if they are of two.
+    fn merged(self, other: Self) -> Self {
+        match self.tag.wrapping_sub(other.tag) as i32 {
+            0 => Self {
+                tag: self.tag,
+                count: self.count.wrapping_add(other.count),
+            },
+            1.. => self,
+            _ => other,
         }
     }
 }
@@ -104,6 +184,14 @@ struct State {
     live: Vec<Arc<Page>>,
     /// What threads that have ended left, and what those counted that can have no page.
     retired: Option<Arc<Page>>,
+    opened: Option<Box<[u64; GROUP]>>,
+}
+
+impl State {
+    fn cells(&self, at: usize) -> impl Iterator<Item = &Cell> {
+        let pages = self.live.iter().chain(&self.retired);
+        pages.map(move |page| page.cell(at))
+    }
 }
 
 impl Group {
@@ -118,20 +206,39 @@ impl Group {
     }
 
     /// What all threads counted for one breaker.
-    pub(super) fn sum(&self, at: usize) -> [u64; COUNTERS] {
+    pub(super) fn sum(&self, at: usize) -> Sum {
         let state = self.lock();
-        let mut sum = [0; COUNTERS];
-        for page in state.live.iter().chain(&state.retired) {
-            page.cell(at).add_to(&mut sum);
+        let mut sum = Sum::default();
+        for cell in state.cells(at) {
+            cell.add_to(&mut sum);
         }
+        sum.opened = state.opened.as_ref().map_or(0, |opened| opened[at % GROUP]);
         sum
+    }
+
+    /// How many successes of an epoch all threads have deferred since it began. It wraps.
+    pub(super) fn deferred(&self, at: usize, tag: u32) -> u32 {
+        let state = self.lock();
+        let deferred = state.cells(at).map(Cell::deferred);
+        let counts = deferred.filter(|it| it.tag == tag).map(|it| it.count);
+        counts.fold(0, u32::wrapping_add)
+    }
+
+    /// Counts an opening.
+    pub(super) fn opened(&self, at: usize) {
+        let mut state = self.lock();
+        let opened = state.opened.get_or_insert_default();
+        opened[at % GROUP] = opened[at % GROUP].saturating_add(1);
     }
 
     /// Starts a breaker at zero. Nobody records for it at this time.
     pub(super) fn clear(&self, at: usize) {
-        let state = self.lock();
-        for page in state.live.iter().chain(&state.retired) {
-            page.cell(at).set(&[0; COUNTERS]);
+        let mut state = self.lock();
+        for cell in state.cells(at) {
+            cell.set(&Sum::default(), Deferred::default());
+        }
+        if let Some(opened) = &mut state.opened {
+            opened[at % GROUP] = 0;
         }
     }
 
@@ -157,10 +264,10 @@ impl Group {
         state.live.swap_remove(at);
         let retired = state.retired.get_or_insert_with(Page::new);
         for (left, cell) in retired.0.iter().zip(&page.0) {
-            let mut sum = [0; COUNTERS];
+            let mut sum = Sum::default();
             left.add_to(&mut sum);
             cell.add_to(&mut sum);
-            left.set(&sum);
+            left.set(&sum, left.deferred().merged(cell.deferred()));
         }
     }
 }

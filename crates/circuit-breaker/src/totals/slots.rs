@@ -8,14 +8,14 @@ use super::tree::Tree;
 
 /// The numbers of the process, and the groups they belong to.
 struct Slots {
-    /// The smallest number never used; zero is left out.
+    /// The smallest number never used; those of the first group are left out.
     next: u32,
     free: Vec<u32>,
     groups: Vec<Arc<Group>>,
 }
 
 static SLOTS: Mutex<Slots> = Mutex::new(Slots {
-    next: 1,
+    next: GROUP as u32,
     free: Vec::new(),
     groups: Vec::new(),
 });
@@ -45,7 +45,7 @@ pub(super) fn lease(holder: &AtomicU32, unused: u32) -> u32 {
     while slots.groups.len() <= group {
         slots.groups.push(Arc::new(Group::new()));
     }
-    slots.groups[group].clear(slot as usize % GROUP);
+    slots.groups[group].clear(slot as usize);
     // Before the lock is given up, so that nobody else takes one for the same breaker.
     holder.store(slot, Relaxed);
     slot
@@ -84,15 +84,19 @@ thread_local! {
 /// Adds in the cell of the calling thread, if it has one already.
 #[inline]
 pub(super) fn add(slot: usize, counter: Counter) -> bool {
+    with_cell(slot, |cell| cell.add(counter)).is_some()
+}
+
+/// What is to be done with the cell of the calling thread, if it has one already.
+#[inline]
+pub(super) fn with_cell<R>(slot: usize, record: impl FnOnce(&Cell) -> R) -> Option<R> {
     PAGES
-        .try_with(|pages| match pages.0.get(slot / GROUP) {
-            Some(leaf) => {
-                leaf.page.cell(slot).add(counter);
-                true
-            }
-            None => false,
+        .try_with(|pages| {
+            let leaf = pages.0.get(slot / GROUP)?;
+            Some(record(leaf.page.cell(slot)))
         })
-        .unwrap_or(false)
+        .ok()
+        .flatten()
 }
 
 /// Records in the cell of the calling thread, which is made if there is none; or in that of those
@@ -113,6 +117,6 @@ pub(super) fn record(slot: usize, record: impl Fn(&Cell)) {
             })
             .is_ok();
     if !is_recorded {
-        group(slot).record_retired(slot % GROUP, record);
+        group(slot).record_retired(slot, record);
     }
 }

@@ -1,9 +1,11 @@
 //! [`Ring`]: the last calls by count, a bit each for failed and for slow.
 
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Counts, Sample};
 use crate::primitive::{AtomicU32, AtomicU64};
+use crate::totals::{Deferred, Totals};
 
 const BITS: u32 = u64::BITS;
 
@@ -17,6 +19,9 @@ pub(crate) struct Ring {
     filled: AtomicU32,
     failures: AtomicU32,
     slow: AtomicU32,
+    /// How many of the successes that threads put off were taken in, in this epoch. It wraps.
+    gathered: AtomicU32,
+    deferred: OnceLock<Deferred>,
     /// The failed ones, and behind them, where they are watched, the slow ones.
     words: Box<[AtomicU64]>,
 }
@@ -30,6 +35,8 @@ impl Ring {
             filled: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             slow: AtomicU32::new(0),
+            gathered: AtomicU32::new(0),
+            deferred: OnceLock::new(),
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -53,6 +60,58 @@ impl Ring {
             self.filled.store(filled + 1, Relaxed);
         }
         self.counts()
+    }
+
+    /// Whether threads may have put off successes: once they did, one may be late to do so when the
+    /// word no longer allows it.
+    #[inline]
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.deferred.get().is_some()
+    }
+
+    /// Takes in the successes that threads have put off in this epoch. Slow calls are not watched.
+    pub(crate) fn gather(&self, totals: &Totals, tag: u32) {
+        let deferred = match self.deferred.get() {
+            Some(deferred) => deferred,
+            None => match totals.deferred() {
+                Some(deferred) => self.deferred.get_or_init(|| deferred),
+                None => return,
+            },
+        };
+        let count = deferred.count(tag);
+        let new = count.wrapping_sub(self.gathered.load(Relaxed));
+        self.gathered.store(count, Relaxed);
+        self.push_successes(new);
+    }
+
+    /// Takes in so many successes, a word at a time.
+    fn push_successes(&self, count: u32) {
+        let mut head = self.head.load(Relaxed);
+        let mut failures = self.failures.load(Relaxed);
+        let mut left = count.min(self.size);
+        while left > 0 {
+            let bit = head % BITS;
+            let run = left.min(BITS - bit).min(self.size - head);
+            let mask = (u64::MAX >> (BITS - run)) << bit;
+            let word = &self.words[(head / BITS) as usize];
+            let bits = word.load(Relaxed);
+            failures -= (bits & mask).count_ones();
+            word.store(bits & !mask, Relaxed);
+            head = if head + run == self.size {
+                0
+            } else {
+                head + run
+            };
+            left -= run;
+        }
+        self.failures.store(failures, Relaxed);
+        self.head.store(head, Relaxed);
+        let filled = self
+            .filled
+            .load(Relaxed)
+            .saturating_add(count)
+            .min(self.size);
+        self.filled.store(filled, Relaxed);
     }
 
     /// Writes a bit of the plane that begins at `plane`, and corrects its total.
@@ -103,7 +162,13 @@ impl Ring {
         for word in &self.words {
             word.store(0, Relaxed);
         }
-        for cell in [&self.head, &self.filled, &self.failures, &self.slow] {
+        for cell in [
+            &self.head,
+            &self.filled,
+            &self.failures,
+            &self.slow,
+            &self.gathered,
+        ] {
             cell.store(0, Relaxed);
         }
     }
@@ -114,6 +179,36 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+
+    #[test]
+    fn successes_taken_in_together_are_as_those_taken_in_one_by_one() {
+        const OK: Sample = Sample {
+            failed: false,
+            slow: false,
+        };
+        for size in [1, 63, 64, 65, 100, 128, 129] {
+            let (together, apart) = (Ring::new(size, false), Ring::new(size, false));
+            for step in 0..2_000_u32 {
+                let failed = Sample {
+                    failed: step % 3 != 0,
+                    slow: false,
+                };
+                together.push(failed);
+                apart.push(failed);
+                let count = step * 7 % 140;
+                together.push_successes(count);
+                for _ in 0..count {
+                    apart.push(OK);
+                }
+                assert_eq!(
+                    together.counts(),
+                    apart.counts(),
+                    "size {size}, step {step}"
+                );
+                assert!(together.samples().eq(apart.samples()));
+            }
+        }
+    }
 
     #[test]
     fn a_million_calls_agree_with_a_queue_at_sizes_around_whole_words() {

@@ -270,7 +270,7 @@ fn errors_can_be_classified_alone() {
 fn bad_requests_never_open_a_breaker_that_goes_by_error_class() {
     use std::io::{Error, ErrorKind};
     let builder = CircuitBreaker::builder().consecutive_failures(2);
-    let breaker = builder.classify_by_error_class::<Error>().build().unwrap();
+    let breaker = builder.classify_by_error_class().build().unwrap();
     for _ in 0..100 {
         let _ = breaker.call_sync(|| Err::<(), _>(Error::from(ErrorKind::InvalidInput)));
     }

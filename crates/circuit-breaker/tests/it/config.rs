@@ -88,6 +88,7 @@ fn every_setting_out_of_range_is_refused_by_name() {
 fn settings_without_a_meaning_are_refused_rather_than_ignored() {
     let builder = || CircuitBreaker::builder().consecutive_failures(3);
     for (settings, field) in [
+        (builder().failures(3), "failures"),
         (builder().failure_rate(0.5), "failure_rate"),
         (builder().minimum_calls(5), "minimum_calls"),
         (builder().slow_call_rate(SECOND, 0.5), "slow_call_rate"),
@@ -132,4 +133,72 @@ fn the_ends_of_every_range_are_allowed() {
 fn a_registry_of_nothing_is_refused() {
     let error = CircuitBreaker::builder().registry(0).map(drop).unwrap_err();
     assert_eq!(error.field(), "max_breakers");
+}
+
+#[test]
+fn the_window_that_was_set_last_counts() {
+    let builder = CircuitBreaker::builder()
+        .consecutive_failures(1)
+        .count_window(20);
+    let breaker = builder.failure_rate(1.0).minimum_calls(2).build().unwrap();
+    crate::support::fail(&breaker).unwrap();
+    crate::support::fail(&breaker).unwrap();
+    assert!(crate::support::fail(&breaker).is_err());
+    let builder = CircuitBreaker::builder()
+        .count_window(20)
+        .consecutive_failures(1);
+    let breaker = builder.build().unwrap();
+    crate::support::fail(&breaker).unwrap();
+    assert!(crate::support::fail(&breaker).is_err());
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_configuration_file_says_what_the_builder_can() {
+    use brolly_circuit_breaker::Config;
+    let read = |text: &str| serde_json::from_str::<Config>(text);
+    let text = r#"{"name":"n","time_window":"10s","failures":3,"failure_rate":0.5,
+        "slow_call_rate":{"longer_than":"1s","rate":0.5},"minimum_calls":5,"open_for":"1m30s",
+        "backoff":{"factor":2.0,"max":"5m"},"permitted_probes":2,
+        "success_rate":{"probes":3,"rate":0.5},"max_half_open_wait":"1m",
+        "count_cancel_as_failure":true,"count_panic_as_failure":false,"totals":false,
+        "event_capacity":8}"#;
+    let config = read(text).unwrap();
+    let breaker = config.builder().unwrap().build().unwrap();
+    for _ in 0..3 {
+        crate::support::fail(&breaker).unwrap();
+    }
+    assert_eq!(breaker.snapshot().retry_after.unwrap().as_secs(), 89);
+    let written = serde_json::to_string(&config).unwrap();
+    assert_eq!(read(&written).unwrap(), config);
+    assert_eq!(serde_json::to_string(&Config::default()).unwrap(), "{}");
+    for wrong in [
+        r#"{"failurerate":0.5}"#,
+        r#"{"open_for":60}"#,
+        r#"{"open_for":"60"}"#,
+    ] {
+        read(wrong).unwrap_err();
+    }
+    for (text, field) in [
+        (r#"{"count_window":5,"time_window":"5s"}"#, "count_window"),
+        (
+            r#"{"consecutive_failures":5,"time_window":"5s"}"#,
+            "consecutive_failures",
+        ),
+        (
+            r#"{"consecutive_failures":5,"count_window":5}"#,
+            "consecutive_failures",
+        ),
+        (
+            r#"{"success_threshold":1,"success_rate":{"probes":1,"rate":1.0}}"#,
+            "success_threshold",
+        ),
+    ] {
+        assert_eq!(
+            read(text).unwrap().builder().map(drop).unwrap_err().field(),
+            field
+        );
+    }
+    let none = read(r#"{"count_window":0}"#).unwrap().builder().unwrap();
+    assert_eq!(none.build().map(drop).unwrap_err().field(), "count_window");
 }

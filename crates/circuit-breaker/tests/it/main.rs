@@ -5,6 +5,7 @@
     reason = "clippy knows tests by their attribute and not the helpers they call"
 )]
 
+mod allocations;
 mod behaviour;
 mod cancel;
 mod config;
@@ -13,7 +14,10 @@ mod events;
 mod model;
 mod panic;
 mod registry;
+mod retry;
 mod saved;
 mod sizes;
 mod support;
 mod threads;
+#[cfg(feature = "tower")]
+mod tower;

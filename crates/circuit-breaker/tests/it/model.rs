@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brolly_circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, State};
 use brolly_sync::ManualClock;
+use proptest::option;
 use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -16,14 +17,14 @@ enum Rule {
         size: usize,
         failures: Option<u32>,
         rate: f64,
-        slow: f64,
+        slow: Option<f64>,
         minimum: u32,
     },
     Time {
         slices: u64,
         failures: Option<u32>,
         rate: f64,
-        slow: f64,
+        slow: Option<f64>,
         minimum: u32,
     },
 }
@@ -55,9 +56,16 @@ impl Settings {
             Some(successes) => builder.success_threshold(successes),
             None => builder.success_rate(self.success_rate.0, self.success_rate.1),
         };
-        let rates = |builder: CircuitBreakerBuilder, failures: Option<u32>, rate, slow, minimum| {
+        let rates = |builder: CircuitBreakerBuilder,
+                     failures: Option<u32>,
+                     rate,
+                     slow: Option<f64>,
+                     minimum| {
             let builder = builder.failure_rate(rate).minimum_calls(minimum);
-            let builder = builder.slow_call_rate(SLOW_MS as u32 * MS, slow);
+            let builder = match slow {
+                Some(slow) => builder.slow_call_rate(SLOW_MS as u32 * MS, slow),
+                None => builder,
+            };
             match failures {
                 Some(failures) => builder.failures(failures),
                 None => builder,
@@ -206,7 +214,10 @@ impl Naive {
             Ending::Dropped if self.settings.cancel_is_failure => Some(true),
             _ => None,
         };
-        let watches_slow = !matches!(self.settings.rule, Rule::Consecutive(_));
+        let watches_slow = match self.settings.rule {
+            Rule::Consecutive(_) => false,
+            Rule::Count { slow, .. } | Rule::Time { slow, .. } => slow.is_some(),
+        };
         let slow = watches_slow && now - permit.started > SLOW_MS;
         match (self.state, failed) {
             (State::HalfOpen, _) => {
@@ -298,7 +309,9 @@ impl Naive {
             } => {
                 let share = |part: u32| f64::from(part) / f64::from(calls);
                 threshold.is_some_and(|threshold| failures >= threshold)
-                    || calls >= minimum && (share(failures) >= rate || share(slow) >= slow_rate)
+                    || calls >= minimum
+                        && (share(failures) >= rate
+                            || slow_rate.is_some_and(|rate| share(slow) >= rate))
             }
         }
     }
@@ -311,9 +324,9 @@ fn rule() -> impl Strategy<Value = Rule> {
         (1..6_u32).prop_map(Rule::Consecutive),
         (
             size,
-            proptest::option::of(1..20_u32),
+            option::of(1..20_u32),
             shares(),
-            shares(),
+            option::of(shares()),
             1..30_u32
         )
             .prop_map(|(size, failures, rate, slow, minimum)| Rule::Count {
@@ -325,9 +338,9 @@ fn rule() -> impl Strategy<Value = Rule> {
             }),
         (
             1..12_u64,
-            proptest::option::of(1..20_u32),
+            option::of(1..20_u32),
             shares(),
-            shares(),
+            option::of(shares()),
             1..30_u32
         )
             .prop_map(|(slices, failures, rate, slow, minimum)| Rule::Time {
@@ -341,12 +354,8 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let probes = (
-        1..5_u32,
-        proptest::option::of(1..4_u32),
-        (1..6_u32, 0.05..=1.0_f64),
-    );
-    let wait = proptest::option::of(1..300_u64);
+    let probes = (1..5_u32, option::of(1..4_u32), (1..6_u32, 0.05..=1.0_f64));
+    let wait = option::of(1..300_u64);
     (rule(), probes, wait, any::<bool>()).prop_map(
         |(rule, (permitted, successes, success_rate), wait_ms, cancel_is_failure)| Settings {
             rule,
@@ -393,7 +402,7 @@ fn end(permit: Permit<'_>, ending: Ending) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
 
     #[test]
     fn a_breaker_agrees_with_a_naive_one(settings in settings(), ops in prop::collection::vec(op(), 1..250)) {

@@ -106,3 +106,63 @@ fn of_many_threads_that_find_the_open_time_over_as_many_probe_as_are_permitted()
         assert_eq!(changes, 2, "opened once, half-open once");
     }
 }
+
+/// With failures in a large window, threads put their successes off until the next failure.
+#[test]
+fn successes_beside_failures_are_all_taken_in() {
+    const CALLS: u32 = 10_000;
+    let builder = CircuitBreaker::builder()
+        .count_window(65_536)
+        .failures(65_536);
+    let (breaker, _) = with_clock(builder);
+    for round in 1..=2 {
+        breaker.reset();
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let breaker = &breaker;
+                scope.spawn(move || {
+                    for call in 0..CALLS {
+                        let _ = match (call + thread) % 10 {
+                            0 => fail(breaker),
+                            _ => succeed(breaker),
+                        };
+                    }
+                });
+            }
+        });
+        let window = breaker.snapshot().window;
+        assert_eq!(
+            (window.calls, window.failures),
+            (4 * CALLS, 4 * CALLS / 10),
+            "round {round}"
+        );
+        let totals = breaker.snapshot().totals;
+        assert_eq!(totals.failures, u64::from(round * 4 * CALLS / 10));
+    }
+}
+
+/// Successes of threads that have ended push the failures out as those of others do.
+#[test]
+fn failures_leave_a_window_whoever_succeeds() {
+    let builder = CircuitBreaker::builder()
+        .count_window(100)
+        .failures(100)
+        .minimum_calls(1);
+    let (breaker, _) = with_clock(builder);
+    for _ in 0..99 {
+        fail(&breaker).unwrap();
+    }
+    for left in (0..99).rev() {
+        thread::scope(|scope| {
+            scope.spawn(|| succeed(&breaker).unwrap());
+        });
+        // The first one only fills the window.
+        assert_eq!(breaker.snapshot().window.failures, (left + 1).min(99));
+    }
+    for _ in 0..2 {
+        thread::scope(|scope| {
+            scope.spawn(|| succeed(&breaker).unwrap());
+        });
+    }
+    assert_eq!(breaker.snapshot().window.failures, 0);
+}

@@ -5,8 +5,6 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
-use rustix::fs::Mode;
-
 use super::*;
 
 struct World {
@@ -31,6 +29,13 @@ impl World {
 
     fn link(&self, target: &str, at: &str) {
         symlink(target, self.path(at)).expect("linked");
+    }
+
+    fn pipe(&self, at: &str) {
+        let made = std::process::Command::new("mkfifo")
+            .arg(self.path(at))
+            .status();
+        assert!(made.expect("every Unix has it").success());
     }
 
     /// What the root is, with the kernel's help and without.
@@ -108,15 +113,7 @@ fn what_is_outside_is_not_told() {
     let world = World::new();
     world.link("../missing", "in/to_missing");
     world.link("../in", "in/to_directory");
-    let pipe = world.path("pipe");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &pipe,
-        rustix::fs::FileType::Fifo,
-        Mode::from_raw_mode(0o600),
-        0,
-    )
-    .expect("a pipe");
+    world.pipe("pipe");
     world.link("../pipe", "in/to_pipe");
     for path in ["to_missing", "to_directory", "to_pipe"] {
         assert_eq!(world.read(path), Err(Refusal::Outside), "{path}");
@@ -126,14 +123,7 @@ fn what_is_outside_is_not_told() {
 #[test]
 fn what_is_no_file_is_refused_and_not_waited_for() {
     let world = World::new();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        world.path("in/pipe"),
-        rustix::fs::FileType::Fifo,
-        Mode::from_raw_mode(0o600),
-        0,
-    )
-    .expect("a pipe");
+    world.pipe("in/pipe");
     let _socket = UnixListener::bind(world.path("in/socket")).expect("a socket");
     for (path, kind) in [
         ("pipe", FileKind::Fifo),

@@ -157,7 +157,10 @@ impl Walk<'_> {
 
     fn make(&self, name: &[u8], synced: bool) -> Result<(), Refusal> {
         match rustix::fs::mkdirat(self.here(), name, Mode::from_raw_mode(0o777)) {
-            Ok(()) if synced => sync_directory(self.here()).map_err(Refusal::to("sync")),
+            // Whoever has just made it may not have synced it yet.
+            Ok(()) | Err(Errno::EXIST) if synced => {
+                sync_directory(self.here()).map_err(Refusal::to("sync"))
+            }
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(Refusal::System("create", errno)),
         }

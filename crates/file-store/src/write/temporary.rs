@@ -144,7 +144,7 @@ fn remove_leftover(dir: BorrowedFd<'_>, name: &[u8], now: Moment) -> Result<(), 
         Err(_) => WITHOUT_LOCKS,
     };
     let stat = rustix::fs::fstat(&file)?;
-    let age = Stamp::of(&stat).changed.until(now);
+    let age = Stamp::of(&stat).modified.until(now);
     let is_old = age.is_some_and(|age| age >= needed);
     if !is_old || FileKind::irregular(stat.st_mode).is_some() {
         return Err(Errno::BUSY);

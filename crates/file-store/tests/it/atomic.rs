@@ -134,14 +134,10 @@ fn hard_links_keep_the_old_content() {
 fn what_is_no_file_is_not_replaced() {
     let world = World::new();
     world.put("dir/a", "one");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        world.path("pipe"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .expect("a pipe");
+    let made = std::process::Command::new("mkfifo")
+        .arg(world.path("pipe"))
+        .status();
+    assert!(made.expect("every Unix has it").success());
     let write = |path: &str| world.store.write_blocking(path, "two");
     for (path, expected) in [
         ("dir", FileKind::Directory),
@@ -152,6 +148,8 @@ fn what_is_no_file_is_not_replaced() {
             Err(Error::NotAFile { kind, .. }) => assert_eq!(kind, expected, "{path}"),
             other => panic!("{path}: {other:?}"),
         }
+        let removed = world.store.remove_blocking(path);
+        assert!(matches!(removed, Err(Error::NotAFile { .. })), "{path}");
     }
     let error = write("dir/a/b").expect_err("no directory");
     assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
@@ -203,17 +201,35 @@ fn a_panic_while_the_contents_are_asked_for_changes_nothing() {
 #[test]
 fn writing_sweeps_a_directory_of_leftovers_once() {
     let world = World::new();
-    let leftover = ".brolly-file-store.1-2-3.tmp";
-    world.put(leftover, "half");
-    // Young: its process may be about to lock it. The times of changes cannot be set, so what happens
-    // to older ones is tested where the time is an argument.
-    world.store.write_blocking("a", "one").expect("written");
-    assert_eq!(world.names(""), [leftover, "a"]);
-    assert_eq!(
-        world.store.remove_leftovers_blocking(".").expect("swept"),
-        0
-    );
-    assert_eq!(world.store.stats().leftovers_removed, 0);
+    let leftover = |number: u32, is_old: bool| {
+        let name = format!(".brolly-file-store.1-2-{number}.tmp");
+        world.put(&name, "half");
+        if is_old {
+            let file = fs::File::open(world.path(&name)).expect("there");
+            let then = std::time::SystemTime::now() - std::time::Duration::from_secs(61);
+            file.set_modified(then).expect("set");
+        }
+        name
+    };
+    let store = &world.store;
+    leftover(1, true);
+    let young = leftover(2, false); // Its process may be just about to lock it.
+    let held = fs::File::open(world.path(leftover(3, true))).expect("there");
+    held.lock().expect("locked");
+    store.write_blocking("a", "one").expect("written");
+    assert_eq!(world.names("").len(), 3);
+    assert_eq!(store.stats().leftovers_removed, 1);
+
+    drop(held);
+    store.write_blocking("a", "two").expect("written");
+    assert_eq!(world.names("").len(), 3, "the directory is known");
+    assert_eq!(store.remove_leftovers_blocking(".").expect("swept"), 1);
+    assert_eq!(store.stats().leftovers_removed, 2);
+    assert_eq!(world.names(""), [young, "a".to_owned()]);
+    store.write_blocking("d/a", "one").expect("written");
+    assert_eq!(store.remove_leftovers_blocking("d").expect("swept"), 0);
+    let error = store.remove_leftovers_blocking("a").expect_err("a file");
+    assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
 }
 
 /// The system ends a write in its middle: a limit on the size of files stands in for a full disk.

@@ -6,6 +6,7 @@ mod atomic;
 mod bad_input;
 mod behaviour;
 mod cancel;
+mod cost;
 mod fresh;
 mod locks;
 mod model;

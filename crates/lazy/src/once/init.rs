@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use brolly_sync::{FlightError, Join};
 
@@ -15,6 +15,7 @@ use crate::loader::{Contained, Giver};
 use crate::panics::{catch, discard, message};
 use crate::primitive::{Mutex, lock};
 use crate::recursion::Running;
+use crate::slot::Slot;
 
 /// The future of a value, with an initialiser in case there is none.
 #[must_use = "futures do nothing unless polled"]
@@ -22,7 +23,7 @@ pub(super) struct Init<'a, T: Send + Sync + 'static, F> {
     once: &'a Once<T>,
     /// Until it is called.
     init: Option<F>,
-    seat: Option<Seat<T>>,
+    seat: Slot<Seat<T>>,
 }
 
 /// A place in a run.
@@ -41,42 +42,7 @@ impl<'a, T: Send + Sync + 'static, F> Init<'a, T, F> {
         Self {
             once,
             init: Some(init),
-            seat: None,
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wait<E, Fut>(&mut self, cx: &mut Context<'_>) -> Poll<Result<&'a T, LoadError<E>>>
-    where
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        loop {
-            let seat = match &mut self.seat {
-                Some(seat) => seat,
-                none => match self.once.board() {
-                    Boarded::Aboard(join) => none.insert(Seat { join, begun: None }),
-                    Boarded::Lead(join, giver, ticket) => {
-                        let init = self.init.take();
-                        let init = init.expect("a run of its own is the last of a call");
-                        lead(init, giver, &ticket);
-                        none.insert(Seat {
-                            join,
-                            begun: Some(ticket),
-                        })
-                    }
-                    Boarded::Inside => return Poll::Ready(Err(LoadError::Recursive)),
-                    Boarded::Written => return Poll::Ready(Ok(self.once.written())),
-                },
-            };
-            let ending = ready!(Pin::new(&mut seat.join).poll(cx));
-            let begun = seat.begun.take();
-            self.seat = None;
-            if let Some(result) = self.once.settle(ending, begun.as_deref()) {
-                return Poll::Ready(result);
-            }
+            seat: Slot::empty(),
         }
     }
 }
@@ -92,9 +58,62 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.once.get() {
-            Some(value) => Poll::Ready(Ok(value)),
-            None => self.wait(cx),
+        let this = &mut *self;
+        if let Some(value) = this.once.get() {
+            return Poll::Ready(Ok(value));
+        }
+        match wait(this.once, this.init.take(), this.seat.take(), cx) {
+            Ok(result) => Poll::Ready(result),
+            Err((init, seat)) => {
+                this.init = init;
+                this.seat.put(seat);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Takes a seat if there is none yet, and looks whether the wait is over; else gives everything back.
+/// By value, as in `get.rs`.
+#[cold]
+#[inline(never)]
+#[expect(clippy::type_complexity, reason = "an end, or what was given")]
+fn wait<'a, T, E, F, Fut>(
+    once: &'a Once<T>,
+    mut init: Option<F>,
+    mut seat: Option<Box<Seat<T>>>,
+    cx: &mut Context<'_>,
+) -> Result<Result<&'a T, LoadError<E>>, (Option<F>, Box<Seat<T>>)>
+where
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+{
+    loop {
+        let mut taken = match seat.take() {
+            Some(seat) => seat,
+            None => match once.board() {
+                Boarded::Aboard(join) => Box::new(Seat { join, begun: None }),
+                Boarded::Lead(join, giver, ticket) => {
+                    let init = init.take();
+                    lead(
+                        init.expect("a run of its own is the last of a call"),
+                        giver,
+                        &ticket,
+                    );
+                    let begun = Some(ticket);
+                    Box::new(Seat { join, begun })
+                }
+                Boarded::Inside => return Ok(Err(LoadError::Recursive)),
+                Boarded::Written => return Ok(Ok(once.written())),
+            },
+        };
+        let Poll::Ready(ending) = Pin::new(&mut taken.join).poll(cx) else {
+            return Err((init, taken));
+        };
+        if let Some(result) = once.settle(ending, taken.begun.as_deref()) {
+            return Ok(result);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What lazy values promise, one module per topic.
 
+#[cfg(feature = "macros")]
+mod attribute;
 mod cancel;
 mod clocks;
 mod config;

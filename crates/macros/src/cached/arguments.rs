@@ -3,11 +3,9 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Path, Token, Type};
 
-use super::duration;
-use crate::arguments::{equals, once};
+use crate::arguments::{Handle, Setting, Ttl, equals, expression, once, time, ttl, ungrouped};
 
 const EXPECTED: &str = "`ttl`, `time_to_idle`, `max_capacity`, `key`, `result`, `option`, \
                         `configure`, `cache`, `handle` or `crate`";
@@ -26,22 +24,6 @@ pub(super) struct Arguments {
     pub(super) handle: Option<Handle>,
     /// The path of the crate that holds the entry points.
     pub(super) base: Option<Path>,
-}
-
-/// An expression and the word it was given for.
-pub(super) struct Setting {
-    pub(super) word: Ident,
-    pub(super) value: TokenStream,
-}
-
-pub(super) enum Ttl {
-    Forever(Ident),
-    For(Setting),
-}
-
-pub(super) struct Handle {
-    pub(super) word: Ident,
-    pub(super) name: Ident,
 }
 
 /// `key = value`, or `key: ty = value`.
@@ -155,61 +137,11 @@ impl Arguments {
     }
 }
 
-fn expression(input: ParseStream<'_>, name: &str, span: Span) -> syn::Result<TokenStream> {
-    equals(input, name, span)?;
-    let value: Expr = input.parse()?;
-    Ok(quote! { #value })
-}
-
 fn switch(input: ParseStream<'_>, name: &str, span: Span) -> syn::Result<LitBool> {
     equals(input, name, span)?;
     let at = input.span();
     let switch = input.parse();
     switch.map_err(|_| Error::new(at, format!("`{name}` is `true` or `false`")))
-}
-
-fn ttl(input: ParseStream<'_>, word: Ident) -> syn::Result<Ttl> {
-    if let Expr::Lit(ExprLit {
-        lit: Lit::Str(text),
-        ..
-    }) = ungrouped(input.fork().parse()?)
-        && text.value() == "forever"
-    {
-        input.parse::<Expr>()?;
-        return Ok(Ttl::Forever(word));
-    }
-    let value = time(input, "ttl")?;
-    Ok(Ttl::For(Setting { word, value }))
-}
-
-/// A literal is read here, anything else is an expression of type `Duration`.
-fn time(input: ParseStream<'_>, name: &str) -> syn::Result<TokenStream> {
-    let value = ungrouped(input.parse()?);
-    let Expr::Lit(ExprLit { lit, .. }) = &value else {
-        let span = value.span().resolved_at(Span::mixed_site());
-        return Ok(quote::quote_spanned! {span=>
-            ::core::convert::identity::<::core::time::Duration>(#value)
-        });
-    };
-    let forever = if name == "ttl" {
-        ", or \"forever\""
-    } else {
-        ""
-    };
-    let refused = |given: &str| {
-        let message = format!(
-            "`{name}` is {given}: expected a time from \"1ms\" to \"365d\", such as \"250ms\", \
-             \"30s\" or \"1h30m\"{forever}, or an expression of type `Duration`"
-        );
-        Error::new(lit.span(), message)
-    };
-    let Lit::Str(text) = lit else {
-        return Err(refused(&format!("`{}`", quote! { #lit })));
-    };
-    let time =
-        duration::parse(&text.value()).ok_or_else(|| refused(&format!("{:?}", text.value())))?;
-    let (seconds, nanos) = (time.as_secs(), time.subsec_nanos());
-    Ok(quote! { ::core::time::Duration::new(#seconds, #nanos) })
 }
 
 fn capacity(input: ParseStream<'_>, name: &str) -> syn::Result<TokenStream> {
@@ -241,12 +173,4 @@ fn key(input: ParseStream<'_>, span: Span) -> syn::Result<WrittenKey> {
         ty,
         value: input.parse()?,
     })
-}
-
-/// What comes out of another macro is wrapped.
-fn ungrouped(value: Expr) -> Expr {
-    match value {
-        Expr::Group(group) => ungrouped(*group.expr),
-        value => value,
-    }
 }

@@ -7,13 +7,8 @@ use syn::{Error, GenericParam, Receiver, ReceiverKind, ReturnType, Signature, Ty
 
 use super::Expansion;
 use super::key::changes;
-use super::parameters::{Borrows, Parameter, borrows, mentions, ungrouped};
-
-/// Names that are types everywhere.
-const PRIMITIVES: [&str; 17] = [
-    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8", "u16",
-    "u32", "u64", "u128", "usize",
-];
+use super::parameters::{Borrows, Parameter, borrows};
+use crate::tokens::{mentions, ungrouped};
 
 /// What no cached function can be.
 pub(super) fn function(signature: &Signature) -> syn::Result<()> {
@@ -118,17 +113,5 @@ impl Expansion<'_> {
             ));
         }
         Ok(())
-    }
-
-    /// A handle by the name of a primitive type would hide it from everything around.
-    pub(super) fn check_name(&self) -> syn::Result<()> {
-        let name = &self.function.signature.ident;
-        if self.arguments.handle.is_some() || PRIMITIVES.iter().all(|it| name != it) {
-            return Ok(());
-        }
-        let message = format!(
-            "a handle that is named `{name}` would hide the type `{name}`: `handle = Name`"
-        );
-        Err(Error::new(name.span(), message))
     }
 }

@@ -5,9 +5,9 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::Expansion;
-use super::arguments::{Setting, Ttl};
 use super::key::Key;
 use super::parameters::Borrows;
+use crate::arguments::{Setting, Ttl};
 
 impl Expansion<'_> {
     /// The type that stands for the cache.

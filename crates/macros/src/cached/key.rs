@@ -6,7 +6,8 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprPath, Ident};
 
 use super::arguments::WrittenKey;
-use super::parameters::{Borrows, Parameter, mentions};
+use super::parameters::{Borrows, Parameter};
+use crate::tokens::mentions;
 
 /// As many as the tuples have that can be compared and hashed.
 const MOST: usize = 12;

@@ -5,6 +5,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, Pat, PatIdent, Receiver, Signature, Type, TypeReference};
 
+use crate::tokens::ungrouped;
+
 /// A parameter that is not `self`.
 pub(super) struct Parameter {
     pub(super) name: Ident,
@@ -140,23 +142,4 @@ fn has_borrow(tokens: TokenStream) -> bool {
         }
     }
     false
-}
-
-/// Whether a word stands anywhere in these tokens, the names in format strings included.
-pub(super) fn mentions(tokens: TokenStream, word: &Ident) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => mentions(group.stream(), word),
-        TokenTree::Ident(ident) => ident == *word,
-        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{word}")),
-        TokenTree::Punct(_) => false,
-    })
-}
-
-/// Types that come out of another macro are wrapped.
-pub(super) fn ungrouped(ty: &Type) -> Type {
-    match ty {
-        Type::Group(group) => ungrouped(&group.elem),
-        Type::Paren(paren) => ungrouped(&paren.elem),
-        ty => ty.clone(),
-    }
 }

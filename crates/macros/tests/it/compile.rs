@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Each has its cases in `tests/ui/<attribute>`.
-const ATTRIBUTES: [&str; 2] = ["cached", "timed"];
+const ATTRIBUTES: [&str; 3] = ["cached", "timed", "with_lazy"];
 
 /// The compiler whose words `tests/ui/*/fail/*.stderr` are. Others may put theirs differently.
 const WORDED_BY: &str = "rustc 1.95.";

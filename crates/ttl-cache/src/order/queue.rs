@@ -24,14 +24,15 @@ use super::{NONE, SlotVec};
 ///
 /// Each slot costs four bytes. Lists are rings, named by their last member.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Queue {
-    next: SlotVec<u32>,
     /// The last in line.
     line: u32,
-    buckets: Buckets,
-    base: u64,
     /// The bucket that the base has moved into, until all its members have moved on.
     splitting: Option<Place>,
+    base: u64,
+    next: SlotVec<u32>,
+    buckets: Buckets,
 }
 
 /// When a slot was used last.

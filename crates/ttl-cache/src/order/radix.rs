@@ -62,11 +62,12 @@ impl Place {
 
 /// The heads of the buckets, and which of them are in use.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Buckets {
+    levels: u16,
     /// Levels that were never needed are not there.
     heads: Vec<[u32; BUCKETS]>,
     used: [u64; LEVELS],
-    levels: u16,
 }
 
 impl Buckets {

@@ -30,6 +30,11 @@ impl<T: Copy> SlotVec<T> {
         self.expected
     }
 
+    /// All slots that were set are below this.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.values.len()).unwrap_or(u32::MAX)
+    }
+
     #[inline]
     pub(crate) fn get(&self, slot: u32) -> T {
         self.values
@@ -62,6 +67,7 @@ impl<T: Copy> SlotVec<T> {
     #[inline(never)]
     fn grow(&mut self, at: usize) {
         if at >= self.values.capacity() {
+            // Twice as many while that is certain to be needed, an eighth more beyond.
             let mut wanted = (at + 1 + at / 8).max(FIRST);
             if at < self.expected {
                 wanted = wanted.min(self.expected);

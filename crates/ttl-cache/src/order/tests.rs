@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{Step, Wheel};
-use crate::policy::{AnyPolicy, EvictionPolicy, Marks, STEP};
+use crate::policy::{AnyPolicy, EvictionPolicy, Marks, STEP, Touch};
 
 const SLOTS: u32 = 48;
 const YEAR: u64 = 365 * 24 * 3600 * 1_000_000_000;
@@ -252,6 +252,23 @@ struct Board {
     reads: u64,
 }
 
+impl Board {
+    /// Leaves the mark of a reader.
+    fn touch(&mut self, touch: Touch, slot: u32) {
+        match touch {
+            Touch::Nothing => {}
+            Touch::Stamp | Touch::StampEach => {
+                self.reads += 1;
+                self.set_mark(slot, self.stamp + self.reads);
+            }
+            Touch::Count { max } => {
+                let uses = self.mark(slot);
+                self.set_mark(slot, (uses + 1).min(u64::from(max)));
+            }
+        }
+    }
+}
+
 impl Marks for Board {
     fn mark(&self, slot: u32) -> u64 {
         self.marks.borrow().get(&slot).copied().unwrap_or(0)
@@ -377,6 +394,7 @@ fn order_is_kept(kind: EvictionPolicy, moves: &[Move]) -> Result<(), TestCaseErr
             }
             Move::Update { slot, deadline } if board.deadline(slot) != 0 => {
                 board.deadlines.insert(slot, deadline);
+                board.touch(AnyPolicy::touch(kind), slot);
                 policy.update(slot, &board);
                 match kind {
                     EvictionPolicy::Lru => model.set(slot, model.writes),
@@ -385,19 +403,14 @@ fn order_is_kept(kind: EvictionPolicy, moves: &[Move]) -> Result<(), TestCaseErr
                     _ => {}
                 }
             }
-            Move::Read { slot } if board.deadline(slot) != 0 => match kind {
-                EvictionPolicy::Lru => {
-                    board.reads += 1;
-                    board.set_mark(slot, board.stamp + board.reads);
-                    model.set(slot, model.writes);
+            Move::Read { slot } if board.deadline(slot) != 0 => {
+                board.touch(AnyPolicy::touch(kind), slot);
+                match kind {
+                    EvictionPolicy::Lru => model.set(slot, model.writes),
+                    EvictionPolicy::Lfu => used(&mut model, &mut uses, slot),
+                    _ => {}
                 }
-                EvictionPolicy::Lfu => {
-                    let mark = board.mark(slot);
-                    board.set_mark(slot, (mark + 1).min(255));
-                    used(&mut model, &mut uses, slot);
-                }
-                _ => {}
-            },
+            }
             Move::Remove { slot } if board.deadline(slot) != 0 => {
                 policy.remove(slot);
                 board.deadlines.remove(&slot);
@@ -494,12 +507,12 @@ proptest! {
                     board.deadlines.insert(slot, deadline);
                     policy.insert(slot, slot.wrapping_mul(0x9E37_79B9), &board);
                 }
-                Move::Update { slot, .. } if board.deadline(slot) != 0 => policy.update(slot, &board),
+                Move::Update { slot, .. } if board.deadline(slot) != 0 => {
+                    board.touch(AnyPolicy::touch(EvictionPolicy::Adaptive), slot);
+                    policy.update(slot, &board);
+                }
                 Move::Read { slot } if board.deadline(slot) != 0 => {
-                    let mark = board.mark(slot);
-                    if mark < 3 {
-                        board.set_mark(slot, mark + 1);
-                    }
+                    board.touch(AnyPolicy::touch(EvictionPolicy::Adaptive), slot);
                 }
                 Move::Remove { slot } if board.deadline(slot) != 0 => {
                     policy.remove(slot);

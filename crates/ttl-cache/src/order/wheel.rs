@@ -9,13 +9,16 @@ use super::{NONE, SlotVec};
 ///
 /// A slot costs eight bytes, and none if nothing ever expires.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Wheel {
-    buckets: Buckets,
-    links: SlotVec<Links>,
+    /// Nothing is due before.
+    soonest: u64,
     base: u64,
     /// The bucket that time has moved into, until all its members were looked at.
     splitting: Option<Place>,
     waiting: usize,
+    links: SlotVec<Links>,
+    buckets: Buckets,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,7 @@ impl Wheel {
         Self {
             buckets: Buckets::new(),
             links: SlotVec::new(UNLINKED),
+            soonest: u64::MAX,
             base: 0,
             splitting: None,
             waiting: 0,
@@ -62,19 +66,12 @@ impl Wheel {
     /// Whether a step at this time might find something to do.
     #[inline]
     pub(crate) fn may_be_due(&self, now: u64) -> bool {
-        match self.splitting {
-            Some(_) => self.base <= now,
-            None => (self.buckets.lowest()).is_some_and(|place| place.start(self.base) <= now),
-        }
+        self.soonest <= now
     }
 
     /// When the next slot is due at the earliest. It may be later, never earlier.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        if self.splitting.is_some() {
-            return Some(self.base);
-        }
-        let place = self.buckets.lowest()?;
-        Some(place.start(self.base).max(self.base))
+        (self.soonest != u64::MAX).then_some(self.soonest)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -100,6 +97,16 @@ impl Wheel {
 
     /// One unit of work. `due_of` tells when a slot is due.
     pub(crate) fn step(&mut self, now: u64, due_of: impl Fn(u32) -> u64) -> Step {
+        let step = self.turn(now, due_of);
+        self.soonest = match self.splitting {
+            Some(_) => self.base,
+            None => (self.buckets.lowest())
+                .map_or(u64::MAX, |place| place.start(self.base).max(self.base)),
+        };
+        step
+    }
+
+    fn turn(&mut self, now: u64, due_of: impl Fn(u32) -> u64) -> Step {
         let place = match self.splitting {
             // Somebody else may have been here with a later reading of the clock.
             Some(_) if self.base > now => return Step::Idle,
@@ -137,6 +144,7 @@ impl Wheel {
 
     fn link(&mut self, slot: u32, due: u64) {
         let place = Place::of(due.max(self.base), self.base);
+        self.soonest = self.soonest.min(place.start(self.base).max(self.base));
         let first = self.buckets.head(place);
         self.links.set(
             slot,

@@ -42,15 +42,16 @@ use engine::Engine;
 use segments::Entries;
 
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Adaptive {
+    /// Insertions until watched slots are looked at.
+    pause: u32,
     engine: Engine,
     duel: Duel,
     /// Slots of the sample's keys, in no order.
     watched: Vec<u32>,
     /// Where the next look at them begins.
     hand: usize,
-    /// Insertions until then.
-    pause: u32,
 }
 
 /// So many slots are watched at most. There are a quarter as many on average; hashes that are not
@@ -160,14 +161,6 @@ impl Policy for Adaptive {
             self.duel.access(hash);
         }
         self.look_around(marks);
-    }
-
-    #[inline]
-    fn update(&mut self, slot: u32, marks: &impl Marks) {
-        self.engine.touch(slot, 1);
-        if self.engine.segments.state(slot).is_watched() {
-            self.duel.access(marks.hash(slot));
-        }
     }
 
     #[inline]

@@ -30,8 +30,6 @@ impl Policy for Fifo {
         insert(&mut self.queue, slot, marks);
     }
 
-    fn update(&mut self, _: u32, _: &impl Marks) {}
-
     fn remove(&mut self, _: u32) {}
 
     #[inline]

@@ -40,13 +40,6 @@ impl Policy for Lfu {
         self.ranking.set(slot, self.age.saturating_add(1));
     }
 
-    fn update(&mut self, slot: u32, marks: &impl Marks) {
-        let uses = marks.mark(slot);
-        if uses < u64::from(MAX) {
-            marks.set_mark(slot, uses + 1);
-        }
-    }
-
     fn remove(&mut self, slot: u32) {
         self.ranking.remove(slot);
     }

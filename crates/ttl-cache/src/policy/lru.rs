@@ -53,11 +53,6 @@ impl Policy for Lru {
         insert(&mut self.queue, slot, marks);
     }
 
-    #[inline]
-    fn update(&mut self, slot: u32, marks: &impl Marks) {
-        marks.set_mark(slot, marks.stamp() + 1);
-    }
-
     fn remove(&mut self, _: u32) {}
 
     #[inline]

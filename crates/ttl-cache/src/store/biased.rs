@@ -29,14 +29,16 @@ const LEAN_AFTER: u32 = 4096;
 
 /// A value behind such a lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Biased<T> {
+    lock: RwLock<()>,
     /// One if readers need not take the lock.
     leans: AtomicU32,
     /// Reads under the lock since the last write, counted without care.
     reads: AtomicU32,
-    lock: RwLock<()>,
-    readers: Arc<Readers>,
+    /// Behind the lock at once, so that they share a cache line.
     value: UnsafeCell<T>,
+    readers: Arc<Readers>,
 }
 
 // SAFETY: the value moves with the lock.

@@ -277,9 +277,10 @@ pub(super) fn first_look(groups: &[Group], hash: u32) -> First {
 
 /// The index as its writer sees it.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Index {
-    groups: Box<[Group]>,
     entries: usize,
+    groups: Box<[Group]>,
 }
 
 /// How full two groups may be together: 19 of 24 places. The fuller they are, the more look-ups go on
@@ -329,8 +330,11 @@ impl Index {
 
     fn rebuilt(&self, groups: usize, hash_of: impl Fn(u32) -> u32) -> Self {
         let mut new = Self::with_groups(groups);
-        for slot in self.slots() {
-            new.insert(hash_of(slot), slot);
+        // What holds nothing is not looked through.
+        if self.entries > 0 {
+            for slot in self.slots() {
+                new.insert(hash_of(slot), slot);
+            }
         }
         new
     }

@@ -13,22 +13,57 @@ use super::index::{First, Group, Index, first_look, home_of, look, prefetch};
 use super::slab::{Copied, Node, Slab};
 use crate::primitive::{AtomicPtr, AtomicU64, AtomicUsize, fence};
 
-/// The addresses of a shard's index and chunks, and the sequence that vouches for them.
+/// Odd while somebody writes.
 #[derive(Debug)]
-pub(crate) struct Published<K, V> {
-    /// Odd while somebody writes.
-    sequence: AtomicU64,
-    addresses: Addresses<K, V>,
-}
+pub(crate) struct Sequence(AtomicU64);
 
-/// Apart from the sequence: these change seldom, so that each processor has them at hand.
+/// The addresses of a shard's index and chunks. These change seldom, so they have a cache line of
+/// their own: each processor has it at hand.
 #[derive(Debug)]
 #[repr(align(64))]
-struct Addresses<K, V> {
+pub(crate) struct Published<K, V> {
     groups: AtomicPtr<Group>,
     group_count: AtomicUsize,
     table: AtomicPtr<AtomicPtr<Node<K, V>>>,
     table_len: AtomicUsize,
+}
+
+impl Sequence {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Must be called by the holder of the write lock, once, before it changes anything.
+    #[inline(always)]
+    pub(crate) fn begin_write(&self) {
+        let sequence = self.0.load(Relaxed);
+        self.0.store(sequence | 1, Relaxed);
+        // Pairs with the fence of a reader: who sees a write sees the odd sequence as well.
+        fence(Release);
+    }
+
+    /// Ends what `begin_write` began.
+    #[inline(always)]
+    pub(crate) fn end_write(&self) {
+        let sequence = self.0.load(Relaxed);
+        // Pairs with the acquiring load of a reader.
+        self.0.store((sequence | 1).wrapping_add(1), Release);
+    }
+
+    /// `None` while somebody writes.
+    #[inline(always)]
+    fn begin_read(&self) -> Option<u64> {
+        let before = self.0.load(Acquire);
+        (before & 1 == 0).then_some(before)
+    }
+
+    #[inline(always)]
+    fn is_still(&self, before: u64) -> bool {
+        // Pairs with the fence of the writer: what was read so far was not written after the
+        // sequence became odd, or the odd sequence is seen here.
+        fence(Acquire);
+        self.0.load(Relaxed) == before
+    }
 }
 
 /// Addresses and lengths, which may not belong together.
@@ -39,7 +74,7 @@ struct Loaded<K, V> {
     table_len: usize,
 }
 
-impl<K, V> Addresses<K, V> {
+impl<K, V> Published<K, V> {
     #[inline(always)]
     fn load(&self) -> Loaded<K, V> {
         Loaded {
@@ -51,13 +86,15 @@ impl<K, V> Addresses<K, V> {
     }
 }
 
+type Memory<'a, K, V> = (&'a [Group], &'a [AtomicPtr<Node<K, V>>]);
+
 impl<K, V> Loaded<K, V> {
     /// # Safety
     ///
     /// Nobody published while the addresses were loaded, and what was published is not freed while
     /// this is in use.
     #[inline(always)]
-    unsafe fn memory<'a>(self) -> (&'a [Group], &'a [AtomicPtr<Node<K, V>>]) {
+    unsafe fn memory<'a>(self) -> Memory<'a, K, V> {
         // SAFETY: by contract, address and length belong together, and the memory is there.
         unsafe {
             (
@@ -83,67 +120,49 @@ const PATIENCE: usize = 16;
 impl<K, V> Published<K, V> {
     pub(crate) fn new() -> Self {
         Self {
-            sequence: AtomicU64::new(0),
-            addresses: Addresses {
-                groups: AtomicPtr::new(std::ptr::null_mut()),
-                group_count: AtomicUsize::new(0),
-                table: AtomicPtr::new(std::ptr::null_mut()),
-                table_len: AtomicUsize::new(0),
-            },
+            groups: AtomicPtr::new(std::ptr::null_mut()),
+            group_count: AtomicUsize::new(0),
+            table: AtomicPtr::new(std::ptr::null_mut()),
+            table_len: AtomicUsize::new(0),
         }
-    }
-
-    /// Must be called by the holder of the write lock, once, before it changes anything.
-    #[inline(always)]
-    pub(crate) fn begin_write(&self) {
-        let sequence = self.sequence.load(Relaxed);
-        self.sequence.store(sequence | 1, Relaxed);
-        // Pairs with the fence of a reader: who sees a write sees the odd sequence as well.
-        fence(Release);
-    }
-
-    /// Ends what `begin_write` began.
-    #[inline(always)]
-    pub(crate) fn end_write(&self) {
-        let sequence = self.sequence.load(Relaxed);
-        // Pairs with the acquiring load of a reader.
-        self.sequence.store((sequence | 1).wrapping_add(1), Release);
     }
 
     /// Tells readers where index and chunks are now. Only between `begin_write` and `end_write`.
     pub(crate) fn publish(&self, index: &Index, slab: &Slab<K, V>) {
-        let at = &self.addresses;
         let groups = index.groups();
-        at.groups.store(groups.as_ptr().cast_mut(), Relaxed);
-        at.group_count.store(groups.len(), Relaxed);
+        self.groups.store(groups.as_ptr().cast_mut(), Relaxed);
+        self.group_count.store(groups.len(), Relaxed);
         let table = slab.table();
-        at.table.store(table.as_ptr().cast_mut(), Relaxed);
-        at.table_len.store(table.len(), Relaxed);
+        self.table.store(table.as_ptr().cast_mut(), Relaxed);
+        self.table_len.store(table.len(), Relaxed);
     }
 
     /// Has the processor fetch where a look for a hash begins.
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: u32) {
         // An address that fits no length any more is as good a guess as any: it is never read.
-        let home = home_of(hash, self.addresses.group_count.load(Relaxed));
-        prefetch(self.addresses.groups.load(Relaxed).wrapping_add(home));
+        let home = home_of(hash, self.group_count.load(Relaxed));
+        prefetch(self.groups.load(Relaxed).wrapping_add(home));
     }
 
     /// Takes a short look for a key without a lock: nearly always enough.
     ///
     /// # Safety
     ///
-    /// `K` and `V` are [`Plain`](super::Plain) and the slab knows it. Whatever index, table or
+    /// `sequence` is the one that was written to whenever anything was published here. `K` and `V` are
+    /// [`Plain`](super::Plain) and the slab knows it. Whatever index, table or
     /// chunk was published is not freed before the returned mark is forgotten.
     #[inline(always)]
-    pub(crate) unsafe fn find<Q>(&self, hash: u32, key: &Q) -> Glance<'_, V>
+    pub(crate) unsafe fn find<Q>(&self, sequence: &Sequence, hash: u32, key: &Q) -> Glance<'_, V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let before = self.sequence.load(Acquire);
-        let found = self.addresses.load();
-        if before & 1 == 1 || !self.is_still(before) {
+        let Some(before) = sequence.begin_read() else {
+            return Glance::Unclear;
+        };
+        let found = self.load();
+        if !sequence.is_still(before) {
             return Glance::Unclear;
         }
         // SAFETY: the sequence has not moved while they were read, and by contract.
@@ -153,14 +172,14 @@ impl<K, V> Published<K, V> {
                 // SAFETY: a table of this slab, plain, and alive by contract.
                 let copied = unsafe { Slab::copy(table, slot) };
                 if let Some(copied) = copied
-                    && self.is_still(before)
+                    && sequence.is_still(before)
                     // SAFETY: the sequence has not moved since before the index was read.
                     && let Some(hit) = unsafe { Self::compare(copied, key) }
                 {
                     return hit;
                 }
             }
-            First::Nothing if self.is_still(before) => return Glance::Miss,
+            First::Nothing if sequence.is_still(before) => return Glance::Miss,
             _ => {}
         }
         Glance::Unclear
@@ -171,16 +190,23 @@ impl<K, V> Published<K, V> {
     /// # Safety
     ///
     /// As for `find`.
-    pub(crate) unsafe fn find_patiently<Q>(&self, hash: u32, key: &Q) -> Glance<'_, V>
+    pub(crate) unsafe fn find_patiently<Q>(
+        &self,
+        sequence: &Sequence,
+        hash: u32,
+        key: &Q,
+    ) -> Glance<'_, V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         for _ in 0..PATIENCE {
-            let before = self.sequence.load(Acquire);
-            let found = self.addresses.load();
-            if before & 1 == 1 || !self.is_still(before) {
+            let Some(before) = sequence.begin_read() else {
                 std::hint::spin_loop();
+                continue;
+            };
+            let found = self.load();
+            if !sequence.is_still(before) {
                 continue;
             }
             // SAFETY: the sequence has not moved while they were read, and by contract.
@@ -188,7 +214,7 @@ impl<K, V> Published<K, V> {
             let found = look(groups, hash, |slot| {
                 // SAFETY: a table of this slab, plain, and alive by contract.
                 let copied = unsafe { Slab::copy(table, slot) };
-                if !self.is_still(before) {
+                if !sequence.is_still(before) {
                     return Some(Glance::Unclear);
                 }
                 // SAFETY: the sequence has not moved since before the index was read.
@@ -197,7 +223,7 @@ impl<K, V> Published<K, V> {
             match found {
                 Some(Glance::Unclear) => {}
                 Some(hit) => return hit,
-                None if self.is_still(before) => return Glance::Miss,
+                None if sequence.is_still(before) => return Glance::Miss,
                 None => {}
             }
         }
@@ -226,13 +252,5 @@ impl<K, V> Published<K, V> {
             let (value, mark) = copied.into_value();
             Some(Glance::Hit(value, deadline, mark))
         }
-    }
-
-    #[inline(always)]
-    fn is_still(&self, before: u64) -> bool {
-        // Pairs with the fence of the writer: what was read so far was not written after the
-        // sequence became odd, or the odd sequence is seen here.
-        fence(Acquire);
-        self.sequence.load(Relaxed) == before
     }
 }

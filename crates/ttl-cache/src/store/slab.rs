@@ -103,21 +103,22 @@ pub(crate) struct Entry<'a, K, V> {
     pub(crate) mark: &'a AtomicU64,
 }
 
-/// The entries of a shard.
+/// The entries of a shard. First what every access needs.
+#[repr(C)]
 pub(crate) struct Slab<K, V> {
     table: Table<K, V>,
-    taken: Vec<Option<Taken>>,
-    /// Chunks with a free slot, one bit each.
-    open: Vec<u64>,
-    plain: bool,
-    /// Slots of the first chunk: fewer than of the others in a small cache.
-    first: usize,
     /// From this slot on there is no memory in the first chunk.
     short: u32,
-    entries: usize,
+    plain: bool,
     /// The slot that was freed last, `NONE` if it was filled again. It still counts as taken, so
     /// that a full slab whose every insertion follows an eviction keeps no books.
     at_hand: u32,
+    entries: usize,
+    taken: Vec<Option<Taken>>,
+    /// Chunks with a free slot, one bit each.
+    open: Vec<u64>,
+    /// Slots of the first chunk: fewer than of the others in a small cache.
+    first: usize,
 }
 
 const NONE: u32 = u32::MAX;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Glance, Index, Published, Slab};
+use super::{Glance, Index, Published, Sequence, Slab};
 
 /// More cases for a long run, by the variable that proptest itself reads.
 fn cases(default: u32) -> u32 {
@@ -316,6 +316,7 @@ fn a_published_store_reads_like_a_map() {
     let mut slab: Slab<u64, [u32; 3]> = unsafe { Slab::new(8, true) };
     let mut index = Index::new();
     let published = Published::new();
+    let sequence = Sequence::new();
     published.publish(&index, &slab);
     let hash = |key: u64| (key as u32 % 64).wrapping_mul(0x9E37_79B9);
     let mut model = HashMap::new();
@@ -326,7 +327,7 @@ fn a_published_store_reads_like_a_map() {
     let mut tables = Vec::new();
     for round in 0..4000_u64 {
         let key = round * 7919 % 257;
-        published.begin_write();
+        sequence.begin_write();
         if round % 3 != 2 {
             if let Some(slot) = slots.get(&key) {
                 slab.replace(*slot, [round as u32; 3], round + 1);
@@ -353,32 +354,32 @@ fn a_published_store_reads_like_a_map() {
             slab.remove(slot);
             model.remove(&key);
         }
-        published.end_write();
+        sequence.end_write();
         for key in [key, round % 257, 1000] {
             let known = model.get(&key).map(|round| ([*round as u32; 3], round + 1));
             // SAFETY: plain, and nothing that was published is freed before the end.
-            match unsafe { published.find(hash(key), &key) } {
+            match unsafe { published.find(&sequence, hash(key), &key) } {
                 Glance::Hit(value, deadline, _) => assert_eq!(Some((value, deadline)), known),
                 Glance::Miss => assert_eq!(known, None),
                 Glance::Unclear => {}
             }
             // SAFETY: as above.
-            match unsafe { published.find_patiently(hash(key), &key) } {
+            match unsafe { published.find_patiently(&sequence, hash(key), &key) } {
                 Glance::Hit(value, deadline, _) => assert_eq!(Some((value, deadline)), known),
                 Glance::Miss => assert_eq!(known, None),
                 Glance::Unclear => panic!("nobody writes"),
             }
         }
     }
-    published.begin_write();
+    sequence.begin_write();
     // SAFETY: as above.
     let looks = unsafe {
         [
-            published.find(hash(1), &1),
-            published.find_patiently(hash(1), &1),
+            published.find(&sequence, hash(1), &1),
+            published.find_patiently(&sequence, hash(1), &1),
         ]
     };
     let unclear = looks.iter().all(|look| matches!(look, Glance::Unclear));
     assert!(unclear, "a reader makes nothing of what is being written");
-    published.end_write();
+    sequence.end_write();
 }

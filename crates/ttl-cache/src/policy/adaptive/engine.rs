@@ -18,13 +18,16 @@ const FADING_BUCKETS: usize = 32;
 /// The whole of a policy but for the choice of its rule. The cache has one; so has each of the
 /// shadows that try the rules.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Engine {
+    /// Uses until counts begin to fade the next time.
+    uses_left: u64,
+    /// Counts are being halved.
+    fading: bool,
     pub(super) segments: Segments,
     memory: Memory,
     /// Entries when the cache is full; zero if that is not known.
     room: usize,
-    /// Uses since counts began to fade the last time.
-    uses: u64,
 }
 
 struct Counted<'a, E> {
@@ -56,8 +59,9 @@ impl Engine {
         Self {
             segments: Segments::new(),
             memory: Memory::default(),
+            uses_left: USES_PER_ENTRY * MIN_ENTRIES as u64,
+            fading: false,
             room: 0,
-            uses: 0,
         }
     }
 
@@ -71,8 +75,16 @@ impl Engine {
         let known = self.memory.take(hash);
         self.segments.insert(slot, known, rule, self.room);
         self.used(1);
-        self.memory.fade(FADING_BUCKETS);
-        self.segments.fade(FADING_SLOTS);
+        if self.fading {
+            self.fade();
+        }
+    }
+
+    #[cold]
+    fn fade(&mut self) {
+        let memory = self.memory.fade(FADING_BUCKETS);
+        let segments = self.segments.fade(FADING_SLOTS);
+        self.fading = memory || segments;
     }
 
     #[inline]
@@ -102,11 +114,17 @@ impl Engine {
 
     #[inline]
     fn used(&mut self, times: u64) {
-        self.uses += times;
-        if self.uses >= USES_PER_ENTRY * self.segments.len().max(MIN_ENTRIES) as u64 {
-            self.uses = 0;
-            self.memory.begin_fading();
-            self.segments.begin_fading();
+        self.uses_left = self.uses_left.saturating_sub(times);
+        if self.uses_left == 0 {
+            self.begin_fading();
         }
+    }
+
+    #[cold]
+    fn begin_fading(&mut self) {
+        self.uses_left = USES_PER_ENTRY * self.segments.len().max(MIN_ENTRIES) as u64;
+        self.fading = true;
+        self.memory.begin_fading();
+        self.segments.begin_fading();
     }
 }

@@ -111,17 +111,17 @@ impl Memory {
     }
 
     /// Halves the counts of the next `buckets` buckets. A key whose count comes to nothing is
-    /// still remembered.
-    #[inline]
-    pub(super) fn fade(&mut self, buckets: usize) {
+    /// still remembered. Returns whether there are more.
+    pub(super) fn fade(&mut self, buckets: usize) -> bool {
         if self.fading >= self.buckets.len() {
-            return;
+            return false;
         }
         let end = (self.fading + buckets).min(self.buckets.len());
         for lane in self.buckets[self.fading..end].as_flattened_mut() {
             *lane = (*lane & !COUNT) | ((*lane & COUNT) >> 1);
         }
         self.fading = end;
+        end < self.buckets.len()
     }
 
     /// The bucket, the fingerprint, and the lane to begin with of a key.

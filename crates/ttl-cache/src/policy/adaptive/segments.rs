@@ -73,16 +73,15 @@ const GONE: usize = 64;
 ///    it comes up where it lies.
 /// 3. Members that are not late lie in the line that their state names.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Segments {
-    states: SlotVec<State>,
     window: Line,
     main: Line,
     /// How many slots lie in a line and are gone.
     gone: usize,
-    /// All slots so far are below this.
-    slots: u32,
     /// The next slot whose count fades. None is fading if there is no such slot.
     fading: u32,
+    states: SlotVec<State>,
 }
 
 /// What is known of an entry.
@@ -163,7 +162,6 @@ impl Segments {
             window: Line::new(),
             main: Line::new(),
             gone: 0,
-            slots: 0,
             fading: u32::MAX,
         }
     }
@@ -192,7 +190,6 @@ impl Segments {
         let state = State::new(known.unwrap_or(0).saturating_add(1))
             .with(State::MAIN, proven)
             .with(State::LATE, late);
-        self.slots = self.slots.max(slot.saturating_add(1));
         self.states.set(slot, state);
         let line = self.line(proven);
         line.count_in();
@@ -233,12 +230,9 @@ impl Segments {
             Rule::Recency if !self.main.is_empty() => (&self.main, &self.window),
             _ => (&self.window, &self.main),
         };
-        for before in 0..AHEAD {
-            for slot in [first.get(before), second.get(before)] {
-                if let Some(slot) = slot {
-                    fetch(slot);
-                }
-            }
+        // The first itself was the second one the last time.
+        for slot in [first.get(1), second.front()].into_iter().flatten() {
+            fetch(slot);
         }
         first.front()
     }
@@ -481,21 +475,21 @@ impl Segments {
         self.fading = 0;
     }
 
-    /// Halves the counts of the next `slots` slots.
-    #[inline]
-    pub(super) fn fade(&mut self, slots: u32) {
-        let end = self.fading.saturating_add(slots).min(self.slots);
+    /// Halves the counts of the next `slots` slots. Returns whether there are more.
+    pub(super) fn fade(&mut self, slots: u32) -> bool {
+        let all = self.states.len();
+        let end = self.fading.saturating_add(slots).min(all);
         for slot in self.fading..end {
             let state = self.states.get(slot).faded();
             self.states.set(slot, state);
         }
         self.fading = self.fading.max(end);
+        self.fading < all
     }
 
     /// Forgets the slots from `slots` on, none of which is held. Takes time for each slot.
     pub(super) fn shrink(&mut self, slots: u32) {
         self.sort_out();
-        self.slots = self.slots.min(slots);
         self.states.shrink(slots);
         self.window.shrink();
         self.main.shrink();

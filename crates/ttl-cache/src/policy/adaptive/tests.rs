@@ -282,6 +282,8 @@ proptest! {
                 Op::Access(key) => { toy.access(key); }
                 Op::Remove(key) => toy.remove(key),
                 Op::Update(key) => if let Some(slot) = toy.slots.get(&key) {
+                    let mark = toy.words.marks.borrow().get(slot).copied().unwrap_or(0);
+                    toy.words.set_mark(*slot, (mark + 1).min(3));
                     toy.policy.update(*slot, &toy.words);
                 },
                 Op::Evict => { toy.evict(); }

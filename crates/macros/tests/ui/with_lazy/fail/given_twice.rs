@@ -1,0 +1,8 @@
+use brolly_lazy::with_lazy;
+
+#[with_lazy(loader = || 7, loader = || 8)]
+fn double(n: &u64) -> u64 {
+    n * 2
+}
+
+fn main() {}

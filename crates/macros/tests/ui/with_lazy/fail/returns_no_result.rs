@@ -1,0 +1,10 @@
+use std::num::ParseIntError;
+
+use brolly_lazy::with_lazy;
+
+#[with_lazy(loader = || "7".parse(), error = ParseIntError)]
+fn double(n: &u64) -> u64 {
+    n * 2
+}
+
+fn main() {}
