@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::block_on::block_on;
@@ -117,6 +117,44 @@ impl<T: Send + Sync + 'static> Flight<T> {
         Self {
             shared: Arc::new(Shared::new(Box::pin(load), Some(spawner))),
         }
+    }
+
+    /// A flight of a load that its first participant has polled already, and that has to wait; and
+    /// that participant, which need not look before it is woken.
+    ///
+    /// `waker` is the one that the load was polled with last. Whoever else takes part looks at the
+    /// load at once, so that nobody depends on the first participant.
+    ///
+    /// ```
+    /// use std::future::{Future, pending};
+    /// use std::task::{Context, Waker};
+    ///
+    /// use brolly_sync::Flight;
+    ///
+    /// let waker = Waker::noop();
+    /// let mut load = Box::pin(pending::<u32>());
+    /// assert!(load.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    /// let (flight, first) = Flight::polled(load, None, waker.clone());
+    /// assert_eq!(flight.joined(), 1);
+    /// # drop(first);
+    /// ```
+    pub fn polled(
+        load: impl Future<Output = T> + Send + 'static,
+        spawner: Option<Arc<dyn Spawn>>,
+        waker: Waker,
+    ) -> (Self, Join<T>) {
+        let (shared, seat) = Shared::polled(Box::pin(load), spawner, waker);
+        let shared = Arc::new(shared);
+        let flight = Self {
+            shared: Arc::clone(&shared),
+        };
+        let first = Join {
+            shared,
+            seat: Some(seat),
+            parks: false,
+            expelled: false,
+        };
+        (flight, first)
     }
 
     /// Takes part. `None` if the flight was abandoned: everybody had left, and its load is gone.

@@ -14,6 +14,7 @@ use crate::error::{ConfigError, InsertError};
 use crate::hasher::RandomState;
 use crate::inner::{Condition, Inner, Terms, Written};
 use crate::iter::{Iter, Keys};
+use crate::load::Counted;
 use crate::policy::EvictionPolicy;
 use crate::stats::{Stats, ratio};
 use crate::time::NEVER;
@@ -161,7 +162,10 @@ where
         }
         let hash = self.inner.hash(&key);
         match ttl {
-            None => match self.inner.write_briefly(key, value, hash) {
+            None => match self
+                .inner
+                .write_briefly(key, value, hash, Condition::Always)
+            {
                 Ok(previous) => Ok(previous),
                 Err((key, value)) => self.insert_at_length(key, value, hash, None),
             },
@@ -377,6 +381,7 @@ where
             miss_rate: ratio(misses, hits + misses),
             ..Stats::default()
         };
+        let mut loads = Counted::default();
         for shard in inner.shards() {
             let state = shard.read();
             let all = state.slab.len() as u64;
@@ -398,8 +403,9 @@ where
             stats.evictions += state.counts.evicted;
             stats.expirations += state.counts.expired;
             stats.removals += state.counts.removed;
+            loads = loads.plus(state.watches.loads.counted);
         }
-        stats.loads = inner.loads.stats();
+        stats.loads = inner.loads.stats(loads);
         stats.adaptive_ttl = inner.rules.adaptive.as_ref().map(Controller::stats);
         stats.eviction_rate = ratio(stats.evictions, stats.inserts);
         // Entries move between shards while the sums are taken; the bounds hold at every instant.

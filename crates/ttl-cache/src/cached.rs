@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 pub use crate::{Cache, CacheBuilder, ConfigError, Stats};
 
+use crate::load::Wish;
 use crate::memoize::macros::{result, try_run, try_run_sync};
 
 /// What a key of a cached function has to be able to do.
@@ -340,7 +341,7 @@ where
 {
     let inner = &cache.inner;
     let hash = inner.hash(key);
-    let found = match inner.find_fresh(hash, key) {
+    let mut found = match inner.find_fresh(hash, key) {
         Ok(value) => return R::join(Ok(value)),
         Err(found) => found,
     };
@@ -348,7 +349,8 @@ where
         let returned = body();
         async move { returned.await.split() }
     };
-    let loaded = inner.load(hash, key.to_owned(), found, load).await;
+    let (wish, key) = (Wish::of::<R::Error>(hash), key.to_owned());
+    let loaded = inner.load(wish, key, &mut found, load, |it| it).await;
     R::join(result(loaded))
 }
 

@@ -18,7 +18,7 @@ use crate::removal::{Deliveries, RemovalCause, Removed, drop_payload};
 use crate::shard::{Layout, Retired, Shard, State, Write, Writing};
 use crate::store::Glance;
 use crate::time::{NEVER, Time, after, nanos};
-use crate::watch::Watch;
+use crate::watch::{Claim, Watch};
 use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) type Weigher<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
@@ -58,7 +58,7 @@ pub(crate) struct Inner<K, V, S> {
     brief: bool,
     pub(crate) rules: Rules<K, V>,
     pub(crate) deliveries: Deliveries<K, V>,
-    pub(crate) loads: Loads<K, V>,
+    pub(crate) loads: Loads,
     pub(crate) budget: Budget,
     max_entries: AtomicU64,
     max_weight: AtomicU64,
@@ -85,8 +85,9 @@ pub(crate) enum Look {
 /// What is known of a key.
 #[derive(Debug)]
 pub(crate) enum Found<V> {
-    /// A live value, and how long ago it was written (zero unless `Layout::aged`).
-    Fresh { value: V, age: Duration },
+    /// A live value, how long ago it was written, and in how many nanoseconds it ends (zero and
+    /// never unless `Layout::aged`).
+    Fresh { value: V, age: Duration, left: u64 },
     /// A value past its time to live that is still kept, and how long it is past it.
     Stale { value: V, since: Duration },
     /// Nothing.
@@ -94,14 +95,23 @@ pub(crate) enum Found<V> {
 }
 
 /// When a write applies.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Condition<'a> {
+pub(crate) enum Condition<'a, K, V> {
     Always,
     /// Only if there is no live value.
     IfAbsent,
     /// Only if the watched key was not written.
     IfUnwritten(&'a Watch),
+    /// Only if a load is listed whose key was not written. It ends by being stored.
+    IfLoading(&'a Claim<K, V>),
 }
+
+impl<K, V> Clone for Condition<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Condition<'_, K, V> {}
 
 /// What came of a write.
 #[derive(Debug)]
@@ -141,7 +151,7 @@ impl<K, V, S> Inner<K, V, S> {
         enabled: bool,
         rules: Rules<K, V>,
         deliveries: Deliveries<K, V>,
-        loads: Loads<K, V>,
+        loads: Loads,
     ) -> Self {
         debug_assert!(shards.is_power_of_two());
         let share = share_of(bounds.entries, shards);
@@ -557,7 +567,23 @@ where
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        let state = shard.read();
+        self.find_in(&shard.read(), shard, hash, key, look)
+    }
+
+    /// As `find_locked`, under a lock that is held.
+    pub(crate) fn find_in<Q>(
+        &self,
+        state: &State<K, V>,
+        shard: &Shard<K, V>,
+        hash: u64,
+        key: &Q,
+        look: Look,
+    ) -> Found<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
         let Some(entry) = state.find_entry(hash as u32, key) else {
             return Found::Missing;
         };
@@ -578,14 +604,18 @@ where
                 state.put_off(slot, self.clock.now());
             }
         }
-        let age = if self.layout.aged {
-            self.clock.now().saturating_sub(state.written(slot))
-        } else {
-            0
-        };
+        let (mut age, mut left) = (0, NEVER);
+        if self.layout.aged {
+            let now = self.clock.now();
+            age = now.saturating_sub(state.written(slot));
+            if deadline != NEVER {
+                left = deadline.saturating_sub(now);
+            }
+        }
         Found::Fresh {
             value: value.clone(),
             age: Duration::from_nanos(age),
+            left,
         }
     }
 
@@ -602,35 +632,28 @@ where
         self.shard(hash).write().watches.remove(hash as u32, watch);
     }
 
-    /// Stores a loaded value unless its key was written since the watch was put up.
-    pub(crate) fn insert_unwritten(
-        &self,
-        key: K,
-        hash: u64,
-        value: V,
-        ttl: Option<Duration>,
-        watch: &Watch,
-    ) -> bool
+    /// Stores a loaded value unless its key was written since the load was listed. Whether it was
+    /// not written, as far as this came to look.
+    pub(crate) fn insert_loaded(&self, key: K, hash: u64, value: V, claim: &Claim<K, V>) -> bool
     where
         V: Clone,
     {
         if !self.is_enabled() {
-            return false;
+            return true;
         }
-        match self.terms(&key, &value, hash, ttl) {
-            Ok(terms) => match self.write(key, value, hash, terms, Condition::IfUnwritten(watch)) {
-                Written::Done(_) => true,
-                Written::Not(..) => false,
-                Written::Refused(key, value, _) => {
-                    self.reject(key, value);
-                    false
-                }
+        let brief = self.write_briefly(key, value, hash, Condition::IfLoading(claim));
+        let Err((key, value)) = brief else {
+            return true;
+        };
+        match self.terms(&key, &value, hash, None) {
+            Ok(terms) => match self.write(key, value, hash, terms, Condition::IfLoading(claim)) {
+                Written::Done(_) => {}
+                Written::Not(..) => return false,
+                Written::Refused(key, value, _) => self.reject(key, value),
             },
-            Err(_) => {
-                self.reject(key, value);
-                false
-            }
+            Err(_) => self.reject(key, value),
         }
+        true
     }
 
     /// What an entry weighs and how long it lives, by the cache's rules.
@@ -713,7 +736,13 @@ where
     /// shard, and there is room, or an entry that can go for it. The live value that was there; or
     /// the entry, if it has to be written the long way, of which this has done nothing.
     #[inline]
-    pub(crate) fn write_briefly(&self, key: K, value: V, hash: u64) -> Result<Option<V>, (K, V)> {
+    pub(crate) fn write_briefly(
+        &self,
+        key: K,
+        value: V,
+        hash: u64,
+        condition: Condition<'_, K, V>,
+    ) -> Result<Option<V>, (K, V)> {
         if !self.brief {
             return Err((key, value));
         }
@@ -722,15 +751,18 @@ where
         shard.published.prefetch(hash);
         let mut shard = shard.write();
         let now = self.now_for(self.rules.time_to_live, &shard);
-        if shard.may_be_due(now) {
+        if shard.may_be_due(now) || !condition.is_unwritten(hash, &shard.watches) {
             return Err((key, value));
         }
         let deadline = after(now, self.rules.time_to_live);
-        let present = shard.find_entry(hash, &key);
+        // What was not there when a load was listed is not there while it is unwritten.
+        let searched = !condition.is_absent();
+        let present = searched.then(|| shard.find_entry(hash, &key)).flatten();
         if let Some((slot, before)) = present.map(|entry| (entry.slot, entry.deadline)) {
             if before != NEVER && self.clock.has_come_at(before, now) {
                 return Err((key, value));
             }
+            condition.end(hash, &mut shard.watches, now, &self.clock);
             let old = shard.overwrite(slot, value, hash, before, deadline);
             // Without the lock, the destructor of the key runs.
             drop(shard);
@@ -739,6 +771,7 @@ where
         shard.prefetch_victim();
         shard.prefetch(hash);
         if self.budget.take_one() {
+            condition.end(hash, &mut shard.watches, now, &self.clock);
             shard.insert(Write {
                 key,
                 value,
@@ -753,6 +786,9 @@ where
             return Ok(None);
         }
         let swapped = shard.swap(key, value, hash, deadline);
+        if swapped.is_ok() {
+            condition.end(hash, &mut shard.watches, now, &self.clock);
+        }
         drop(shard);
         // Without the lock, the victim's destructor runs.
         swapped.map(|_victim| None)
@@ -765,7 +801,7 @@ where
         value: V,
         hash: u64,
         terms: Terms,
-        condition: Condition<'_>,
+        condition: Condition<'_, K, V>,
     ) -> Written<K, V>
     where
         V: Clone,
@@ -781,7 +817,7 @@ where
         value: V,
         hash: u64,
         terms: Terms,
-        condition: Condition<'_>,
+        condition: Condition<'_, K, V>,
         tags: &[Arc<str>],
     ) -> Written<K, V>
     where
@@ -796,9 +832,7 @@ where
             let mut shard = self.shard(hash).write();
             shard.prefetch(hash as u32);
             let now = self.now_for(terms.time_to_live, &shard);
-            if let Condition::IfUnwritten(watch) = condition
-                && watch.written()
-            {
+            if !condition.is_unwritten(hash as u32, &shard.watches) {
                 self.leave(shard, removed);
                 return Written::Not(key, value, None);
             }
@@ -842,12 +876,7 @@ where
                 self.evict_elsewhere(needed, &mut hand, hash, &mut removed);
                 continue;
             }
-            if let Condition::IfUnwritten(watch) = condition {
-                // It ends here. Who looks at it later, between this write and the end of the load,
-                // is to look at the cache instead, so it counts as written.
-                shard.watches.remove(hash as u32, watch);
-                watch.close();
-            }
+            condition.end(hash as u32, &mut shard.watches, now, &self.clock);
             hand.room = hand.room.less(needed);
             let write = Write {
                 key,

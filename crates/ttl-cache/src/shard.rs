@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::budget::{Hand, Room};
 use crate::order::{SlotVec, Step, Wheel, expected};
 use crate::policy::{AnyPolicy, EvictionPolicy, Marks, Policy, STEP, Touch, with_policy};
-use crate::primitive::AtomicU64;
+use crate::primitive::{AtomicU32, AtomicU64};
 use crate::readers::Readers;
 use crate::removal::{RemovalCause, Removed};
 use crate::store::{
@@ -67,6 +67,8 @@ pub(crate) struct Shard<K, V> {
     /// The shard's clock. Stepped by writers only.
     stamp: AtomicU64,
     pub(crate) state: Biased<State<K, V>>,
+    /// Whether a load may be listed. A hint: written under the lock and without.
+    pub(crate) loading: AtomicU32,
     /// Reads since the clock was stepped, where their order is kept. Written by readers, without
     /// care: reads at the same time may be counted as one.
     reads: Apart<AtomicU64>,
@@ -87,7 +89,7 @@ pub(crate) struct State<K, V> {
     hashes: SlotVec<u32>,
     pub(crate) slab: Slab<K, V>,
     layout: Layout,
-    pub(crate) watches: Watches,
+    pub(crate) watches: Watches<K, V>,
     /// The tags of entries; none until one is tagged.
     pub(crate) tags: Option<Box<Tags>>,
     retired: Vec<Retired<K, V>>,
@@ -208,6 +210,7 @@ impl<K, V> Shard<K, V> {
             sequence: Sequence::new(),
             stamp: AtomicU64::new(STEP),
             state: Biased::new(state, readers),
+            loading: AtomicU32::new(0),
             reads: Apart(AtomicU64::new(0)),
         }
     }

@@ -5,8 +5,13 @@
 //! somebody wrote the key meanwhile. Watches go by hash, so a write of another key with the same
 //! hash counts too: that costs a store or a retry, never a wrong value.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+
+use crate::inner::Condition;
+use crate::load::{Ended, Left, Listing};
+use crate::time::Time;
 
 use crate::primitive::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -29,17 +34,76 @@ impl Watch {
     pub(crate) fn written(&self) -> bool {
         self.wrote(0)
     }
+}
 
-    /// The only key was written by who watches it.
-    pub(crate) fn close(&self) {
-        self.0.0.fetch_or(1, Relaxed);
+/// A load's claim to store its value: it is listed under this number, and its key was not written
+/// since.
+pub(crate) struct Claim<K, V> {
+    number: u64,
+    /// There was nothing of the key when it was listed.
+    absent: bool,
+    /// Set once it has stored: whether nothing else is listed then.
+    stored: Cell<Option<bool>>,
+    left: Cell<Option<Left<K, V>>>,
+}
+
+impl<K, V> Claim<K, V> {
+    pub(crate) fn new(number: u64, absent: bool) -> Self {
+        Self {
+            number,
+            absent,
+            stored: Cell::new(None),
+            left: Cell::new(None),
+        }
+    }
+
+    /// What is left of the load, if it has stored its value.
+    pub(crate) fn into_ended(self) -> Option<Ended<K, V>> {
+        let (last, left) = (self.stored.get()?, self.left.into_inner());
+        Some(Ended { last, left })
     }
 }
 
-/// The watches of a shard; under its lock. A watch ends when its last handle is dropped, and is
-/// cleared away when somebody comes by.
-#[derive(Debug, Default)]
-pub(crate) struct Watches {
+impl<K, V> Condition<'_, K, V> {
+    /// Whether nothing was written that the condition is about. Under the shard's lock.
+    #[inline]
+    pub(crate) fn is_unwritten(&self, hash: u32, watches: &Watches<K, V>) -> bool {
+        match self {
+            Self::Always | Self::IfAbsent => true,
+            Self::IfUnwritten(watch) => !watch.written(),
+            Self::IfLoading(claim) => watches.loads.is_unwritten(hash, claim.number),
+        }
+    }
+
+    /// Whether it is certain that nothing is there of the key, if nothing was written.
+    #[inline(always)]
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::IfLoading(claim) if claim.absent)
+    }
+
+    /// The write is about to be done, under the same lock: what the condition was about ends. `now`
+    /// is zero if the write did not have to read the clock.
+    #[inline(always)]
+    pub(crate) fn end(&self, hash: u32, watches: &mut Watches<K, V>, now: u64, clock: &Time) {
+        match self {
+            Self::Always | Self::IfAbsent => {}
+            Self::IfUnwritten(watch) => watches.remove(hash, watch),
+            Self::IfLoading(claim) => {
+                let now = if now == 0 { clock.coarse() } else { now };
+                let ended = watches.loads.end(hash, claim.number, now);
+                claim.stored.set(Some(ended.last));
+                if ended.left.is_some() {
+                    claim.left.set(ended.left);
+                }
+            }
+        }
+    }
+}
+
+/// The watches and the loads of a shard; under its lock. A watch ends when its last handle is
+/// dropped, and is cleared away when somebody comes by.
+pub(crate) struct Watches<K, V> {
+    pub(crate) loads: Listing<K, V>,
     by_hash: HashMap<u32, Vec<Watcher>, foldhash::fast::RandomState>,
     /// When there are so many hashes, look for watches that have ended.
     sweep_at: usize,
@@ -53,7 +117,17 @@ struct Watcher {
 
 const SWEEP: usize = 32;
 
-impl Watches {
+impl<K, V> Default for Watches<K, V> {
+    fn default() -> Self {
+        Self {
+            loads: Listing::default(),
+            by_hash: HashMap::default(),
+            sweep_at: 0,
+        }
+    }
+}
+
+impl<K, V> Watches<K, V> {
     /// Watches a hash as number `number` of `watch`.
     pub(crate) fn add(&mut self, hash: u32, watch: &Watch, number: u32) {
         if self.by_hash.len() >= self.sweep_at {
@@ -87,13 +161,14 @@ impl Watches {
     /// A key with this hash is written or removed.
     #[inline(always)]
     pub(crate) fn wrote(&mut self, hash: u32) {
-        if !self.by_hash.is_empty() {
+        if !(self.by_hash.is_empty() && self.loads.is_empty()) {
             self.tell(hash);
         }
     }
 
     #[cold]
     fn tell(&mut self, hash: u32) {
+        self.loads.wrote(hash);
         if let Some(watchers) = self.by_hash.get_mut(&hash) {
             watchers.retain(Watcher::tell);
             if watchers.is_empty() {
@@ -104,6 +179,7 @@ impl Watches {
 
     /// All keys are removed.
     pub(crate) fn wrote_all(&mut self) {
+        self.loads.wrote_all();
         self.by_hash.retain(|_, watchers| {
             watchers.retain(Watcher::tell);
             !watchers.is_empty()

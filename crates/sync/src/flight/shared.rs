@@ -23,8 +23,9 @@ pub(super) struct Reentrant;
 /// 1. The load is polled by whoever took it out of `State::load`, and by nobody else; it is put
 ///    back, or the flight lands, before that poll returns or unwinds.
 /// 2. While the load is `Idle` and `stirred`, everybody who waits was woken since they last
-///    looked, or was never told to wait. So it takes only one of them to look, and one who never
-///    looks again holds up nobody.
+///    looked, or was never told to wait, or is the one whose waker the load was polled with before
+///    the flight was made and has had ever since. So it takes only one of them to look, and one who
+///    never looks again holds up nobody.
 /// 3. While the load is `Idle` and not `stirred`, its waker will be woken: it was polled with it.
 /// 4. The outcome is set before `Landed`, and before anybody is woken for it.
 /// 5. While `joined > 0`, the flight is not abandoned.
@@ -71,6 +72,20 @@ impl<T: Send + Sync + 'static> Shared<T> {
             }),
             outcome: OnceLock::new(),
         }
+    }
+
+    /// With one participant, who has polled the load with `waker`; and its seat.
+    pub(super) fn polled(
+        load: Boxed<T>,
+        spawner: Option<Arc<dyn Spawn>>,
+        waker: Waker,
+    ) -> (Self, usize) {
+        let shared = Self::new(load, spawner);
+        let mut state = lock(&shared.state);
+        state.joined = 1;
+        let seat = state.waiters.sit(waker);
+        drop(state);
+        (shared, seat)
     }
 
     pub(super) fn outcome(&self) -> Option<&Result<T, FlightError>> {

@@ -26,6 +26,13 @@ impl Waiters {
         self.seats.is_empty()
     }
 
+    /// Takes a seat with a waker that is to be woken next time.
+    pub(super) fn sit(&mut self, waker: Waker) -> usize {
+        let seat = self.seat(&mut None);
+        self.seats[seat] = Some(waker);
+        seat
+    }
+
     /// Makes sure that `waker` is woken next time. `fresh` is a clone of it that was made outside
     /// the lock, if there is one by now.
     pub(super) fn arm(

@@ -106,6 +106,48 @@ fn a_leader_that_is_kept_but_never_polled_again_holds_up_nobody() {
 }
 
 #[test]
+fn a_load_polled_before_its_flight_goes_on_by_whoever_is_woken_or_comes() {
+    for others_look in [false, true] {
+        let (control, load) = Control::new();
+        let mut load = Box::pin(load);
+        let (wakes, waker) = Wakes::new();
+        let mut cx = Context::from_waker(&waker);
+        assert!(load.as_mut().poll(&mut cx).is_pending());
+        let (flight, mut first) = Flight::polled(load, None, waker.clone());
+        let mut second = flight.join().unwrap();
+        let (others, other_waker) = Wakes::new();
+        if others_look {
+            assert!(poll(&mut second, &other_waker).is_pending());
+            assert_eq!(control.polls(), 2, "who comes does not rely on the first");
+        }
+        control.finish(7);
+        assert_eq!(
+            (wakes.count(), others.count()),
+            (1, usize::from(others_look))
+        );
+        assert_eq!(poll(&mut first, &waker), Poll::Ready(Ok(7)));
+        assert_eq!(poll(&mut second, &other_waker), Poll::Ready(Ok(7)));
+        assert_eq!(control.drops(), 1);
+    }
+}
+
+#[test]
+fn a_load_polled_before_its_flight_goes_with_the_first_or_stays_with_the_others() {
+    let (control, load) = Control::<u8>::new();
+    let (flight, first) = Flight::polled(load, None, Waker::noop().clone());
+    drop(first);
+    assert_eq!(control.drops(), 1);
+    assert!(flight.join().is_none());
+    let (control, load) = Control::new();
+    let (flight, first) = Flight::polled(load, None, Waker::noop().clone());
+    let mut second = flight.join().unwrap();
+    drop(first);
+    assert_eq!((control.drops(), flight.joined()), (0, 1));
+    control.finish(7);
+    assert_eq!(poll(&mut second, Waker::noop()), Poll::Ready(Ok(7)));
+}
+
+#[test]
 fn a_woken_waiter_that_leaves_takes_no_wake_up_with_it() {
     let (control, load) = Control::new();
     let flight = Flight::new(load);

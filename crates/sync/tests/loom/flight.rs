@@ -3,11 +3,11 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use brolly_sync::{Flight, FlightError, Join, Task};
-use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
 use crate::bounded;
@@ -38,6 +38,31 @@ impl Event {
             Poll::Pending
         })
         .await;
+    }
+}
+
+/// A flag with a sleeper. Not `thread::park`, whose token loom loses when a thread is unparked while
+/// it waits for a lock.
+#[derive(Default)]
+struct Signal {
+    raised: Mutex<bool>,
+    condition: Condvar,
+}
+
+impl Signal {
+    fn wait(&self) {
+        let mut raised = self.raised.lock().unwrap();
+        while !*raised {
+            raised = self.condition.wait(raised).unwrap();
+        }
+        *raised = false;
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        *self.raised.lock().unwrap() = true;
+        self.condition.notify_one();
     }
 }
 
@@ -100,6 +125,44 @@ fn a_waiter_continues_when_the_leader_is_kept_but_not_polled() {
         let mut leader = parks.join().unwrap();
         assert_eq!(look_once(&mut leader), Poll::Ready(Ok(7)));
         happens.join().unwrap();
+    });
+}
+
+#[test]
+fn a_load_polled_before_its_flight_wakes_its_first_participant_whoever_looks_meanwhile() {
+    bounded(4, || {
+        let event = Arc::new(Event::default());
+        let inside = Arc::clone(&event);
+        let mut load = Box::pin(async move {
+            inside.wait().await;
+            7
+        });
+        let signal = Arc::new(Signal::default());
+        let waker = Waker::from(Arc::clone(&signal));
+        let mut cx = Context::from_waker(&waker);
+        let mut leader = match load.as_mut().poll(&mut cx) {
+            Poll::Ready(value) => {
+                assert_eq!(value, 7);
+                return;
+            }
+            Poll::Pending => Flight::polled(load, None, waker.clone()),
+        };
+        let mut other = leader.0.join().unwrap();
+        let looks = thread::spawn(move || {
+            let _ = look_once(&mut other);
+            other
+        });
+        let happens = thread::spawn(move || event.happen());
+        // Does not look before it is woken.
+        loop {
+            signal.wait();
+            if let Poll::Ready(outcome) = pin!(&mut leader.1).poll(&mut cx) {
+                assert_eq!(outcome, Ok(7));
+                break;
+            }
+        }
+        happens.join().unwrap();
+        drop(looks.join().unwrap());
     });
 }
 

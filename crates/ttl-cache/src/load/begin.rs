@@ -1,31 +1,32 @@
-//! How a caller gets into a flight: somebody else's, or one of its own.
+//! How a caller gets into a load: somebody else's, or one of its own.
 
 use std::any::TypeId;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use brolly_sync::Join;
+use brolly_sync::{Flight, Join, TimerExt};
 
-use super::landing::Landing;
+use super::listing::{Arrived, Asker, Joins, Manner, Outdated, Sought, start};
 use super::outcome::{Failure, Outcome};
-use super::table::{Asker, Entered, Joins, Sought, Ticket};
+use super::thread::this_thread;
 use crate::inner::{Found, Inner, Look};
-
-/// The key of a call. Once a load was begun, it is shared with it.
-pub(crate) enum Named<K, V> {
-    Own(K),
-    Shared(Arc<Ticket<K, V>>),
-}
+use crate::shard::State;
+use crate::time::NEVER;
 
 /// What a call wants.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish {
     pub(crate) hash: u64,
     /// The type of error of its loader.
-    pub(crate) errors: TypeId,
+    pub(crate) errors: fn() -> TypeId,
     pub(crate) joins: Joins,
     pub(crate) reason: Reason,
+    /// Its loader runs on its stack to the end, so that nothing but itself can end it.
+    pub(crate) stays: bool,
+    /// Its loader is run at once, unless permits are needed.
+    pub(crate) at_once: bool,
 }
 
 /// Why a call wants to load.
@@ -35,22 +36,36 @@ pub(crate) enum Reason {
     Missing,
     /// There is one, past its time to live, that is served meanwhile.
     Stale,
-    /// There is one, so old that it is loaded ahead of its end.
-    Due,
+    /// There is one, which is loaded ahead of its end. It was to end in so many nanoseconds.
+    Due { left: u64 },
     /// Somebody said so.
     Told,
 }
 
-pub(crate) enum Begun<K, V, S>
-where
-    K: Hash + Eq + Clone + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
-{
-    /// In somebody else's flight.
+/// A caller has to load.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed {
+    /// The number under which its load is listed.
+    pub(crate) number: u64,
+    /// Whether its start and its time are counted where it is listed.
+    pub(crate) counts: bool,
+    /// There was nothing of the key, so that there is nothing as long as it is not written.
+    pub(crate) absent: bool,
+}
+
+impl Listed {
+    /// Its load is not listed, and stores nothing: the cache is switched off.
+    pub(crate) const NOT: Self = Self {
+        number: 0,
+        counts: false,
+        absent: false,
+    };
+}
+
+/// Why a caller does not load.
+pub(crate) enum Spared<V: Send + Sync + 'static> {
+    /// It takes part in somebody else's load.
     Aboard(Join<Outcome<V>>),
-    /// The caller is the one who loads.
-    Lead(Landing<K, V, S>),
     /// There is a value by now.
     Found(V),
     /// The last load failed, not long ago.
@@ -59,24 +74,6 @@ where
     Inside,
     /// Somebody else sees to it, or it is too early to try again. Only if the caller joins nobody.
     Busy,
-}
-
-impl<K, V> Named<K, V> {
-    pub(crate) fn key(&self) -> &K {
-        match self {
-            Self::Own(key) => key,
-            Self::Shared(ticket) => &ticket.key,
-        }
-    }
-}
-
-impl<K: Clone, V> Named<K, V> {
-    fn into_key(self) -> K {
-        match self {
-            Self::Own(key) => key,
-            Self::Shared(ticket) => ticket.key.clone(),
-        }
-    }
 }
 
 impl Reason {
@@ -90,9 +87,11 @@ impl Wish {
     pub(crate) fn of<E: 'static>(hash: u64) -> Self {
         Self {
             hash,
-            errors: TypeId::of::<E>(),
+            errors: TypeId::of::<E>,
             joins: Joins::Any,
             reason: Reason::Missing,
+            stays: false,
+            at_once: true,
         }
     }
 
@@ -109,6 +108,7 @@ impl Wish {
         Asker {
             errors: self.errors,
             joins: self.joins,
+            thread: this_thread(),
         }
     }
 }
@@ -119,106 +119,163 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Gets into a load of the key, or finds that none is needed. `before` sees the caller's ticket
-    /// before it is listed.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        named: Named<K, V>,
-        wish: Wish,
-        before: impl FnOnce(&Arc<Ticket<K, V>>),
-    ) -> (Begun<K, V, S>, Named<K, V>) {
+    /// Lists a load of the key for the caller, which has to run it. Or finds that this is not
+    /// needed.
+    ///
+    /// All is found out, and done, under one lock: there is no value, nobody loads it, and from here
+    /// on it is known that the caller does.
+    pub(crate) fn begin(self: &Arc<Self>, key: &K, wish: Wish) -> Result<Listed, Spared<V>> {
         if !self.is_enabled() {
-            return (Begun::Lead(Landing::new(self, None, false)), named);
+            return Ok(Listed::NOT);
         }
-        let table = &self.loads.table;
-        let (sought, mut signs) = table.seek(wish.hash, named.key(), wish.asker());
-        let (mut beside, mut outdated) = (false, None);
-        match sought {
-            Sought::Aboard(join) => return (Begun::Aboard(join), named),
-            Sought::Inside => return (Begun::Inside, named),
-            Sought::Unwanted if wish.joins == Joins::None => return (Begun::Busy, named),
-            Sought::Unwanted => beside = true,
-            Sought::Kept(failure, until) if !self.clock.is_past(until) => {
-                match (wish.joins, wish.reason, failure) {
-                    (Joins::None, _, _) => return (Begun::Busy, named),
-                    (Joins::Any, Reason::Missing, Some(failure))
-                        if (*failure).type_id() == wish.errors =>
-                    {
-                        return (Begun::Kept(failure), named);
-                    }
-                    _ => {}
-                }
+        let (shard, asker) = (self.shard(wish.hash), wish.asker());
+        let hash = wish.hash as u32;
+        if shard.loading.load(Relaxed) != 0 {
+            // Of those who wait for one load, all but the first do not keep readers from reading.
+            let state = shard.read();
+            let sought = state.watches.loads.seek(hash, key, asker);
+            drop(state);
+            if let Sought::Aboard(join) = sought {
+                return Err(Spared::Aboard(join));
             }
-            Sought::Outdated(ticket) => outdated = Some(ticket),
-            Sought::Kept(..) | Sought::Nothing => {}
         }
-        // From here on the key is watched: what is written after the look below is not replaced
-        // by what was loaded before.
-        let watch = self.watch(wish.hash);
-        let ticket = Ticket::new(named.into_key(), wish.hash, watch, wish.errors);
-        let ticket = Arc::new(ticket);
-        let named = Named::Shared(Arc::clone(&ticket));
-        let mut begun = self.look_again(&ticket, wish).map(Begun::Found);
-        if begun.is_none() {
-            before(&ticket);
-        }
-        let begun = loop {
-            if beside || begun.is_some() {
-                break begun.take();
-            }
-            match table.enter(&ticket, signs, outdated.as_ref(), wish.asker()) {
-                Entered::Listed => break None,
-                Entered::Taken(Sought::Aboard(join)) => break Some(Begun::Aboard(join)),
-                Entered::Taken(Sought::Inside) => break Some(Begun::Inside),
-                Entered::Taken(_) if wish.joins == Joins::None => break Some(Begun::Busy),
-                // A flight that cannot tell this caller of its errors: so it loads beside it.
-                Entered::Taken(_) => beside = true,
-                Entered::Moved(now, seen) => {
-                    if let Some(value) = self.look_again(&ticket, wish) {
-                        break Some(Begun::Found(value));
-                    }
-                    (signs, outdated) = (now, seen);
-                }
-            }
+        let (listed, now) = (key.clone(), self.clock.coarse());
+        let counts = wish.at_once && self.loads.permits.is_none();
+        let mut outdated = None;
+        // Nothing is written that readers look at, so only the lock itself is taken.
+        let mut state = shard.state.write();
+        // Mostly nobody loads anything here, and there is still no value.
+        let quiet = state.watches.loads.is_empty() && state.find(hash, key).is_none();
+        let open = match quiet {
+            true => Ok(true),
+            false => self.look_around(&mut state, key, wish, asker, &mut outdated),
         };
-        match begun {
-            Some(begun) => {
-                self.unwatch(ticket.hash, &ticket.watch);
-                ticket.end(None);
-                (begun, named)
+        match open {
+            Ok(open) => {
+                let manner = Manner {
+                    open,
+                    stays: wish.stays,
+                    counts,
+                    now,
+                };
+                let number = state.watches.loads.list(hash, listed, asker, manner);
+                shard.loading.store(1, Relaxed);
+                drop(state);
+                drop(outdated);
+                Ok(Listed {
+                    number,
+                    counts,
+                    absent: quiet,
+                })
             }
-            None => {
-                let landing = Landing::new(self, Some(ticket), wish.reason.has_value());
-                (Begun::Lead(landing), named)
+            Err(spared) => {
+                drop(state);
+                drop(outdated);
+                Err(spared)
             }
+        }
+    }
+
+    /// What the caller of [`begin`](Self::begin) is told of what others do, and of a value; or else
+    /// whether others may join its load.
+    #[inline(never)]
+    fn look_around(
+        self: &Arc<Self>,
+        state: &mut State<K, V>,
+        key: &K,
+        wish: Wish,
+        asker: Asker,
+        outdated: &mut Option<Outdated<K, V>>,
+    ) -> Result<bool, Spared<V>> {
+        let hash = wish.hash as u32;
+        let flight = |arrival, number, since| self.flight(wish.hash, arrival, number, since);
+        let (sought, unmanned) = state.watches.loads.board(hash, key, asker, flight);
+        *outdated = Some(unmanned);
+        let open = self.spared(sought, wish)?;
+        if let Some(value) = self.look_again(state, key, wish) {
+            return Err(Spared::Found(value));
+        }
+        if open {
+            *outdated = Some(state.watches.loads.forget(hash, key));
+        }
+        Ok(open)
+    }
+
+    /// What a caller is told of what it found; or else whether others may join its load.
+    fn spared(&self, sought: Sought<V>, wish: Wish) -> Result<bool, Spared<V>> {
+        match sought {
+            Sought::Aboard(join) => Err(Spared::Aboard(join)),
+            Sought::Inside => Err(Spared::Inside),
+            Sought::Unwanted if wish.joins == Joins::None => Err(Spared::Busy),
+            // A load that cannot tell this caller of its errors: so it loads beside it.
+            Sought::Unwanted => Ok(false),
+            Sought::Failed(failed) if !self.clock.is_past(failed.until) => {
+                match (wish.joins, wish.reason, failed.failure) {
+                    (Joins::None, _, _) => Err(Spared::Busy),
+                    (Joins::Any, Reason::Missing, Some(failure))
+                        if (*failure).type_id() == (wish.errors)() =>
+                    {
+                        Err(Spared::Kept(failure))
+                    }
+                    _ => Ok(true),
+                }
+            }
+            Sought::Failed(..) | Sought::Unmanned | Sought::Nothing => Ok(true),
         }
     }
 
     /// A value that came since the first look.
-    fn look_again(&self, ticket: &Ticket<K, V>, wish: Wish) -> Option<V> {
-        match (wish.reason, self.find(ticket.hash, &ticket.key, Look::Peek)) {
-            (Reason::Told, _) => None,
-            (Reason::Due, Found::Fresh { age, .. }) if self.loads.is_due(age) => None,
-            (_, Found::Fresh { value, .. }) => Some(value),
-            _ => None,
+    fn look_again(&self, state: &State<K, V>, key: &K, wish: Wish) -> Option<V> {
+        if wish.reason == Reason::Told {
+            return None;
         }
-    }
-
-    /// A value that can be served although its load failed.
-    pub(crate) fn instead(&self, hash: u64, key: &K) -> Option<V> {
-        let keep = self.loads.rules.keeps_stale_for()?;
-        match self.find(hash, key, Look::Peek) {
-            Found::Fresh { value, .. } => Some(value),
-            Found::Stale { value, since } if since <= keep => {
-                self.loads.counters.served_stale();
-                Some(value)
+        let shard = self.shard(wish.hash);
+        let found = self.find_in(state, shard, wish.hash, key, Look::Peek);
+        match (found, wish.reason) {
+            (Found::Fresh { age, left, .. }, Reason::Due { left: before })
+                if self.loads.is_old(age) || left <= before && left != NEVER =>
+            {
+                None
             }
+            (Found::Fresh { value, .. }, _) => Some(value),
             _ => None,
         }
     }
-}
 
-/// Whether a value so long past its time to live is served while it is loaded anew.
-pub(crate) fn covers(window: Option<Duration>, since: Duration) -> bool {
-    window.is_some_and(|window| since <= window)
+    /// A flight for those who wait for a load that runs on its caller's stack. If it stays there,
+    /// since some time, nothing can end its loader, so the flight ends when the load should have.
+    fn flight(
+        self: &Arc<Self>,
+        hash: u64,
+        arrival: Arrived<V>,
+        number: u64,
+        since: Option<u64>,
+    ) -> Flight<Outcome<V>> {
+        let rules = &self.loads.rules;
+        match (since, rules.load_timeout, &rules.timer) {
+            (Some(since), Some(after), Some(timer)) => {
+                let (inner, timer) = (Arc::clone(self), Arc::clone(timer));
+                let waited = Duration::from_nanos(self.clock.coarse().saturating_sub(since));
+                let limit = after.saturating_sub(waited);
+                Flight::new(async move {
+                    match timer.timeout(limit, start(arrival)).await {
+                        Ok(outcome) => outcome,
+                        Err(_) => {
+                            // Who comes from now on does not find a load that is given up.
+                            inner.close(hash, number);
+                            inner.loads.counters.timed_out();
+                            Outcome::TimedOut(after)
+                        }
+                    }
+                })
+            }
+            _ => self.loads.flight(start(arrival)),
+        }
+    }
+
+    /// Nobody joins a load any more.
+    fn close(&self, hash: u64, number: u64) {
+        let mut state = self.shard(hash).state.write();
+        state.watches.loads.close(hash as u32, number);
+    }
 }

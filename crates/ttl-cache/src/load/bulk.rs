@@ -13,14 +13,13 @@ use std::task::Poll;
 
 use brolly_sync::{Flight, FlightError, Join};
 
-use super::begin::{Begun, Named, Wish};
+use super::begin::{Spared, Wish};
 use super::error::LoadError;
 use super::handed::contain;
 use super::landing::Landing;
-use super::outcome::{Meaning, Outcome, meaning};
+use super::listing::Joins;
+use super::outcome::{Meaning, Outcome, meaning, own};
 use super::run::{Called, Unready, drive};
-use super::table::Joins;
-use super::{Here, own};
 use crate::cache::Cache;
 use crate::inner::{Found, Inner, Look};
 
@@ -135,36 +134,34 @@ where
         for (key, hash) in missing {
             let wish = Wish {
                 joins: Joins::Alike,
+                at_once: false,
                 ..Wish::of::<E>(*hash)
             };
-            match self.begin(Named::Own(key.clone()), wish, |_| {}).0 {
-                Begun::Found(value) => drop(values.insert(key.clone(), value)),
-                Begun::Lead(landing) => {
+            match self.begin(key, wish) {
+                Ok(listed) => {
                     asked.push(key.clone());
-                    landings.push((key, landing));
+                    let landing = Landing::new(self, key.clone(), wish, listed);
+                    landings.push((key, landing.kept()));
                 }
-                Begun::Aboard(join) => {
+                Err(Spared::Found(value)) => drop(values.insert(key.clone(), value)),
+                Err(Spared::Aboard(join)) => {
                     self.loads.counters.joined();
                     others.push((key, join));
                 }
-                begun => return self.without_waiting(begun).map(|_: V| values),
+                Err(spared) => return self.without_waiting(spared).map(|_: V| values),
             }
         }
         let mut owned = Vec::new();
         let mut join = None;
         if !asked.is_empty() {
-            let called = {
-                let tickets = landings.iter().map(|(_, landing)| landing.ticket());
-                let _here: Vec<_> = tickets.map(|it| Here::on(it.map(|it| &**it))).collect();
-                contain(|| loader(asked))
-            };
-            let call = Flight::new(call(Landing::new(self, None, false), called));
+            let called = contain(|| loader(asked));
+            let call = Flight::new(call(Landing::unlisted(self).kept(), called));
             join = call.join();
             for (key, landing) in landings {
                 let part = call.join().expect("this caller takes part in it");
-                let ticket = landing.ticket().map(Arc::clone);
-                let load = Box::pin(pick(landing, key.clone(), part));
-                owned.push((key, self.go_on(ticket.as_deref(), load)));
+                let place = landing.place();
+                let load = pick(landing, key.clone(), part);
+                owned.push((key, self.go_on(place, load, None)));
             }
         }
         let mut called = owned.is_empty().then_some(Ok(()));
@@ -231,7 +228,7 @@ where
 
 /// The load of all keys. Its landing stores nothing and only counts.
 async fn call<K, V, S, E, Fut, I>(
-    mut landing: Landing<K, V, S>,
+    mut landing: Landing<'static, K, V, S>,
     called: Called<Fut>,
 ) -> Outcome<Values<K, V>>
 where
@@ -259,7 +256,7 @@ where
 
 /// The load of one of the keys: its part of the call.
 async fn pick<K, V, S>(
-    landing: Landing<K, V, S>,
+    landing: Landing<'static, K, V, S>,
     key: K,
     call: Join<Outcome<Values<K, V>>>,
 ) -> Outcome<V>
@@ -270,7 +267,7 @@ where
 {
     let outcome = match call.await {
         Ok(Outcome::Loaded(values)) => match values.get(&key) {
-            Some(value) => return landing.land(value.clone()),
+            Some(value) => return Outcome::Loaded(landing.land(value.clone())),
             None => Outcome::Nothing,
         },
         Ok(outcome) => outcome.of_another(),

@@ -1,114 +1,213 @@
 //! [`Landing`]: what has to happen when a load ends, however it ends.
 
 use std::hash::{BuildHasher, Hash};
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use brolly_sync::WaitList;
 
 use super::NoValue;
-use super::outcome::{Failure, Outcome};
-use super::table::{Kept, Ticket};
+use super::begin::{Listed, Wish};
+use super::error::LoadError;
+use super::handed::contain;
+use super::listing::{Ended, Failed};
+use super::outcome::{Failure, Outcome, meaning, own};
 use super::thread::Running;
 use crate::inner::Inner;
 use crate::time::{after, nanos};
+use crate::watch::Claim;
+
+/// How many failures a cache keeps.
+const KEPT: usize = 2048;
 
 /// A load's way back into its cache.
 ///
 /// Ended by [`land`](Self::land) and its like, or else by being dropped, which means that the
-/// loader panicked or that nobody waits for it any more. In every case its flight leaves the table.
-pub(crate) struct Landing<K, V, S>
+/// loader panicked or that nobody waits for it any more. In every case it takes its load off the
+/// list.
+pub(crate) struct Landing<'a, K, V, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    inner: Arc<Inner<K, V, S>>,
-    /// `None` stores nothing: the cache is switched off.
-    ticket: Option<Arc<Ticket<K, V>>>,
+    cache: Handle<'a, Inner<K, V, S>>,
+    /// `None` stores nothing: the cache is switched off, or the load is over.
+    load: Option<Load<K>>,
     /// There is an older value, which can be served for a while.
     refresh: bool,
     /// It runs inside of another load, whose permit covers it.
     covered: bool,
+    /// Its start and its time are counted where it is listed.
+    counted: bool,
+    /// When its loader started, while that runs.
     started: Option<u64>,
 }
 
-/// How a load ends for the table.
-enum End<'a> {
-    Stored,
-    /// With what its loader returned, if it did.
-    Failed(Option<&'a Failure>),
+/// Borrowed while the load runs on its caller's stack, else kept.
+enum Handle<'a, T> {
+    Borrowed(&'a Arc<T>),
+    Kept(Arc<T>),
 }
 
-impl<K, V, S> Landing<K, V, S>
+/// A listed load.
+struct Load<K> {
+    /// Until the value is stored.
+    key: Option<K>,
+    hash: u64,
+    number: u64,
+    /// There was nothing of the key.
+    absent: bool,
+}
+
+impl<T> Deref for Handle<'_, T> {
+    type Target = Arc<T>;
+
+    fn deref(&self) -> &Arc<T> {
+        match self {
+            Self::Borrowed(it) => it,
+            Self::Kept(it) => it,
+        }
+    }
+}
+
+impl<'a, K, V, S> Landing<'a, K, V, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    pub(crate) fn new(
-        inner: &Arc<Inner<K, V, S>>,
-        ticket: Option<Arc<Ticket<K, V>>>,
-        refresh: bool,
-    ) -> Self {
+    /// Of a load that was begun for a wish.
+    #[inline]
+    pub(crate) fn new(cache: &'a Arc<Inner<K, V, S>>, key: K, wish: Wish, listed: Listed) -> Self {
+        let load = Load {
+            key: Some(key),
+            hash: wish.hash,
+            number: listed.number,
+            absent: listed.absent,
+        };
         Self {
-            inner: Arc::clone(inner),
-            ticket,
-            refresh,
-            covered: Running::is(inner.loads.number()),
+            cache: Handle::Borrowed(cache),
+            load: (listed.number != Listed::NOT.number).then_some(load),
+            refresh: wish.reason.has_value(),
+            covered: is_covered(cache),
+            counted: listed.counts,
             started: None,
         }
     }
 
-    pub(crate) fn ticket(&self) -> Option<&Arc<Ticket<K, V>>> {
-        self.ticket.as_ref()
+    /// Of a load that stores nothing.
+    pub(crate) fn unlisted(cache: &'a Arc<Inner<K, V, S>>) -> Self {
+        Self {
+            cache: Handle::Borrowed(cache),
+            load: None,
+            refresh: false,
+            covered: is_covered(cache),
+            counted: false,
+            started: None,
+        }
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner<K, V, S>> {
-        &self.inner
+    /// The same, independent of who began it.
+    pub(crate) fn kept(mut self) -> Landing<'static, K, V, S> {
+        Landing {
+            cache: Handle::Kept(Arc::clone(&self.cache)),
+            load: self.load.take(),
+            refresh: self.refresh,
+            covered: self.covered,
+            counted: self.counted,
+            started: self.started.take(),
+        }
+    }
+
+    pub(crate) fn cache(&self) -> &Arc<Inner<K, V, S>> {
+        &self.cache
+    }
+
+    /// Hash and number of its load, if that is listed.
+    pub(crate) fn place(&self) -> Option<(u64, u64)> {
+        self.load.as_ref().map(|load| (load.hash, load.number))
     }
 
     /// Where its loader gets a permit, if it needs one.
     pub(crate) fn permits(&self) -> Option<&Arc<WaitList<()>>> {
-        let permits = self.inner.loads.permits.as_ref();
+        let permits = self.cache.loads.permits.as_ref();
         permits.filter(|_| !self.covered)
     }
 
     /// The loader starts now.
+    #[inline]
     pub(crate) fn start(&mut self) {
-        self.inner.loads.counters.started();
         if self.refresh {
-            self.inner.loads.counters.refreshed();
+            self.cache.loads.counters.refreshed();
         }
-        self.started = Some(self.inner.clock.coarse());
+        if !self.counted {
+            self.cache.loads.counters.started();
+        }
+        // Who counts where it is listed has no use for the time, if nothing is loaded early.
+        let timed = !self.counted || self.cache.loads.early.is_some();
+        self.started = Some(if timed { self.cache.clock.coarse() } else { 0 });
     }
 
-    /// There is a value. It is stored, unless the key was written meanwhile, before the flight
-    /// leaves the table.
-    pub(crate) fn land(mut self, value: V) -> Outcome<V> {
+    /// The loader has returned, or panicked; what its caller is told. What is done with its value may
+    /// panic too, which is told alike.
+    #[inline]
+    pub(crate) fn land_as<E: Send + Sync + 'static>(
+        self,
+        loaded: Result<Result<V, E>, Arc<str>>,
+    ) -> Result<V, LoadError<E>> {
+        match loaded {
+            Ok(Ok(value)) => {
+                contain(|| self.land(value)).map_err(|message| LoadError::Panicked { message })
+            }
+            Ok(Err(failure)) => own(meaning(Ok(self.fail(failure)))),
+            Err(message) => own(meaning(Ok(self.panic(message)))),
+        }
+    }
+
+    /// There is a value, which comes back. It is stored, unless the key was written meanwhile, in
+    /// one step with the end of the load.
+    #[inline]
+    pub(crate) fn land(mut self, value: V) -> V {
+        if let (Some(early), Some(started)) = (&self.cache.loads.early, self.started) {
+            early.took(self.cache.clock.coarse().saturating_sub(started));
+        }
         self.stop();
-        self.store(value.clone());
-        let outcome = Outcome::Loaded(value);
-        self.leave(End::Stored, Some(&outcome));
-        outcome
+        if let Some(load) = &mut self.load
+            && let Some(key) = load.key.take()
+        {
+            let (hash, number) = (load.hash, load.number);
+            let claim = Claim::new(number, load.absent);
+            // Should this panic, the load is still taken off the list, when `self` is dropped.
+            if !(self.cache).insert_loaded(key, hash, value.clone(), &claim) {
+                self.cache.loads.counters.was_superseded();
+            }
+            self.load = None;
+            let ended = claim.into_ended();
+            let ended = ended.unwrap_or_else(|| self.end((hash, number)));
+            self.tell(hash, ended, || Outcome::Loaded(value.clone()));
+        }
+        value
     }
 
     /// The load is over, and there is nothing to store or to keep.
     pub(crate) fn land_with(mut self, outcome: Outcome<V>) -> Outcome<V> {
         self.stop();
-        self.leave(End::Failed(None), Some(&outcome));
+        self.leave(None, || outcome.clone());
         outcome
     }
 
     /// The load ran out of time.
     pub(crate) fn time_out(self, after: Duration) -> Outcome<V> {
-        self.inner.loads.counters.timed_out();
+        self.cache.loads.counters.timed_out();
         self.land_with(Outcome::TimedOut(after))
     }
 
     /// The loader panicked.
     pub(crate) fn panic(self, message: Arc<str>) -> Outcome<V> {
-        self.inner.loads.counters.panicked();
+        self.cache.loads.counters.panicked();
         self.land_with(Outcome::Panicked(message))
     }
 
@@ -117,68 +216,85 @@ where
         self.stop();
         let failure: Failure = Arc::new(failure);
         if !failure.is::<NoValue>() {
-            self.inner.loads.counters.failed();
+            self.cache.loads.counters.failed();
         }
         let outcome = Outcome::Failed(Arc::clone(&failure));
-        self.leave(End::Failed(Some(&failure)), Some(&outcome));
+        self.leave(Some(failure), || outcome.clone());
         outcome
     }
 
-    /// Stores a value, unless the key was written meanwhile.
-    fn store(&self, value: V) {
-        let Some(ticket) = &self.ticket else {
+    /// The time from the start is over.
+    #[inline]
+    fn stop(&mut self) {
+        if let Some(started) = self.started.take()
+            && !self.counted
+        {
+            // Coarse readings are late by chance, so that over many loads the error cancels out.
+            let took = self.cache.clock.coarse().saturating_sub(started);
+            self.cache.loads.counters.took(took);
+        }
+    }
+
+    /// The load leaves the list without a value, and then whoever waits for it is told.
+    fn leave(&mut self, failure: Option<Failure>, outcome: impl FnOnce() -> Outcome<V>) {
+        let Some(load) = self.load.take() else {
             return;
         };
-        let key = ticket.key.clone();
-        let stored = (self.inner).insert_unwritten(key, ticket.hash, value, None, &ticket.watch);
-        if !stored && ticket.watch.written() {
-            self.inner.loads.counters.was_superseded();
-        }
-    }
-
-    /// The time from the start is over.
-    fn stop(&mut self) {
-        if let Some(started) = self.started.take() {
-            // Coarse readings are late by chance, so that over many loads the error cancels out.
-            let took = self.inner.clock.coarse().saturating_sub(started);
-            self.inner.loads.counters.took(took);
-        }
-    }
-
-    /// The flight leaves the table, and then whoever waits for it is told.
-    fn leave(&mut self, end: End<'_>, outcome: Option<&Outcome<V>>) {
-        if let Some(ticket) = self.ticket.take() {
-            let (stored, kept) = match end {
-                End::Stored => (true, None),
-                End::Failed(failure) => (false, self.keep(&ticket, failure)),
-            };
-            let watched = stored || kept.is_some();
-            self.inner.loads.table.leave(&ticket, kept);
-            if !watched {
-                // Storing ends a watch, and what is kept goes on with it.
-                self.inner.unwatch(ticket.hash, &ticket.watch);
-            }
-            ticket.end(outcome);
-        }
-    }
-
-    /// What is kept of a load that failed.
-    fn keep(&self, ticket: &Arc<Ticket<K, V>>, failure: Option<&Failure>) -> Option<Kept<K, V>> {
-        let rules = &self.inner.loads.rules;
-        let kept = failure.cloned().zip(rules.cache_errors_for);
-        let (failure, until) = match kept {
-            Some((failure, time)) => (Some(failure), time),
-            None => (None, rules.retry_after().filter(|_| self.refresh)?),
+        let place = (load.hash, load.number);
+        let ended = match self.keeps(failure) {
+            Some(failed) => self.fail_with(place, failed),
+            None => self.end(place),
         };
-        Some(Kept {
-            failure,
-            until: after(self.inner.clock.now(), nanos(until)),
-            ticket: Arc::clone(ticket),
-        })
+        self.tell(load.hash, ended, outcome);
+    }
+
+    /// Tells those who wait. Without the lock.
+    #[inline]
+    fn tell(&self, hash: u64, ended: Ended<K, V>, outcome: impl FnOnce() -> Outcome<V>) {
+        if ended.last {
+            self.cache.shard(hash).loading.store(0, Relaxed);
+        }
+        ended.tell(outcome);
+    }
+
+    /// Takes the load off the list.
+    fn end(&self, (hash, number): (u64, u64)) -> Ended<K, V> {
+        let now = self.cache.clock.coarse();
+        let mut state = self.cache.shard(hash).state.write();
+        state.watches.loads.end(hash as u32, number, now)
+    }
+
+    /// Takes the load off the list, and keeps its failure there.
+    fn fail_with(&self, (hash, number): (u64, u64), failed: Failed) -> Ended<K, V> {
+        let now = self.cache.clock.coarse();
+        let at_most = (KEPT / self.cache.shards().len()).max(1);
+        let mut state = self.cache.shard(hash).state.write();
+        let loads = &mut state.watches.loads;
+        let (ended, outdated) = loads.fail(hash as u32, number, now, failed, at_most);
+        drop(state);
+        drop(outdated);
+        ended
+    }
+
+    /// What is kept of a load that ended without a value.
+    fn keeps(&self, failure: Option<Failure>) -> Option<Failed> {
+        let rules = &self.cache.loads.rules;
+        let (failure, time) = match (failure, rules.cache_errors_for) {
+            (Some(failure), Some(time)) => (Some(failure), time),
+            _ => (None, rules.retry_after().filter(|_| self.refresh)?),
+        };
+        let until = after(self.cache.clock.now(), nanos(time));
+        Some(Failed { failure, until })
     }
 }
 
-impl<K, V, S> Drop for Landing<K, V, S>
+/// Whether this runs inside of a load of the cache, whose permit covers it.
+#[inline]
+fn is_covered<K, V, S>(cache: &Inner<K, V, S>) -> bool {
+    cache.loads.permits.is_some() && Running::is(cache.loads.number())
+}
+
+impl<K, V, S> Drop for Landing<'_, K, V, S>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -188,11 +304,12 @@ where
         if self.started.is_some() {
             self.stop();
             if std::thread::panicking() {
-                self.inner.loads.counters.panicked();
+                self.cache.loads.counters.panicked();
             } else {
-                self.inner.loads.counters.was_abandoned();
+                self.cache.loads.counters.was_abandoned();
             }
         }
-        self.leave(End::Failed(None), None);
+        // Nobody has waited for it, or who did loads alone.
+        self.leave(None, || Outcome::Nothing);
     }
 }

@@ -63,3 +63,14 @@ where
         Err(_) => Err(LoadError::Reentrant),
     })
 }
+
+/// What a caller is told of a load with its own loader, or one that fails alike.
+pub(crate) fn own<V, E>(meaning: Meaning<V, E>) -> Result<V, LoadError<E>> {
+    match meaning {
+        Meaning::Over(result) => result,
+        // Its errors are of the caller's own type, so this does not happen.
+        Meaning::Foreign => Err(LoadError::Panicked {
+            message: Arc::from("its result was lost"),
+        }),
+    }
+}

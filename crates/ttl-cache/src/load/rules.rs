@@ -11,6 +11,8 @@ use brolly_sync::{Spawn, Timer};
 pub(crate) struct LoadRules {
     /// A hit at least this old starts a new load behind it.
     pub(crate) refresh_after: Option<Duration>,
+    /// A hit starts a new load behind it by chance, the likelier the nearer its end: how eagerly.
+    pub(crate) refresh_early: Option<f64>,
     /// So long past its time to live, a value is served while it is loaded anew.
     pub(crate) stale_while_revalidate: Option<Duration>,
     /// So long past its time to live, a value is served if its load fails.
@@ -32,8 +34,9 @@ impl LoadRules {
     /// eighth of the time in which it can be served, if that is less.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         const AT_MOST: Duration = Duration::from_secs(1);
-        let window = self.stale_while_revalidate.or(self.refresh_after)?;
-        Some((window / 8).min(AT_MOST))
+        let window = self.stale_while_revalidate.or(self.refresh_after);
+        let early = self.refresh_early.map(|_| AT_MOST);
+        window.map(|window| (window / 8).min(AT_MOST)).or(early)
     }
 }
 
@@ -48,6 +51,7 @@ impl fmt::Debug for LoadRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoadRules")
             .field("refresh_after", &self.refresh_after)
+            .field("refresh_early", &self.refresh_early)
             .field("stale_while_revalidate", &self.stale_while_revalidate)
             .field("stale_if_error", &self.stale_if_error)
             .field("cache_errors_for", &self.cache_errors_for)

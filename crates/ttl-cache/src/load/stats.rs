@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::listing::Counted;
+
 /// Counters of loading. All are written relaxed: each is exact, and they promise nothing about
 /// each other.
 #[derive(Debug, Default)]
@@ -76,10 +78,11 @@ impl LoadCounters {
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self) -> LoadStats {
+    /// With what was counted elsewhere.
+    pub(crate) fn read(&self, counted: Counted) -> LoadStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LoadStats {
-            started: read(&self.loads),
+            started: read(&self.loads).saturating_add(counted.started),
             failures: read(&self.failures),
             panics: read(&self.panics),
             timeouts: read(&self.timeouts),
@@ -89,7 +92,7 @@ impl LoadCounters {
             stale_served: read(&self.stale_served),
             failures_served: read(&self.failures_served),
             superseded: read(&self.superseded),
-            total_time: Duration::from_nanos(read(&self.nanos)),
+            total_time: Duration::from_nanos(read(&self.nanos).saturating_add(counted.nanos)),
         }
     }
 }

@@ -5,13 +5,13 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use brolly_sync::Task;
-use brolly_ttl_cache::Cache;
+use brolly_ttl_cache::{Cache, LoadError};
 
-use crate::load::{Gate, block_on, poll, ready};
+use crate::load::{Gate, block_on, pending, poll, ready};
 
 /// A loader that is pending so many times, waking itself, and counts its runs and polls.
 #[derive(Clone, Debug, Default)]
@@ -47,8 +47,7 @@ fn a_load_goes_on_where_it_stands_whenever_its_first_caller_leaves() {
     const STEPS: usize = 12;
     for leaves_after in 1..=STEPS {
         let (cache, steps) = (Cache::new(10), Steps::default());
-        let mut leader = Box::pin(cache.get_with(1, steps.loader(STEPS)));
-        assert!(poll(&mut leader).is_pending());
+        let mut leader = pending(cache.get_with(1, steps.loader(STEPS)));
         let mut waiter = Box::pin(cache.get_with(1, steps.loader(STEPS)));
         // Takes part, and thereby polls the load once too.
         assert!(poll(&mut waiter).is_pending() || leaves_after + 1 >= STEPS);
@@ -107,15 +106,77 @@ fn whoever_leaves_whenever_one_load_runs() {
 #[test]
 fn a_caller_that_is_kept_but_never_polled_holds_up_nobody() {
     let (cache, gate) = (Cache::new(10), Gate::new());
-    let mut parked = Box::pin(cache.get_with(1, gate.loader()));
-    assert!(poll(&mut parked).is_pending());
-    let mut waiter = Box::pin(cache.get_with(1, gate.loader()));
-    assert!(poll(&mut waiter).is_pending());
+    let mut parked = pending(cache.get_with(1, gate.loader()));
+    let waiter = pending(cache.get_with(1, gate.loader()));
     gate.open(5);
     assert_eq!(block_on(waiter).unwrap(), 5);
     assert_eq!(cache.get_blocking(1, || unreachable!()).unwrap(), 5);
     assert_eq!(gate.runs(), 1);
     assert_eq!(ready(poll(&mut parked)).unwrap(), 5);
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Who joins makes the flight, and may be the one who polls the load last.
+#[test]
+fn a_first_caller_is_woken_whoever_joins_during_its_first_poll() {
+    for other_looks in [false, true] {
+        let (cache, gate) = (Cache::<u8, u8>::new(10), Gate::new());
+        type Waiter = Pin<Box<dyn Future<Output = Result<u8, LoadError<Infallible>>> + Send>>;
+        let joined: Arc<Mutex<Option<Waiter>>> = Arc::default();
+        let (others, place, load) = (cache.clone(), Arc::clone(&joined), gate.loader());
+        let loader = || {
+            let mut load = Box::pin(load());
+            let mut first = true;
+            poll_fn(move |cx| {
+                let polled = load.as_mut().poll(cx);
+                if std::mem::replace(&mut first, false) {
+                    let cache = others.clone();
+                    let mut waiter: Waiter =
+                        Box::pin(async move { cache.get_with(1, || async { 0 }).await });
+                    let joins = move || {
+                        let mut cx = Context::from_waker(Waker::noop());
+                        assert!(waiter.as_mut().poll(&mut cx).is_pending());
+                        waiter
+                    };
+                    let waiter = std::thread::spawn(joins).join().unwrap();
+                    *place.lock().unwrap() = Some(waiter);
+                }
+                polled
+            })
+        };
+        let mut leader = Box::pin(cache.get_with(1, loader));
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        assert!(leader.as_mut().poll(&mut cx).is_pending());
+        let mut waiter = joined.lock().unwrap().take().unwrap();
+        if other_looks {
+            assert!(
+                waiter
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+                    .is_pending()
+            );
+        }
+        let before = wakes.0.load(Ordering::SeqCst);
+        gate.open(5);
+        assert!(
+            wakes.0.load(Ordering::SeqCst) > before,
+            "it would sleep for ever"
+        );
+        assert!(matches!(leader.as_mut().poll(&mut cx), Poll::Ready(Ok(5))));
+        assert_eq!(block_on(waiter).unwrap(), 5);
+        assert_eq!(gate.runs(), 1);
+    }
 }
 
 #[test]
@@ -136,9 +197,8 @@ fn a_parked_caller_in_line_for_a_permit_holds_up_nobody_who_wants_its_key() {
 #[test]
 fn the_last_to_leave_takes_the_load_along_and_the_next_caller_loads_anew() {
     let (cache, gate) = (Cache::new(10), Gate::new());
-    let mut first = Box::pin(cache.get_with(1, gate.loader()));
-    let mut second = Box::pin(cache.get_with(1, gate.loader()));
-    assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
+    let first = pending(cache.get_with(1, gate.loader()));
+    let second = pending(cache.get_with(1, gate.loader()));
     drop(first);
     assert_eq!(gate.drops(), 0);
     drop(second);
@@ -169,8 +229,7 @@ fn with_a_spawner_the_last_to_leave_hands_the_load_to_it() {
     let (tasks, spawner) = collecting();
     let cache = Cache::builder().spawner(spawner).build().unwrap();
     let gate = Gate::new();
-    let mut only = Box::pin(cache.get_with(1, gate.loader()));
-    assert!(poll(&mut only).is_pending());
+    let only = pending(cache.get_with(1, gate.loader()));
     drop(only);
     assert_eq!(gate.drops(), 0);
     let mut task = tasks.lock().unwrap().pop().expect("it was handed over");
@@ -188,8 +247,7 @@ fn a_spawner_that_drops_its_task_abandons_the_load_and_nothing_is_stuck() {
         .build()
         .unwrap();
     let gate = Gate::new();
-    let mut only = Box::pin(cache.get_with(1, gate.loader()));
-    assert!(poll(&mut only).is_pending());
+    let only = pending(cache.get_with(1, gate.loader()));
     drop(only);
     assert_eq!(gate.drops(), 1);
     assert_eq!(block_on(cache.get_with(1, || async { 2 })).unwrap(), 2);
@@ -198,10 +256,8 @@ fn a_spawner_that_drops_its_task_abandons_the_load_and_nothing_is_stuck() {
 #[test]
 fn a_bulk_load_goes_on_for_those_who_wait_for_one_of_its_keys() {
     let (cache, gate) = (Cache::new(10), Gate::new());
-    let mut all = Box::pin(cache.get_all_with([1, 2, 3], |_| (gate.loader())()));
-    assert!(poll(&mut all).is_pending());
-    let mut two = Box::pin(cache.get_with(2, || async { unreachable!() }));
-    assert!(poll(&mut two).is_pending());
+    let all = pending(cache.get_all_with([1, 2, 3], |_| (gate.loader())()));
+    let two = pending(cache.get_with(2, || async { unreachable!() }));
     drop(all);
     assert_eq!(gate.drops(), 0);
     gate.open(Ok::<_, Infallible>(vec![(1, 10), (2, 20), (3, 30)]));
@@ -214,10 +270,8 @@ fn a_bulk_load_goes_on_for_those_who_wait_for_one_of_its_keys() {
 #[test]
 fn the_last_to_leave_a_bulk_load_takes_it_along() {
     let (cache, gate) = (Cache::<u8, u8>::new(10), Gate::new());
-    let mut all = Box::pin(cache.get_all_with([1, 2], |_| (gate.loader())()));
-    assert!(poll(&mut all).is_pending());
-    let mut two = Box::pin(cache.get_with(2, || async { unreachable!() }));
-    assert!(poll(&mut two).is_pending());
+    let all = pending(cache.get_all_with([1, 2], |_| (gate.loader())()));
+    let two = pending(cache.get_with(2, || async { unreachable!() }));
     drop(two);
     assert_eq!(gate.drops(), 0);
     drop(all);

@@ -1,5 +1,6 @@
 //! The interleavings of the hand-shakes in this crate: reads without a lock against a writer, readers
-//! that leave against memory that is freed, and room that is taken against room that is given back.
+//! that leave against memory that is freed, room that is taken against room that is given back, and
+//! the callers of one load.
 //!
 //! Run with `RUSTFLAGS="--cfg brolly_loom" cargo test -p brolly-ttl-cache --test loom --release`.
 //!
@@ -10,11 +11,13 @@
 #![cfg(brolly_loom)]
 #![allow(
     dead_code,
+    unreachable_pub,
     reason = "the included sources have more than the models need"
 )]
 
 #[path = "../../src/budget.rs"]
 mod budget;
+mod load;
 mod primitive;
 mod readers;
 mod reads;
