@@ -20,12 +20,16 @@
 //! one stripe for each thread.
 
 use std::array;
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::primitive::{AtomicU64, Mutex, MutexGuard, lock};
 
 /// Breakers of a group.
+#[cfg(not(brolly_loom))]
 pub(super) const GROUP: usize = 16;
+#[cfg(brolly_loom)]
+pub(super) const GROUP: usize = 1;
 
 /// Numbers of a cell that only grow.
 const COUNTERS: usize = 6;
@@ -197,12 +201,12 @@ impl State {
 impl Group {
     pub(super) fn new() -> Self {
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(State::default()),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// What all threads counted for one breaker.
