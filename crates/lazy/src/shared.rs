@@ -29,9 +29,10 @@ pub(crate) type Outcome<T, E> = Result<Arc<T>, LoadError<E>>;
 ///    nobody keeps an older value under a newer version. Deadlines never go back.
 /// 3. Whoever has seen a value sees a version from then on that is not that of an older one, since
 ///    the version was made odd before. So no reader falls behind what its thread has seen.
-/// 4. A load changes the value only while its generation is the current one. `reset` and `replace`
-///    begin a new generation, so what was loaded before them is never published after them.
-/// 5. Of one generation, one load at most has begun and not ended. One more may stand behind it.
+/// 4. A load publishes only if it is still listed when it ends. `reset` and `replace` take it off the
+///    list, so what was loaded before them is never published after them.
+/// 5. Of those listed, one load at most has begun: `current`. One more may stand behind it: `next`.
+///    None that has ended is listed, so nobody joins one.
 /// 6. Nothing foreign runs under the lock: flights, values and errors are moved out and dropped
 ///    after it, and the clock is read before it.
 pub(crate) struct Shared<T, E> {
@@ -48,7 +49,7 @@ pub(crate) struct Shared<T, E> {
 }
 
 struct State<T, E> {
-    generation: u64,
+    /// How many there were: the number of the next one.
     runs: u64,
     /// Of the value, if there is one.
     ages: Ages,
@@ -80,7 +81,6 @@ struct Entry<T, E> {
 /// One load, as it and the caller who began it know it.
 pub(crate) struct Run {
     number: u64,
-    generation: u64,
     /// The panic of the loader, for the caller who began the load.
     pub(crate) fallout: Fallout,
 }
@@ -125,7 +125,6 @@ impl<T, E> Shared<T, E> {
             fresh_until: AtomicU64::new(if is_timeless { NEVER } else { 0 }),
             time,
             state: Mutex::new(State {
-                generation: 0,
                 runs: 0,
                 ages: never,
                 latest: 0,
@@ -234,7 +233,6 @@ impl<T, E> Shared<T, E> {
         value: Option<Arc<T>>,
         now: u64,
     ) -> Option<Arc<T>> {
-        state.generation += 1;
         let outdated = (
             state.current.take(),
             state.next.take(),
@@ -387,7 +385,6 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
         state.runs += 1;
         let run = Arc::new(Run {
             number: state.runs,
-            generation: state.generation,
             fallout: Fallout::default(),
         });
         let load = load::run(Landing::new(Arc::clone(self), Arc::clone(&run)), before);
@@ -417,16 +414,17 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
     pub(crate) fn begin(&self, run: &Run) {
         self.counters.loads.count();
         let mut state = lock(&self.state);
-        let state = &mut *state;
-        if (state.next.as_ref()).is_some_and(|it| it.number == run.number) {
-            // What stood there was waited for, and has taken itself away or was abandoned.
-            std::mem::swap(&mut state.current, &mut state.next);
+        let mut gone = None;
+        if state.next.as_ref().is_some_and(|it| it.is(run)) {
+            // What stood there was waited for. Should it not have ended, it is outdated by this one.
+            let next = state.next.take();
+            gone = std::mem::replace(&mut state.current, next);
         }
-        if let Some(entry) = &mut state.current
-            && entry.number == run.number
-        {
+        if let Some(entry) = state.current.as_mut().filter(|it| it.is(run)) {
             entry.has_begun = true;
         }
+        drop(state);
+        discard(gone);
     }
 
     /// The run has brought a value. It is published unless it is outdated.
@@ -434,15 +432,15 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
         self.counters.loaded.count();
         let now = self.time.now();
         let mut state = lock(&self.state);
+        let entry = state.take(run);
         let mut gone = None;
-        if state.generation == run.generation {
+        if entry.is_some() {
             let failure = state.failure.take();
             let before = self.publish(&mut state, Some(Arc::clone(value)), now);
             gone = Some((failure, before));
         } else {
             self.counters.outdated.count();
         }
-        let entry = state.take(run);
         drop(state);
         discard((entry, gone));
     }
@@ -466,11 +464,11 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
             paused_until: after(self.rules.spans.pause()),
         };
         let mut state = lock(&self.state);
+        let entry = state.take(run);
         let mut gone = Some(failure);
-        if state.generation == run.generation {
+        if entry.is_some() {
             gone = std::mem::replace(&mut state.failure, gone);
         }
-        let entry = state.take(run);
         drop(state);
         discard((entry, gone));
     }
@@ -497,9 +495,16 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
 }
 
 impl<T, E> State<T, E> {
+    /// Takes a load off the list, if it is listed.
     fn take(&mut self, run: &Run) -> Option<Entry<T, E>> {
-        let is_it = |it: &mut Entry<T, E>| it.number == run.number;
+        let is_it = |it: &mut Entry<T, E>| it.is(run);
         (self.current.take_if(is_it)).or_else(|| self.next.take_if(is_it))
+    }
+}
+
+impl<T, E> Entry<T, E> {
+    fn is(&self, run: &Run) -> bool {
+        self.number == run.number
     }
 }
 
