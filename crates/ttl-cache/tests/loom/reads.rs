@@ -5,19 +5,21 @@ use loom::thread;
 
 use crate::bounded;
 use crate::store::index::Index;
-use crate::store::published::{Glance, Published};
+use crate::store::published::{Glance, Published, Sequence};
 use crate::store::slab::Slab;
 
 /// One hash for all keys: tags and homes collide.
 const HASH: u32 = 0x1234_5678;
 
 struct Store {
+    sequence: Sequence,
     published: Published<u64, [u64; 2]>,
     slab: Slab<u64, [u64; 2]>,
 }
 
 fn store() -> (Arc<Store>, Index) {
     let store = Store {
+        sequence: Sequence::new(),
         published: Published::new(),
         slab: Slab::new(),
     };
@@ -32,7 +34,7 @@ impl Store {
     /// What a reader makes of a key: both words of its value, nothing, or no answer.
     fn look(&self, key: u64) -> Option<Option<[u64; 2]>> {
         // SAFETY: plain words; whatever was published is kept to the end of the model.
-        match unsafe { self.published.find(HASH, &key) } {
+        match unsafe { self.published.find(&self.sequence, HASH, &key) } {
             Glance::Hit(value, deadline, _) => {
                 assert_eq!(deadline, 1, "a vacant slot was read");
                 Some(Some(value))
@@ -51,9 +53,9 @@ fn a_value_is_read_whole_or_not_at_all() {
             let store = Arc::clone(&store);
             thread::spawn(move || {
                 for value in [20, 30] {
-                    store.published.begin_write();
+                    store.sequence.begin_write();
                     store.slab.write(0, 1, value);
-                    store.published.end_write();
+                    store.sequence.end_write();
                 }
             })
         };
@@ -74,14 +76,14 @@ fn a_slot_that_was_filled_again_is_not_taken_for_its_old_key() {
         let writer = {
             let store = Arc::clone(&store);
             thread::spawn(move || {
-                store.published.begin_write();
+                store.sequence.begin_write();
                 index.remove(HASH, 0);
                 store.slab.vacate(0);
-                store.published.end_write();
-                store.published.begin_write();
+                store.sequence.end_write();
+                store.sequence.begin_write();
                 store.slab.write(0, 2, 20);
                 index.insert(HASH, 0);
-                store.published.end_write();
+                store.sequence.end_write();
                 index
             })
         };
@@ -104,10 +106,10 @@ fn a_key_is_not_missed_while_the_index_grows() {
         let writer = {
             let (store, index) = (Arc::clone(&store), Arc::clone(&index));
             thread::spawn(move || {
-                store.published.begin_write();
+                store.sequence.begin_write();
                 let grown = index.grown(usize::MAX, |_| HASH);
                 store.published.publish(&grown, &store.slab);
-                store.published.end_write();
+                store.sequence.end_write();
                 grown
             })
         };
