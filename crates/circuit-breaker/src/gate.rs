@@ -385,11 +385,9 @@ impl Gate {
     /// What a result changes; none is a call that says nothing about the service.
     #[inline]
     fn take_in(&self, pass: Pass, sample: Option<Sample>, now: u64) {
-        match (pass.word.state(), sample) {
-            (State::HalfOpen, _) => self.take_in_probe(pass, sample),
-            (State::Closed | State::MetricsOnly, Some(sample)) => {
-                self.take_in_closed(pass, sample, now);
-            }
+        match sample {
+            Some(sample) if pass.word.is_watched() => self.take_in_closed(pass, sample, now),
+            _ if pass.word.is_half_open() => self.take_in_probe(pass, sample),
             _ => {}
         }
     }
@@ -403,11 +401,18 @@ impl Gate {
         let Some(mut busy) = self.busy_in(pass.word) else {
             return;
         };
-        window.gather(&self.totals, busy.word);
-        let counts = window.push(self.cells(), sample, now);
-        busy.word = self.with_flags(busy.word, counts);
+        let counts = match window {
+            // Never quiet, and nothing is put off.
+            Window::Buckets(buckets) => buckets.push(sample, now),
+            _ => {
+                window.gather(&self.totals, busy.word);
+                let counts = window.push(self.cells(), sample, now);
+                busy.word = self.with_flags(busy.word, counts);
+                counts
+            }
+        };
         drop(busy);
-        if pass.word.state() == State::Closed
+        if pass.word.is_closed()
             && window.may_trip(sample, counts, self.settings().minimum_calls)
             && let Some(reason) = self.settings().trips(counts)
         {

@@ -80,6 +80,7 @@ const DEFER: u64 = 1 << 3;
 const GENERATION: u32 = 4;
 const FLAGS: u64 = (1 << GENERATION) - 1;
 const KIND: u32 = 60;
+const KIND_BITS: u64 = 7 << KIND;
 const TIMED: u64 = 1 << 63;
 
 /// The states by their number in the word.
@@ -137,16 +138,32 @@ impl Word {
 
     #[inline]
     pub(crate) fn is_open_and_idle(self) -> bool {
-        (self.0 & !TIMED) >> KIND == 4 && !self.is_busy()
+        self.0 & KIND_BITS == 4 << KIND && !self.is_busy()
     }
 
     pub(crate) fn state(self) -> State {
         // Six and seven are never written.
-        KINDS[(((self.0 & !TIMED) >> KIND) as usize).min(KINDS.len() - 1)]
+        KINDS[(((self.0 & KIND_BITS) >> KIND) as usize).min(KINDS.len() - 1)]
     }
 
     pub(crate) fn generation(self) -> u64 {
         (self.0 << (64 - KIND)) >> (64 - KIND + GENERATION)
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(self) -> bool {
+        self.0 & KIND_BITS == 0
+    }
+
+    /// Whether results go into the window.
+    #[inline]
+    pub(crate) fn is_watched(self) -> bool {
+        self.0 & KIND_BITS <= 1 << KIND
+    }
+
+    #[inline]
+    pub(crate) fn is_half_open(self) -> bool {
+        self.0 & KIND_BITS == 3 << KIND
     }
 
     /// Whether both are of one state and generation.
@@ -252,6 +269,10 @@ mod tests {
                 assert_eq!((word.state(), word.generation()), (state, generation));
                 assert_eq!(word.admits_at_once(), state.admits_all() && !is_timed);
                 assert_eq!(word.is_open_and_idle(), state == State::Open);
+                assert_eq!(word.is_closed(), state == State::Closed);
+                assert_eq!(word.is_half_open(), state == State::HalfOpen);
+                let is_watched = [State::Closed, State::MetricsOnly].contains(&state);
+                assert_eq!(word.is_watched(), is_watched);
                 assert!(!word.busy().is_open_and_idle());
                 let flagged = word
                     .busy()
