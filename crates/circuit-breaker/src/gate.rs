@@ -570,6 +570,10 @@ impl Gate {
         let mut deadline = u64::MAX;
         match to {
             State::Open => {
+                if from == State::HalfOpen {
+                    // No longer probes, and no window yet.
+                    self.word.store(0, Relaxed);
+                }
                 let before = self.openings.load(Relaxed);
                 self.openings.store(before.saturating_add(1), Relaxed);
                 deadline = until.unwrap_or_else(|| {
@@ -585,7 +589,7 @@ impl Gate {
             }
             State::HalfOpen => {
                 deadline = now.saturating_add(self.settings().max_half_open_wait);
-                self.word.store(0, Relaxed);
+                self.body.window.clear(self.cells());
             }
             State::Closed | State::MetricsOnly | State::Disabled | State::ForcedOpen => {
                 self.openings.store(0, Relaxed);

@@ -25,7 +25,8 @@ pub struct Snapshot {
     pub retry_after: Option<Duration>,
     /// How many times it has opened since it was last closed.
     pub openings_in_a_row: u32,
-    /// What is in the window; nothing while half-open.
+    /// What is in the window. Open, what was in it when the breaker opened, or nothing if probes
+    /// opened it again; half-open, nothing.
     pub window: WindowCounts,
     /// Probes that have not ended.
     pub probes_in_flight: u32,

@@ -579,3 +579,35 @@ fn with_the_longest_open_time_only_a_reset_closes_it() {
     breaker.reset();
     succeed(&breaker).unwrap();
 }
+
+#[test]
+fn a_snapshot_shows_what_opened_it_and_never_takes_probes_for_a_window() {
+    for builder in [
+        CircuitBreaker::builder().consecutive_failures(3),
+        CircuitBreaker::builder().count_window(10).failures(3),
+        CircuitBreaker::builder().count_window(100).failures(3),
+        CircuitBreaker::builder()
+            .time_window(90 * SECOND)
+            .failures(3),
+    ] {
+        let (breaker, clock) = with_clock(builder.permitted_probes(5).success_threshold(5));
+        for _ in 0..3 {
+            fail(&breaker).unwrap();
+        }
+        assert_eq!(breaker.snapshot().window.failures, 3);
+        clock.advance(60 * SECOND);
+        let _running = [(); 3].map(|()| breaker.try_acquire().unwrap());
+        succeed(&breaker).unwrap();
+        assert_eq!(breaker.snapshot().window, Default::default());
+        fail(&breaker).unwrap();
+        let snapshot = breaker.snapshot();
+        assert_eq!(
+            (snapshot.state, snapshot.window),
+            (State::Open, Default::default())
+        );
+        assert_eq!(
+            (snapshot.probes_in_flight, snapshot.probe_successes),
+            (0, 0)
+        );
+    }
+}
