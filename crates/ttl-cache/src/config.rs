@@ -63,6 +63,9 @@ pub struct Config {
         skip_serializing_if = "Option::is_none"
     )]
     pub refresh_after: Option<Duration>,
+    /// See [`CacheBuilder::refresh_early`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_early: Option<f64>,
     /// See [`CacheBuilder::stale_while_revalidate`].
     #[serde(
         with = "crate::duration::option",
@@ -151,6 +154,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             shards,
             enabled,
             refresh_after,
+            refresh_early,
             stale_while_revalidate,
             stale_if_error,
             cache_errors_for,
@@ -172,6 +176,7 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             .given(shards, Self::shards)
             .given(enabled, Self::enabled)
             .given(refresh_after, Self::refresh_after)
+            .given(refresh_early, Self::refresh_early)
             .given(stale_while_revalidate, Self::stale_while_revalidate)
             .given(stale_if_error, Self::stale_if_error)
             .given(cache_errors_for, Self::cache_errors_for)

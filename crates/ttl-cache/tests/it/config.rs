@@ -130,6 +130,7 @@ fn enabled_is_taken_over() {
 fn settings_of_loading_are_taken_over() {
     for (key, value) in [
         ("refresh_after", "\"30s\""),
+        ("refresh_early", "1.5"),
         ("stale_while_revalidate", "\"30s\""),
         ("stale_if_error", "\"30s\""),
         ("cache_errors_for", "\"30s\""),
@@ -140,7 +141,7 @@ fn settings_of_loading_are_taken_over() {
         let text = format!("{{\"{key}\": {value}}}");
         let builder = Cache::<u64, u64>::builder().config(&config(&text));
         let shown = format!("{builder:?}");
-        let written = if value == "3" { "Some(3)" } else { "Some(30s)" };
+        let written = format!("Some({})", value.trim_matches('"'));
         assert!(!plain.contains(&format!("{key}: {written}")));
         assert!(
             shown.contains(&format!("{key}: {written}")),
@@ -157,6 +158,7 @@ fn what_is_out_of_range_is_found_when_the_cache_is_built() {
         (r#"{"shards": 3}"#, "shards"),
         (r#"{"ttl_jitter": 1.0}"#, "ttl_jitter"),
         (r#"{"max_concurrent_loads": 0}"#, "max_concurrent_loads"),
+        (r#"{"refresh_early": 0.0}"#, "refresh_early"),
         (
             r#"{"adaptive_ttl": {"min": "2s", "max": "1s", "target_hit_rate": 0.9}}"#,
             "adaptive_ttl.max",
