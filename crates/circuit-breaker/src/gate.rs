@@ -7,9 +7,9 @@
 //!
 //! Everything else belongs to whoever set the word's `BUSY` bit: the window, the counts of probes,
 //! the deadline, and the word. So a result is checked against its epoch and taken in as one step,
-//! and of all who would change the state one does. The bit is held for a few dozen instructions, for a
-//! change of state for some hundreds, during which no foreign code runs and no clock is read; those
-//! who want it spin meanwhile.
+//! and of all who would change the state one does. The bit is held for a few dozen instructions, or
+//! some hundreds for a change of state; no foreign code runs and no clock is read meanwhile. Those
+//! who want it spin.
 //!
 //! Invariants:
 //!
@@ -307,6 +307,7 @@ impl Gate {
         let mut probes = Probes::unpack(self.word.load(Relaxed));
         let permitted = self.settings().permitted_probes;
         if probes.in_flight >= permitted {
+            busy.word = busy.word.with_full(true);
             return None;
         }
         probes.in_flight += 1;
