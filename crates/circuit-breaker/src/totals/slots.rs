@@ -1,5 +1,7 @@
 //! The numbers of breakers that keep totals, in the whole process and in each thread.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,13 +12,14 @@ use super::tree::Tree;
 struct Slots {
     /// The smallest number never used; those of the first group are left out.
     next: u32,
-    free: Vec<u32>,
+    /// Those that were given back, the smallest first, since only small ones have cells.
+    free: BinaryHeap<Reverse<u32>>,
     groups: Vec<Arc<Group>>,
 }
 
 static SLOTS: Mutex<Slots> = Mutex::new(Slots {
     next: GROUP as u32,
-    free: Vec::new(),
+    free: BinaryHeap::new(),
     groups: Vec::new(),
 });
 
@@ -35,12 +38,15 @@ pub(super) fn lease(holder: &AtomicU32, unused: u32) -> u32 {
     if held != unused {
         return held;
     }
-    let slot = slots.free.pop().unwrap_or_else(|| {
-        let slot = slots.next;
-        // Four billion breakers do not fit in memory, so the number does not wrap.
-        slots.next = slot.saturating_add(1);
-        slot
-    });
+    let slot = match slots.free.pop() {
+        Some(Reverse(slot)) => slot,
+        None => {
+            let slot = slots.next;
+            // Four billion breakers do not fit in memory, so the number does not wrap.
+            slots.next = slot.saturating_add(1);
+            slot
+        }
+    };
     let group = slot as usize / GROUP;
     while slots.groups.len() <= group {
         slots.groups.push(Arc::new(Group::new()));
@@ -53,7 +59,7 @@ pub(super) fn lease(holder: &AtomicU32, unused: u32) -> u32 {
 
 /// Nobody holds the number any more.
 pub(super) fn give_back(slot: u32) {
-    slots().free.push(slot);
+    slots().free.push(Reverse(slot));
 }
 
 /// The group of a number that is held.
