@@ -1,7 +1,5 @@
 //! `brolly-file-store` and its peers: the axes.
 
-mod tokio_fs;
-
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::Write;
@@ -9,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use brolly_file_store::FileStore;
+use tokio::fs as tokio_fs;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::axis::Axis;
