@@ -16,7 +16,10 @@ pub(super) trait Cell: Send + Sync + 'static {
 
     fn new() -> Self;
 
-    fn get_or_init<Fut>(&self, init: impl FnOnce() -> Fut + Send) -> impl Future<Output = u64> + Send
+    fn get_or_init<Fut>(
+        &self,
+        init: impl FnOnce() -> Fut + Send,
+    ) -> impl Future<Output = u64> + Send
     where
         Fut: Future<Output = u64> + Send + 'static;
 

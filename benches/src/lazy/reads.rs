@@ -76,7 +76,10 @@ fn cells(contest: Contest<'_>) -> Contest<'_> {
             "tokio OnceCell",
             get_await!(tokio::sync::OnceCell::new_with(Some(VALUE)), *),
         )
-        .peer("async-lock", get_await!(async_lock::OnceCell::from(VALUE), *))
+        .peer(
+            "async-lock",
+            get_await!(async_lock::OnceCell::from(VALUE), *),
+        )
         .peer("async-once-cell", || {
             let cell = async_once_cell::OnceCell::new_with(VALUE);
             let mut cx = Context::from_waker(Waker::noop());
@@ -171,20 +174,17 @@ pub(super) fn axes() -> Vec<Axis> {
                 .run(effort, effort.pick(31, 101))
         }),
         Axis::new("resettable_get_cached", |effort| {
-            contest(
-                "resettable_get_cached",
-                Goal::Peer("arc_swap::Cache", 0.95),
-            )
-            .ours(|| {
-                let mut reader = loaded().reader();
-                nanos(|| **black_box(&mut reader).get_blocking())
-            })
-            .peer("arc_swap::Cache", || {
-                let swap = swapped();
-                let mut cache = arc_swap::Cache::new(&swap);
-                nanos(|| **black_box(&mut cache).load())
-            })
-            .run(effort, effort.pick(31, 101))
+            contest("resettable_get_cached", Goal::Peer("arc_swap::Cache", 0.95))
+                .ours(|| {
+                    let mut reader = loaded().reader();
+                    nanos(|| **black_box(&mut reader).get_blocking())
+                })
+                .peer("arc_swap::Cache", || {
+                    let swap = swapped();
+                    let mut cache = arc_swap::Cache::new(&swap);
+                    nanos(|| **black_box(&mut cache).load())
+                })
+                .run(effort, effort.pick(31, 101))
         }),
         Axis::new("resettable_get_cached_await", |effort| {
             let ours = contest("resettable_get_cached_await", Goal::BestPeer(2.0)).ours(|| {

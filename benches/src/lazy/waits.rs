@@ -135,7 +135,10 @@ async fn wake_bare_many() -> Measured {
         let (bells, tasks): (Vec<_>, Vec<_>) = (0..WAITERS)
             .map(|_| {
                 let (bell, rings) = oneshot::channel::<u64>();
-                (bell, tokio::spawn(async { rings.await.unwrap_or_default() }))
+                (
+                    bell,
+                    tokio::spawn(async { rings.await.unwrap_or_default() }),
+                )
             })
             .unzip();
         sleep(Duration::from_millis(1)).await;
@@ -251,19 +254,26 @@ fn sleeps<'a>(axis: &str) -> Contest<'a> {
 pub(super) fn axes() -> Vec<Axis> {
     vec![
         Axis::new("wake_512", |effort| {
-            wakes("wake_512", Goal::Peer(AsyncOnceCell::NAME, 0.95)).run(effort, effort.pick(15, 51))
+            wakes("wake_512", Goal::Peer(AsyncOnceCell::NAME, 0.95))
+                .run(effort, effort.pick(15, 51))
         }),
         Axis::new("wake_512_vs_tokio", |effort| {
             wakes("wake_512_vs_tokio", Goal::Peer(Tokio::NAME, 2.0))
                 .run(effort, effort.pick(15, 51))
         }),
         Axis::new("wake_512_two_workers", |effort| {
-            wakes_on_two("wake_512_two_workers", Goal::Peer(AsyncOnceCell::NAME, 0.95))
-                .run(effort, effort.pick(15, 51))
+            wakes_on_two(
+                "wake_512_two_workers",
+                Goal::Peer(AsyncOnceCell::NAME, 0.95),
+            )
+            .run(effort, effort.pick(15, 51))
         }),
         Axis::new("wake_512_two_workers_vs_tokio", |effort| {
-            wakes_on_two("wake_512_two_workers_vs_tokio", Goal::Peer(Tokio::NAME, 2.0))
-                .run(effort, effort.pick(15, 51))
+            wakes_on_two(
+                "wake_512_two_workers_vs_tokio",
+                Goal::Peer(Tokio::NAME, 2.0),
+            )
+            .run(effort, effort.pick(15, 51))
         }),
         Axis::new("failing_init_64", |effort| {
             sleeps("failing_init_64")

@@ -7,20 +7,24 @@ use std::time::Duration;
 
 use brolly_lazy::Lazy;
 use brolly_sync::Clock;
+use loom::sync::atomic::AtomicU32 as Watched;
 use loom::thread;
 
 use crate::{Event, bounded, look_and_leave};
 
-/// What a loader sees: the state of the world, and how often it was asked.
-#[derive(Default)]
+/// What a loader sees, and how often it was asked. The state is loom's, so that threads take turns
+/// where it changes and where it is seen; without that no load would begin before the change.
 struct World {
-    state: AtomicU32,
+    state: Watched,
     loads: AtomicU32,
 }
 
 impl World {
     fn new() -> Arc<Self> {
-        Arc::new(Self::default())
+        Arc::new(Self {
+            state: Watched::new(0),
+            loads: AtomicU32::new(0),
+        })
     }
 
     /// A loader that looks at the world on the thread of its caller.
