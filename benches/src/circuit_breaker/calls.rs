@@ -55,7 +55,6 @@ impl Work {
 }
 
 /// Nanoseconds a call, of one batch after another.
-#[inline(always)]
 fn nanos<B: Breaker>(breaker: &B, work: Work) -> Measured {
     let calls = work.calls();
     let expected: u64 = (0..calls).filter_map(|call| work_value(work, call)).sum();
@@ -63,7 +62,6 @@ fn nanos<B: Breaker>(breaker: &B, work: Work) -> Measured {
     for batch in 0..=BATCHES {
         let start = Instant::now();
         let sum = match work {
-            // Each alone, so that the others' branches are not in its loop.
             Work::Nothing => batch_sum(breaker, calls, |call| Work::Nothing.run(call)),
             Work::TenthFails => batch_sum(breaker, calls, |call| Work::TenthFails.run(call)),
             Work::Microsecond { .. } => batch_sum(breaker, calls, |call| work.run(call)),
@@ -90,7 +88,9 @@ fn work_value(work: Work, call: u64) -> Option<u64> {
     (!has_failed).then_some(call)
 }
 
-#[inline(always)]
+/// A function of its own for each breaker and operation, so that none is compiled in the company of
+/// others.
+#[inline(never)]
 fn batch_sum<B: Breaker>(
     breaker: &B,
     calls: u64,
@@ -122,7 +122,9 @@ fn closed_in_threads<B: Breaker>(threads: usize, work: Work) -> Measured {
         };
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let joined = running.into_iter().map(|it| it.join());
-        joined.map(|figure| figure.expect("no thread panics")).collect()
+        joined
+            .map(|figure| figure.expect("no thread panics"))
+            .collect()
     });
     let figures = figures.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(figures.iter().sum::<f64>() / threads as f64)
@@ -191,79 +193,168 @@ pub(super) fn axes() -> Vec<Axis> {
     };
     vec![
         axis("closed", |name, effort| {
-            contest!(name, Goal::BestPeer(8.0), closed(Work::Nothing), ours::Default,
-                Recloser<100>, Failsafe, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(8.0),
+                closed(Work::Nothing),
+                ours::Default,
+                Recloser<100>,
+                Failsafe,
+                CircuitBreakerRs
+            )
             .floor("the operation alone", || closed::<Nobody>(Work::Nothing))
             .run(effort, effort.pick(15, 31))
         }),
         axis("closed_work_1us", |name, effort| {
             let work = one_microsecond();
-            contest!(name, Goal::BestPeer(0.95), closed(work), ours::Default,
-                Recloser<100>, Failsafe, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(0.95),
+                closed(work),
+                ours::Default,
+                Recloser<100>,
+                Failsafe,
+                CircuitBreakerRs
+            )
             .floor("the operation alone", || closed::<Nobody>(work))
             .run(effort, effort.pick(9, 31))
         }),
         axis("closed_2_threads", |name, effort| {
-            contest!(name, Goal::BestPeer(20.0), closed_in_threads(2, Work::Nothing), ours::Default,
-                Recloser<100>, Failsafe, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(20.0),
+                closed_in_threads(2, Work::Nothing),
+                ours::Default,
+                Recloser<100>,
+                Failsafe,
+                CircuitBreakerRs
+            )
             .run(effort, effort.pick(15, 31))
         }),
         axis("closed_2_threads_work_1us", |name, effort| {
             let work = one_microsecond();
-            contest!(name, Goal::BestPeer(0.95), closed_in_threads(2, work), ours::Default,
-                Recloser<100>, Failsafe, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(0.95),
+                closed_in_threads(2, work),
+                ours::Default,
+                Recloser<100>,
+                Failsafe,
+                CircuitBreakerRs
+            )
             .run(effort, effort.pick(9, 31))
         }),
         axis("closed_totals_off", |name, effort| {
-            contest!(name, Goal::BestPeer(12.0), closed(Work::Nothing), ours::NoTotals,
-                Recloser<100>, Failsafe, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(12.0),
+                closed(Work::Nothing),
+                ours::NoTotals,
+                Recloser<100>,
+                Failsafe,
+                CircuitBreakerRs
+            )
             .floor("the operation alone", || closed::<Nobody>(Work::Nothing))
             .run(effort, effort.pick(15, 31))
         }),
         axis("closed_totals_off_work_1us", |name, effort| {
             let work = one_microsecond();
-            contest!(name, Goal::BestPeer(0.95), closed(work), ours::NoTotals,
-                Recloser<100>, Failsafe, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(0.95),
+                closed(work),
+                ours::NoTotals,
+                Recloser<100>,
+                Failsafe,
+                CircuitBreakerRs
+            )
             .run(effort, effort.pick(9, 31))
         }),
         axis("closed_totals_off_2_threads", |name, effort| {
-            contest!(name, Goal::BestPeer(60.0), closed_in_threads(2, Work::Nothing), ours::NoTotals,
-                Recloser<100>, Failsafe, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(60.0),
+                closed_in_threads(2, Work::Nothing),
+                ours::NoTotals,
+                Recloser<100>,
+                Failsafe,
+                CircuitBreakerRs
+            )
             .run(effort, effort.pick(15, 31))
         }),
         axis("count_window_10_percent_fail", |name, effort| {
-            contest!(name, Goal::BestPeer(2.0), closed(Work::TenthFails), ours::CountWindow,
-                Recloser<100>, FailsafeRate, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(2.0),
+                closed(Work::TenthFails),
+                ours::CountWindow,
+                Recloser<100>,
+                FailsafeRate,
+                CircuitBreakerRs
+            )
             .run(effort, effort.pick(15, 31))
         }),
         axis("count_window_10_percent_fail_2_threads", |name, effort| {
             let work = Work::TenthFails;
-            contest!(name, Goal::BestPeer(0.95), closed_in_threads(2, work), ours::CountWindow,
-                Recloser<100>, FailsafeRate, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(0.95),
+                closed_in_threads(2, work),
+                ours::CountWindow,
+                Recloser<100>,
+                FailsafeRate,
+                CircuitBreakerRs
+            )
             .run(effort, effort.pick(15, 31))
         }),
         axis("count_window_work_1us", |name, effort| {
             let work = one_microsecond();
-            contest!(name, Goal::BestPeer(0.95), closed(work), ours::CountWindow,
-                Recloser<100>, FailsafeRate, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(0.95),
+                closed(work),
+                ours::CountWindow,
+                Recloser<100>,
+                FailsafeRate,
+                CircuitBreakerRs
+            )
             .run(effort, effort.pick(9, 31))
         }),
         axis("time_window", |name, effort| {
-            contest!(name, Goal::BestPeer(0.95), closed(Work::Nothing), ours::TimeWindow,
-                Recloser<100>, FailsafeRate)
+            contest!(
+                name,
+                Goal::BestPeer(0.95),
+                closed(Work::Nothing),
+                ours::TimeWindow,
+                Recloser<100>,
+                FailsafeRate
+            )
             .unable("circuitbreaker-rs", "nothing feeds its time window")
             .run(effort, effort.pick(15, 31))
         }),
         axis("time_window_work_1us", |name, effort| {
             let work = one_microsecond();
-            contest!(name, Goal::BestPeer(0.95), closed(work), ours::TimeWindow,
-                Recloser<100>, FailsafeRate)
+            contest!(
+                name,
+                Goal::BestPeer(0.95),
+                closed(work),
+                ours::TimeWindow,
+                Recloser<100>,
+                FailsafeRate
+            )
             .unable("circuitbreaker-rs", "nothing feeds its time window")
             .run(effort, effort.pick(9, 31))
         }),
         axis("open_reject", |name, effort| {
-            contest!(name, Goal::BestPeer(4.0), rejected(), ours::Default,
-                Recloser<100>, Failsafe, CircuitBreakerRs)
+            contest!(
+                name,
+                Goal::BestPeer(4.0),
+                rejected(),
+                ours::Default,
+                Recloser<100>,
+                Failsafe,
+                CircuitBreakerRs
+            )
             .run(effort, effort.pick(15, 31))
         }),
         axis("allocations_per_call", |name, effort| {

@@ -64,9 +64,13 @@ pub(super) fn axes() -> Vec<Axis> {
         axis("bytes_per_breaker_totals_on", |name, effort| {
             let template = CircuitBreaker::builder().template();
             let template = template.expect("the settings are allowed");
-            contest(name, "64 bytes and 64 for a thread that calls, with their lists", 144.0)
-                .ours(move || ours(&template))
-                .run(effort, 3)
+            contest(
+                name,
+                "64 bytes and 64 for a thread that calls, with their lists",
+                144.0,
+            )
+            .ours(move || ours(&template))
+            .run(effort, 3)
         }),
     ]
 }

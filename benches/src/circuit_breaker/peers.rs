@@ -17,7 +17,9 @@ impl<const CALLS: usize> Breaker for Recloser<CALLS> {
     const NAME: &'static str = "recloser";
 
     fn new() -> Self {
-        let builder = recloser::Recloser::custom().closed_len(CALLS).error_rate(0.5);
+        let builder = recloser::Recloser::custom()
+            .closed_len(CALLS)
+            .error_rate(0.5);
         Self(builder.open_wait(OPEN_FOR).build())
     }
 
@@ -84,11 +86,12 @@ impl Breaker for CircuitBreakerRs {
     const NAME: &'static str = "circuitbreaker-rs";
 
     fn new() -> Self {
-        let builder = circuitbreaker_rs::CircuitBreaker::<
-            circuitbreaker_rs::DefaultPolicy,
-            Down,
-        >::builder();
-        let builder = builder.failure_threshold(0.5).min_throughput(100).consecutive_failures(5);
+        let builder =
+            circuitbreaker_rs::CircuitBreaker::<circuitbreaker_rs::DefaultPolicy, Down>::builder();
+        let builder = builder
+            .failure_threshold(0.5)
+            .min_throughput(100)
+            .consecutive_failures(5);
         Self(builder.cooldown(OPEN_FOR).build())
     }
 
