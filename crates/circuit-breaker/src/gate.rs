@@ -339,6 +339,12 @@ impl Gate {
                 None => {}
             }
         }
+        self.succeed_now(pass);
+    }
+
+    /// Apart, so that a success that is put off saves no registers for what it does not do.
+    #[inline(never)]
+    fn succeed_now(&self, pass: Pass) {
         let (slow, now) = self.is_slow(pass);
         let failed = false;
         self.take_in(pass, Some(Sample { failed, slow }), now);

@@ -50,7 +50,8 @@ impl Totals {
 
     /// Remembers the time of a failure, after it was counted.
     pub(crate) fn failed_at(&self, nanos: u64) {
-        if self.are_kept() {
+        let slot = self.slot.load(Relaxed) as usize;
+        if slots::with_cell(slot, |cell| cell.failed_at(nanos)).is_none() && self.are_kept() {
             let slot = slots::lease(&self.slot, UNUSED);
             slots::record(slot as usize, |cell| cell.failed_at(nanos));
         }
