@@ -1,11 +1,11 @@
 //! The parameters of a cached function: how they are kept, and what they tell of the key.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, Pat, PatIdent, Receiver, Signature, Type, TypeReference};
 
-use crate::tokens::ungrouped;
+use crate::tokens::{has_borrow, ungrouped};
 
 /// A parameter that is not `self`.
 pub(super) struct Parameter {
@@ -116,30 +116,4 @@ fn owned(of: &Type) -> TokenStream {
         }
         _ => quote_spanned! {span=> <#of as ::std::borrow::ToOwned>::Owned },
     }
-}
-
-/// Whether a reference or a lifetime that is not `'static` stands in it.
-fn has_borrow(tokens: TokenStream) -> bool {
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        match token {
-            TokenTree::Group(group) if has_borrow(group.stream()) => return true,
-            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
-                let is_static =
-                    |it: &TokenTree| matches!(it, TokenTree::Ident(it) if it == "static");
-                if !tokens.peek().is_some_and(is_static) {
-                    return true;
-                }
-            }
-            TokenTree::Punct(punct) if punct.as_char() == '&' => {
-                let is_lifetime =
-                    |it: &TokenTree| matches!(it, TokenTree::Punct(it) if it.as_char() == '\'');
-                if !tokens.peek().is_some_and(is_lifetime) {
-                    return true;
-                }
-            }
-            _ => {}
-        }
-    }
-    false
 }

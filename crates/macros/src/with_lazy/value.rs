@@ -8,7 +8,7 @@ use syn::{
     Signature, Type, TypePath,
 };
 
-use crate::tokens::{mentions, ungrouped};
+use crate::tokens::{has_borrow, mentions, ungrouped};
 
 /// The first parameter that is not `self`.
 pub(super) struct Value {
@@ -94,7 +94,7 @@ fn behind_arc(path: &TypePath) -> Option<&Type> {
 fn check(loaded: &Type, signature: &Signature) -> syn::Result<()> {
     let tokens: TokenStream = loaded.to_token_stream();
     let refuse = |message: &str| Err(Error::new(loaded.span(), message));
-    if tokens.to_string().contains('\'') && !tokens.to_string().contains("'static") {
+    if has_borrow(tokens.clone()) {
         return refuse("what is loaded outlives every call: its type cannot borrow");
     }
     if mentions(
