@@ -82,12 +82,17 @@ fn a_listener_that_panics_harms_nobody_and_is_counted() {
 }
 
 #[test]
-fn a_permit_dropped_by_a_destructor_during_a_panic_was_cancelled() {
+fn what_a_destructor_drops_during_a_panic_was_cancelled() {
     struct CallsAtTheEnd<'a>(&'a CircuitBreaker);
     impl Drop for CallsAtTheEnd<'_> {
         fn drop(&mut self) {
             // Taken while the thread unwinds already: this is not its panic.
             drop(self.0.try_acquire().unwrap());
+            let mut call = Box::pin(self.0.call(|| async {
+                pending(1).await;
+                Ok::<_, ()>(())
+            }));
+            assert!(poll(call.as_mut()).is_pending());
         }
     }
     let (breaker, _) = with_clock(CircuitBreaker::builder().consecutive_failures(1));
@@ -96,7 +101,7 @@ fn a_permit_dropped_by_a_destructor_during_a_panic_was_cancelled() {
         panic!("elsewhere");
     });
     assert_eq!(breaker.state(), State::Closed);
-    assert_eq!(breaker.snapshot().totals.cancelled, 1);
+    assert_eq!(breaker.snapshot().totals.cancelled, 2);
 }
 
 #[derive(Clone, Debug)]
