@@ -20,8 +20,10 @@ const FADING_BUCKETS: usize = 32;
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Engine {
-    /// Uses until counts begin to fade the next time.
-    uses_left: u64,
+    /// Uses since counts began to fade the last time.
+    uses: u64,
+    /// So many of them are worth a look whether there were enough for the entries that there are.
+    enough: u64,
     /// Counts are being halved.
     fading: bool,
     pub(super) segments: Segments,
@@ -59,7 +61,8 @@ impl Engine {
         Self {
             segments: Segments::new(),
             memory: Memory::default(),
-            uses_left: USES_PER_ENTRY * MIN_ENTRIES as u64,
+            uses: 0,
+            enough: 0,
             fading: false,
             room: 0,
         }
@@ -114,17 +117,20 @@ impl Engine {
 
     #[inline]
     fn used(&mut self, times: u64) {
-        self.uses_left = self.uses_left.saturating_sub(times);
-        if self.uses_left == 0 {
-            self.begin_fading();
+        self.uses += times;
+        if self.uses >= self.enough {
+            self.begin_fading_if_due();
         }
     }
 
     #[cold]
-    fn begin_fading(&mut self) {
-        self.uses_left = USES_PER_ENTRY * self.segments.len().max(MIN_ENTRIES) as u64;
-        self.fading = true;
-        self.memory.begin_fading();
-        self.segments.begin_fading();
+    fn begin_fading_if_due(&mut self) {
+        self.enough = USES_PER_ENTRY * self.segments.len().max(MIN_ENTRIES) as u64;
+        if self.uses >= self.enough {
+            self.uses = 0;
+            self.fading = true;
+            self.memory.begin_fading();
+            self.segments.begin_fading();
+        }
     }
 }
