@@ -707,7 +707,6 @@ impl<K, V> Writing<'_, K, V> {
     }
 
     /// Has the processor fetch what the policy knows of a hash that is to be inserted.
-
     #[inline]
     pub(crate) fn prefetch(&self, hash: u32) {
         self.state.policy.prefetch(hash);
