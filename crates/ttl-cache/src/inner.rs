@@ -755,6 +755,8 @@ where
             return Err((key, value));
         }
         let deadline = after(now, self.rules.time_to_live);
+        // A clock may panic: not once room was taken.
+        let ended = condition.ends_at(now, &self.clock);
         // What was not there when a load was listed is not there while it is unwritten.
         let searched = !condition.is_absent();
         let present = searched.then(|| shard.find_entry(hash, &key)).flatten();
@@ -762,7 +764,7 @@ where
             if before != NEVER && self.clock.has_come_at(before, now) {
                 return Err((key, value));
             }
-            condition.end(hash, &mut shard.watches, now, &self.clock);
+            condition.end(hash, &mut shard.watches, ended);
             let old = shard.overwrite(slot, value, hash, before, deadline);
             // Without the lock, the destructor of the key runs.
             drop(shard);
@@ -771,7 +773,7 @@ where
         shard.prefetch_victim();
         shard.prefetch(hash);
         if self.budget.take_one() {
-            condition.end(hash, &mut shard.watches, now, &self.clock);
+            condition.end(hash, &mut shard.watches, ended);
             shard.insert(Write {
                 key,
                 value,
@@ -787,7 +789,7 @@ where
         }
         let swapped = shard.swap(key, value, hash, deadline);
         if swapped.is_ok() {
-            condition.end(hash, &mut shard.watches, now, &self.clock);
+            condition.end(hash, &mut shard.watches, ended);
         }
         drop(shard);
         // Without the lock, the victim's destructor runs.
@@ -876,7 +878,8 @@ where
                 self.evict_elsewhere(needed, &mut hand, hash, &mut removed);
                 continue;
             }
-            condition.end(hash as u32, &mut shard.watches, now, &self.clock);
+            let ended = condition.ends_at(now, &self.clock);
+            condition.end(hash as u32, &mut shard.watches, ended);
             hand.room = hand.room.less(needed);
             let write = Write {
                 key,

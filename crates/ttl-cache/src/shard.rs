@@ -707,7 +707,6 @@ impl<K, V> Writing<'_, K, V> {
     }
 
     /// Has the processor fetch what the policy knows of a hash that is to be inserted.
-
     #[inline]
     pub(crate) fn prefetch(&self, hash: u32) {
         self.state.policy.prefetch(hash);
@@ -762,13 +761,16 @@ impl<K, V> State<K, V> {
     /// The entry in a slot ends at `deadline`, and no more at `before`. If that is later, the slot
     /// keeps its place in the wheel until it comes up there: who is written again and again before
     /// its time costs one move, not one a write.
+    ///
+    /// A slot whose entry never ended may wait all the same: a read that puts an end off may put it
+    /// off beyond the end of time.
     #[inline]
     fn reschedule(&mut self, slot: u32, before: u64, deadline: u64) {
-        let waits = before != NEVER;
-        if waits && (deadline == NEVER || deadline < before) {
+        let sooner = deadline < before;
+        if sooner || deadline == NEVER && before != NEVER {
             self.wheel.remove(slot);
         }
-        if deadline != NEVER && (!waits || deadline < before) {
+        if sooner {
             self.wheel.insert(slot, after(deadline, self.layout.keep));
         }
     }

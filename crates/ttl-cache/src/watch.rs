@@ -81,15 +81,24 @@ impl<K, V> Condition<'_, K, V> {
         matches!(self, Self::IfLoading(claim) if claim.absent)
     }
 
-    /// The write is about to be done, under the same lock: what the condition was about ends. `now`
-    /// is zero if the write did not have to read the clock.
+    /// When the write is done, if that matters to what the condition is about. `now` is zero if the
+    /// write did not have to read the clock.
     #[inline(always)]
-    pub(crate) fn end(&self, hash: u32, watches: &mut Watches<K, V>, now: u64, clock: &Time) {
+    pub(crate) fn ends_at(&self, now: u64, clock: &Time) -> u64 {
+        match self {
+            Self::IfLoading(_) if now == 0 => clock.coarse(),
+            _ => now,
+        }
+    }
+
+    /// The write is done, under the same lock: what the condition was about ends, at the time that
+    /// [`ends_at`](Self::ends_at) told. Runs no foreign code.
+    #[inline(always)]
+    pub(crate) fn end(&self, hash: u32, watches: &mut Watches<K, V>, now: u64) {
         match self {
             Self::Always | Self::IfAbsent => {}
             Self::IfUnwritten(watch) => watches.remove(hash, watch),
             Self::IfLoading(claim) => {
-                let now = if now == 0 { clock.coarse() } else { now };
                 let ended = watches.loads.end(hash, claim.number, now);
                 claim.stored.set(Some(ended.last));
                 if ended.left.is_some() {

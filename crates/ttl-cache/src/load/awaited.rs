@@ -216,10 +216,11 @@ where
         waker: Option<Waker>,
     ) -> Waits<V> {
         let (spawner, polled) = (&self.loads.rules.spawner, waker.is_some());
-        let mut load = Some(load);
-        let make = || {
+        // Not moved into what makes a flight: that is dropped under the lock if there is one already.
+        let (mut load, mut waker) = (Some(load), waker);
+        let mut make = || {
             let load = load.take().expect("one flight is made, if any");
-            match waker {
+            match waker.take() {
                 Some(waker) => Flight::polled(load, spawner.clone(), waker),
                 None => {
                     let flight = self.loads.flight(load);

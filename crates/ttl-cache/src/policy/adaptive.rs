@@ -16,7 +16,9 @@
 //!
 //! 1. A slot is in exactly one queue from its insertion until it is removed or evicted.
 //! 2. A slot is in the watch list if and only if its state says so; its key is of the sample.
-//! 3. One call does a bounded amount of work whatever the capacity, but for tables that grow.
+//! 3. One call does a bounded amount of work whatever the capacity, but for tables that grow and for
+//!    slots that were removed: each of these costs one more step later, and one call may have to
+//!    take as many of them as were removed since ([`segments`]).
 //!
 //! # Cost
 //!

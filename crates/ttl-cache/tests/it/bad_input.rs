@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use brolly_sync::ManualClock;
+use brolly_sync::{Clock, ManualClock};
 use brolly_ttl_cache::{Cache, EvictionPolicy, RemovalCause};
 
 use crate::support::{POLICIES, with_time_limit};
@@ -787,5 +787,68 @@ fn an_overwrite_that_needs_room_does_not_change_the_order_of_eviction() {
             survives,
             "{policy}: an overwrite moved the entry"
         );
+    }
+}
+
+#[test]
+fn a_read_may_put_an_end_off_beyond_the_end_of_time() {
+    let clock = ManualClock::new();
+    let cache = Cache::<u64, u64>::builder()
+        .clock(clock.clone())
+        .no_time_to_live()
+        .time_to_idle(Duration::from_nanos(u64::MAX) - Duration::from_secs(1))
+        .shards(1)
+        .build()
+        .unwrap();
+    for key in 0..3 {
+        cache.insert(key, key);
+    }
+    clock.advance(Duration::from_secs(2));
+    for key in 0..3 {
+        assert_eq!(cache.get(&key), Some(key));
+        let before = cache.insert_with_ttl(key, 9, Duration::from_secs(1 + key));
+        assert_eq!(before.unwrap(), Some(key));
+    }
+    for left in (0..3).rev() {
+        clock.advance(Duration::from_secs(1));
+        cache.run_pending_tasks();
+        assert_eq!((cache.len(), cache.stats().entries), (left, left));
+    }
+}
+
+#[test]
+fn a_clock_that_panics_costs_a_load_its_entry_and_no_room() {
+    #[derive(Debug, Default)]
+    struct Cracked {
+        readings: AtomicU64,
+        panics_at: AtomicU64,
+    }
+
+    impl Clock for Cracked {
+        fn now(&self) -> Duration {
+            let reading = self.readings.fetch_add(1, Relaxed) + 1;
+            assert_ne!(reading, self.panics_at.load(Relaxed), "cracked");
+            Duration::ZERO
+        }
+    }
+
+    for panics_after in 1..6 {
+        let clock = Arc::new(Cracked::default());
+        let cache = Cache::<u64, u64>::builder()
+            .clock(Arc::clone(&clock))
+            .no_time_to_live()
+            .max_capacity(2)
+            .shards(1)
+            .build()
+            .unwrap();
+        let readings = clock.readings.load(Relaxed);
+        clock.panics_at.store(readings + panics_after, Relaxed);
+        let load = || cache.get_blocking(1, || 1);
+        let _ = catch_unwind(AssertUnwindSafe(load));
+        clock.panics_at.store(0, Relaxed);
+        for key in 1..=2 {
+            assert_eq!(cache.get_blocking(key, || key).unwrap(), key);
+        }
+        assert_eq!(cache.len(), 2, "panicked at reading {panics_after}");
     }
 }

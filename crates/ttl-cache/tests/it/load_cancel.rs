@@ -5,13 +5,14 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 use brolly_sync::Task;
 use brolly_ttl_cache::{Cache, LoadError};
 
 use crate::load::{Gate, block_on, pending, poll, ready};
+use crate::support::with_time_limit;
 
 /// A loader that is pending so many times, waking itself, and counts its runs and polls.
 #[derive(Clone, Debug, Default)]
@@ -397,4 +398,63 @@ impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// A waker whose every copy runs something when it is dropped.
+fn waker_that_ends_with(end: impl Fn() + Send + Sync + 'static) -> Waker {
+    type End = Box<dyn Fn() + Send + Sync>;
+    static TABLE: RawWakerVTable = RawWakerVTable::new(
+        |data| RawWaker::new(data, &TABLE),
+        nothing,
+        nothing,
+        |data| {
+            // SAFETY: what was leaked below, which lives for ever.
+            let end = unsafe { &*data.cast::<End>() };
+            end();
+        },
+    );
+    fn nothing(_: *const ()) {}
+    let end: End = Box::new(end);
+    let end: &'static End = Box::leak(Box::new(end));
+    // SAFETY: what the table does is right from any thread, and for any number of copies.
+    unsafe { Waker::new(std::ptr::from_ref(end).cast(), &TABLE) }
+}
+
+#[test]
+fn no_waker_is_dropped_under_a_lock() {
+    with_time_limit("a waker that uses the cache when it goes", || {
+        let cache = Cache::<u64, u64>::builder().shards(1).build().unwrap();
+        let used = cache.clone();
+        let waker =
+            waker_that_ends_with(move || assert!(used.insert(2, 2).is_none_or(|it| it == 2)));
+        let mut others = Vec::new();
+        let (joined, at) = (cache.clone(), Arc::new(Mutex::new(None)));
+        let join = Arc::clone(&at);
+        let loader = move || {
+            // While the load is on its caller's stack, somebody else joins it.
+            let other = std::thread::spawn(move || {
+                let mut other = Box::pin(async move { joined.get_with(1, || async { 3 }).await });
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(other.as_mut().poll(&mut cx).is_pending());
+                *join.lock().unwrap() = Some(other);
+            });
+            other.join().unwrap();
+            let mut first = true;
+            poll_fn(move |cx| {
+                if std::mem::take(&mut first) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(1)
+            })
+        };
+        let mut load = Box::pin(cache.get_with(1, loader));
+        let mut cx = Context::from_waker(&waker);
+        while load.as_mut().poll(&mut cx).is_pending() {}
+        others.extend(at.lock().unwrap().take());
+        for other in others {
+            assert_eq!(block_on(other).unwrap(), 1);
+        }
+        assert_eq!(cache.get(&2), Some(2));
+    });
 }
