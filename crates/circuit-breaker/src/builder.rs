@@ -388,6 +388,7 @@ impl<C> CircuitBreakerBuilder<C> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let shared = Shared {
             settings,
+            coarse_lag: nanos(clock.coarse_lag()),
             clock,
             log: EventLog::new(self.event_capacity, self.listeners),
         };

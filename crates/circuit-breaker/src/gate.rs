@@ -18,7 +18,8 @@
 //!    `BUSY`, has a deadline that belongs to it.
 //! 2. Half-open, the probes in flight are those whose permits carry this epoch, less those whose
 //!    permits were leaked; `FULL` says that they are as many as are permitted.
-//! 3. Each change of epoch that changes the state enters one event before it lets go of `BUSY`.
+//! 3. Each change of epoch that changes the state enters one event, after the word has the new epoch
+//!    and before it lets go of `BUSY`.
 //! 4. A clock is read before `BUSY` is taken. Where a result turns out to open a closed breaker,
 //!    `BUSY` is let go, the clock is read, and the breaker opens if its epoch is still the same:
 //!    most failures open nothing and read no clock.
@@ -43,6 +44,8 @@ use crate::window::{Cells, Counts, Sample, Window};
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How far the clock's coarse reading may lag, in nanoseconds.
+    pub(crate) coarse_lag: u64,
     pub(crate) log: EventLog,
 }
 
@@ -222,7 +225,11 @@ impl Gate {
             let now = self.coarse();
             // As in `deadline_of`.
             let until = self.until.load(Acquire);
-            if now < until && until != u64::MAX && self.load() == word {
+            // Near the deadline the precise time decides, with care.
+            if now.saturating_add(self.body.shared.coarse_lag) < until
+                && until != u64::MAX
+                && self.load() == word
+            {
                 return Answer::rejection(word, until - now);
             }
         }
@@ -232,6 +239,9 @@ impl Gate {
     #[inline(never)]
     fn admit_with_care(&self, mut word: Word) -> Answer {
         let mut spin = Spin::default();
+        // Probes cannot be overdue for the call that they begin with. Otherwise a call would never
+        // end where both times are shorter than it takes to read the clock.
+        let mut has_begun_probes = false;
         loop {
             match word.state() {
                 State::Closed | State::MetricsOnly | State::Disabled => {
@@ -244,6 +254,12 @@ impl Gate {
                         word = self.load();
                         continue;
                     };
+                    // Who waited as long as a rejection said is not rejected again for the lag of the
+                    // coarse reading. The epoch is checked once more where it changes.
+                    let now = match until.saturating_sub(now) <= self.body.shared.coarse_lag {
+                        true => now.max(self.now()),
+                        false => now,
+                    };
                     if now < until || until == u64::MAX {
                         let left = if until == u64::MAX {
                             until
@@ -253,6 +269,7 @@ impl Gate {
                         return Answer::rejection(word, left);
                     }
                     self.change_from(word, State::HalfOpen, Reason::OpenTimeOver);
+                    has_begun_probes = true;
                     word = self.load();
                 }
                 State::HalfOpen => {
@@ -261,11 +278,11 @@ impl Gate {
                         word = self.load();
                         continue;
                     };
-                    if now >= until && until != u64::MAX {
+                    if now >= until && until != u64::MAX && !has_begun_probes {
                         self.change_from(word, State::Open, Reason::ProbesOverdue);
                     } else if word.is_full() {
                         let first = nanos(self.settings().open_for.first());
-                        return Answer::rejection(word, first.min(until - now));
+                        return Answer::rejection(word, first.min(until.saturating_sub(now)));
                     } else if let Some(pass) = self.take_probe(word) {
                         return Answer::pass(pass);
                     }
@@ -610,6 +627,9 @@ impl Gate {
         self.until.store(deadline, Release);
         busy.word = word;
         if from != to {
+            // Before the event is entered: whoever is telling of an earlier one tells of this one
+            // as soon as it is there, and listeners must not be let through by the old state.
+            self.state.store(word.busy().bits(), Release);
             self.log().enter(Event {
                 sequence: 0,
                 name: self.body.name.clone(),

@@ -54,7 +54,7 @@ impl Gate {
             name: self.name().clone(),
             state,
             generation: word.generation(),
-            retry_after: (word.state() == State::Open && until != u64::MAX)
+            retry_after: (state == State::Open && word.state() == State::Open && until != u64::MAX)
                 .then(|| Duration::from_nanos(until.saturating_sub(now))),
             openings_in_a_row: openings.into(),
             window: WindowCounts {

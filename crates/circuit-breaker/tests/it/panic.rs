@@ -197,3 +197,19 @@ fn a_clock_that_jumps_to_and_fro_causes_no_panic() {
         }
     }
 }
+
+#[test]
+fn a_call_that_waits_while_its_neighbour_panics_was_cancelled() {
+    let (breaker, _) = with_clock(CircuitBreaker::builder().consecutive_failures(1));
+    panics(|| {
+        let mut call = Box::pin(breaker.call(|| async {
+            pending(2).await;
+            Ok::<_, ()>(())
+        }));
+        assert!(poll(call.as_mut()).is_pending());
+        panic!("elsewhere");
+    });
+    assert_eq!(breaker.state(), State::Closed);
+    let totals = breaker.snapshot().totals;
+    assert_eq!((totals.cancelled, totals.failures), (1, 0));
+}
