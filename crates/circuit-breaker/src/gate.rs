@@ -362,7 +362,7 @@ impl Gate {
     /// Apart, so that a success that is put off saves no registers for what it does not do.
     #[inline(never)]
     fn succeed_now(&self, pass: Pass) {
-        let (slow, now) = self.is_slow(pass);
+        let (slow, now) = self.read_clocks(pass, || self.is_slow(pass));
         let failed = false;
         self.take_in(pass, Some(Sample { failed, slow }), now);
     }
@@ -383,13 +383,41 @@ impl Gate {
             return self.take_in(pass, None, 0);
         }
         self.totals.count(Counter::Failures);
-        let (slow, now) = self.is_slow(pass);
-        if self.totals.are_kept() {
-            self.totals
-                .failed_at(if now == 0 { self.coarse() } else { now });
-        }
+        let (slow, now) = self.read_clocks(pass, || {
+            let (slow, now) = self.is_slow(pass);
+            if self.totals.are_kept() {
+                self.totals
+                    .failed_at(if now == 0 { self.coarse() } else { now });
+            }
+            (slow, now)
+        });
         let failed = true;
         self.take_in(pass, Some(Sample { failed, slow }), now);
+    }
+
+    /// Reads clocks for a call that ends. They are foreign code: if one panics, a probe gives its
+    /// place back all the same, since nobody else could.
+    #[inline]
+    fn read_clocks<R>(&self, pass: Pass, read: impl FnOnce() -> R) -> R {
+        struct GiveBack<'a>(&'a Gate, Word);
+        impl Drop for GiveBack<'_> {
+            #[cold]
+            fn drop(&mut self) {
+                let Self(gate, word) = *self;
+                if word.is_half_open()
+                    && let Some(mut busy) = gate.busy_in(word)
+                {
+                    let mut probes = Probes::unpack(gate.word.load(Relaxed));
+                    probes.in_flight = probes.in_flight.saturating_sub(1);
+                    gate.word.store(probes.pack(), Relaxed);
+                    busy.word = busy.word.with_full(false);
+                }
+            }
+        }
+        let unless_read = GiveBack(self, pass.word);
+        let reading = read();
+        std::mem::forget(unless_read);
+        reading
     }
 
     /// Whether a call that ends now was slow, and the time if it was looked at, else zero.
@@ -474,7 +502,7 @@ impl Gate {
 
     /// A probe gives its place back, and its result may decide.
     fn take_in_probe(&self, pass: Pass, sample: Option<Sample>) {
-        let now = self.now();
+        let now = self.read_clocks(pass, || self.now());
         let Some(mut busy) = self.busy_in(pass.word) else {
             return;
         };
