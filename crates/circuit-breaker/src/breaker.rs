@@ -311,7 +311,8 @@ impl<C> CircuitBreaker<C> {
 
     /// Takes over what another breaker has learned. Settings and totals stay its own.
     ///
-    /// A window that holds more than this one's takes its latest calls. A change of state is an
+    /// Of a window that holds more than this one's, it takes the latest calls; slices of another
+    /// width are counted by their age, give or take a slice. A change of state is an
     /// event.
     ///
     /// # Errors

@@ -195,7 +195,8 @@ impl<C> CircuitBreakerBuilder<C> {
 
     /// Each time that it opens again without having closed, it stays open `factor` times as long,
     /// up to `max`: a factor of at least 1, and a limit not shorter than the first time. Without
-    /// this, it always stays open for the same time.
+    /// this, it always stays open for the same time. After a hundred openings in a row it no longer
+    /// grows, which matters for factors close to 1.
     pub fn backoff(mut self, factor: f64, max: Duration) -> Self {
         self.backoff = Some((factor, max));
         self

@@ -107,7 +107,10 @@ impl Gate {
                 let slices = slices
                     .map(|(age, counts)| SavedSlice::new(age, counts))
                     .collect();
-                SavedWindow::Slices { slices }
+                SavedWindow::Slices {
+                    width: Some(Duration::from_nanos(buckets.width())),
+                    slices,
+                }
             }
         };
         let openings = self.openings.load(Relaxed);
@@ -145,8 +148,10 @@ impl Gate {
         if matches!(to, State::Closed | State::MetricsOnly) {
             let mut counts = self.body.window.counts(self.cells());
             match (&self.body.window, &saved.window) {
-                (Window::Buckets(buckets), SavedWindow::Slices { slices }) => {
-                    let slices = slices.iter().map(SavedSlice::counts);
+                (Window::Buckets(buckets), SavedWindow::Slices { width, slices }) => {
+                    let ours = buckets.width();
+                    let theirs = width.map_or(ours, nanos);
+                    let slices = slices.iter().map(|slice| slice.counts_in(ours, theirs));
                     buckets.restore(now, slices);
                     counts = buckets.counts();
                 }
