@@ -18,8 +18,8 @@
 //!    `BUSY`, has a deadline that belongs to it.
 //! 2. Half-open, the probes in flight are those whose permits carry this epoch, less those whose
 //!    permits were leaked; `FULL` says that they are as many as are permitted.
-//! 3. Each change of epoch that changes the state enters one event, after the word has the new epoch
-//!    and before it lets go of `BUSY`.
+//! 3. Each change of epoch that changes the state enters one event before it lets go of `BUSY`, and
+//!    keeps the log locked until it has, so that nobody is told before the state is published.
 //! 4. A clock is read before `BUSY` is taken. Where a result turns out to open a closed breaker,
 //!    `BUSY` is let go, the clock is read, and the breaker opens if its epoch is still the same:
 //!    most failures open nothing and read no clock.
@@ -31,7 +31,7 @@ use std::time::Duration;
 use brolly_sync::Clock;
 
 use crate::error::Rejection;
-use crate::event::{Event, EventLog, Reason};
+use crate::event::{Entered, Event, EventLog, Reason};
 use crate::name::Name;
 use crate::outcome::Outcome;
 use crate::primitive::{AtomicU8, AtomicU16, AtomicU64, Spin};
@@ -526,8 +526,9 @@ impl Gate {
             true => (State::Closed, Reason::ProbesSucceeded),
             false => (State::Open, Reason::ProbesFailed),
         };
-        self.change(&mut busy, to, reason, now, None);
+        let entered = self.change(&mut busy, to, reason, now, None);
         drop(busy);
+        drop(entered);
         self.log().deliver();
     }
 
@@ -594,8 +595,9 @@ impl Gate {
         let Some(mut busy) = self.busy_in(word) else {
             return;
         };
-        self.change(&mut busy, to, reason, now, None);
+        let entered = self.change(&mut busy, to, reason, now, None);
         drop(busy);
+        drop(entered);
         self.log().deliver();
     }
 
@@ -606,16 +608,28 @@ impl Gate {
         let now = self.now();
         let mut busy = self.busy();
         let is_change = busy.word.state() != to;
-        if is_change || begins_anew {
-            self.change(&mut busy, to, reason, now, None);
-        }
+        let entered = match is_change || begins_anew {
+            true => self.change(&mut busy, to, reason, now, None),
+            false => None,
+        };
         drop(busy);
+        drop(entered);
         self.log().deliver();
         is_change
     }
 
     /// Begins a new epoch. `until` is given where the deadline is known already.
-    fn change(&self, busy: &mut Busy<'_>, to: State, reason: Reason, now: u64, until: Option<u64>) {
+    ///
+    /// What is returned goes after `BUSY`: whoever is telling of an earlier event tells of this one as
+    /// soon as it is there, and listeners must not be let through by the old state.
+    fn change(
+        &self,
+        busy: &mut Busy<'_>,
+        to: State,
+        reason: Reason,
+        now: u64,
+        until: Option<u64>,
+    ) -> Option<Entered<'_>> {
         let from = busy.word.state();
         let mut word = busy.word.next(to);
         let generation = word.generation();
@@ -654,10 +668,7 @@ impl Gate {
         // Pairs with the acquire in `deadline_of`.
         self.until.store(deadline, Release);
         busy.word = word;
-        if from != to {
-            // Before the event is entered: whoever is telling of an earlier one tells of this one
-            // as soon as it is there, and listeners must not be let through by the old state.
-            self.state.store(word.busy().bits(), Release);
+        (from != to).then(|| {
             self.log().enter(Event {
                 sequence: 0,
                 name: self.body.name.clone(),
@@ -666,8 +677,8 @@ impl Gate {
                 reason,
                 generation,
                 at: Duration::from_nanos(now),
-            });
-        }
+            })
+        })
     }
 }
 

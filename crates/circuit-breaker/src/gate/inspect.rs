@@ -142,7 +142,7 @@ impl Gate {
         // Clears the window, too, unless it ends up open: then nobody asks what is in it.
         self.openings.store(0, Relaxed);
         self.body.window.clear(self.cells());
-        self.change(&mut busy, to, Reason::Imported, now, until);
+        let entered = self.change(&mut busy, to, Reason::Imported, now, until);
         let openings = u16::try_from(saved.openings_in_a_row).unwrap_or(u16::MAX);
         self.openings.store(openings, Relaxed);
         if matches!(to, State::Closed | State::MetricsOnly) {
@@ -170,6 +170,7 @@ impl Gate {
             busy.word = busy.word.with_quiet(self.body.window.is_quiet(counts));
         }
         drop(busy);
+        drop(entered);
         self.log().deliver();
         Ok(())
     }
