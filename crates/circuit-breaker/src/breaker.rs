@@ -1,9 +1,9 @@
 //! [`CircuitBreaker`]: the handle that calls go through.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crate::builder::CircuitBreakerBuilder;
@@ -98,13 +98,21 @@ impl<C> CircuitBreaker<C> {
         F: Future<Output = Result<T, E>>,
         C: Classifier<T, E>,
     {
-        let running = Running {
+        let mut running = Running {
             gate: &self.gate,
             pass: self.gate.admit()?,
-            was_panicking: thread::panicking(),
-            can_be_cancelled: true,
+            is_at_work: true,
         };
-        let result = operation().await;
+        let result = {
+            let mut future = pin!(operation());
+            poll_fn(|cx| {
+                running.is_at_work = true;
+                let polled = future.as_mut().poll(cx);
+                running.is_at_work = polled.is_ready();
+                polled
+            })
+            .await
+        };
         let outcome = self.classifier.classify(&result);
         running.end(Ending::Result(outcome));
         result.map_err(CallError::Inner)
@@ -132,8 +140,7 @@ impl<C> CircuitBreaker<C> {
         let running = Running {
             gate: &self.gate,
             pass: self.gate.admit()?,
-            was_panicking: false,
-            can_be_cancelled: false,
+            is_at_work: true,
         };
         let result = operation();
         let outcome = self.classifier.classify(&result);
@@ -304,7 +311,8 @@ impl<C> CircuitBreaker<C> {
 
     /// Takes over what another breaker has learned. Settings and totals stay its own.
     ///
-    /// A window that holds more than this one's takes its latest calls. A change of state is an
+    /// Of a window that holds more than this one's, it takes the latest calls; slices of another
+    /// width are counted by their age, give or take a slice. A change of state is an
     /// event.
     ///
     /// # Errors
@@ -339,9 +347,9 @@ impl<C> CircuitBreaker<C> {
 struct Running<'a> {
     gate: &'a Gate,
     pass: Pass,
-    /// Whether the thread was unwinding when the call began, as when a destructor makes one.
-    was_panicking: bool,
-    can_be_cancelled: bool,
+    /// Whether its own code runs at this moment. Only then does an unwinding thread say something
+    /// about this call: one that waits is dropped as well when its neighbour panics.
+    is_at_work: bool,
 }
 
 impl Running<'_> {
@@ -356,10 +364,9 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     #[cold]
     fn drop(&mut self) {
-        let has_panicked = thread::panicking() && !self.was_panicking;
-        let ending = match self.can_be_cancelled && !has_panicked {
-            true => Ending::Cancelled,
-            false => Ending::Panicked,
+        let ending = match self.is_at_work {
+            true => Ending::Panicked,
+            false => Ending::Cancelled,
         };
         self.gate.end(self.pass, ending);
     }

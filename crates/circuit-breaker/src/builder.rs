@@ -195,7 +195,8 @@ impl<C> CircuitBreakerBuilder<C> {
 
     /// Each time that it opens again without having closed, it stays open `factor` times as long,
     /// up to `max`: a factor of at least 1, and a limit not shorter than the first time. Without
-    /// this, it always stays open for the same time.
+    /// this, it always stays open for the same time. After a hundred openings in a row it no longer
+    /// grows, which matters for factors close to 1.
     pub fn backoff(mut self, factor: f64, max: Duration) -> Self {
         self.backoff = Some((factor, max));
         self
@@ -388,6 +389,7 @@ impl<C> CircuitBreakerBuilder<C> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let shared = Shared {
             settings,
+            coarse_lag: nanos(clock.coarse_lag()),
             clock,
             log: EventLog::new(self.event_capacity, self.listeners),
         };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::name::Name;
-use crate::primitive::{Mutex, lock};
+use crate::primitive::{Mutex, MutexGuard, lock};
 use crate::state::State;
 
 /// One change of a breaker's state.
@@ -74,6 +74,12 @@ pub(crate) struct EventLog {
     panics: AtomicU64,
 }
 
+/// An event that was entered and that nobody sees yet.
+#[must_use = "it is to go after the new state was published"]
+pub(crate) struct Entered<'a> {
+    _state: MutexGuard<'a, LogState>,
+}
+
 #[derive(Default)]
 struct LogState {
     latest: VecDeque<Event>,
@@ -96,8 +102,9 @@ impl EventLog {
         }
     }
 
-    /// Enters an event; its sequence is set here. No foreign code runs.
-    pub(crate) fn enter(&self, mut event: Event) {
+    /// Enters an event; its sequence is set here. No foreign code runs. Nobody sees it before what
+    /// is returned goes.
+    pub(crate) fn enter(&self, mut event: Event) -> Entered<'_> {
         let mut state = lock(&self.state);
         state.sequence += 1;
         event.sequence = state.sequence;
@@ -108,6 +115,7 @@ impl EventLog {
         if self.listeners.is_empty() {
             state.delivered = state.sequence;
         }
+        Entered { _state: state }
     }
 
     /// Tells the listeners what they were not told yet, unless somebody is at it.

@@ -18,7 +18,8 @@
 //!    `BUSY`, has a deadline that belongs to it.
 //! 2. Half-open, the probes in flight are those whose permits carry this epoch, less those whose
 //!    permits were leaked; `FULL` says that they are as many as are permitted.
-//! 3. Each change of epoch that changes the state enters one event before it lets go of `BUSY`.
+//! 3. Each change of epoch that changes the state enters one event before it lets go of `BUSY`, and
+//!    keeps the log locked until it has, so that nobody is told before the state is published.
 //! 4. A clock is read before `BUSY` is taken. Where a result turns out to open a closed breaker,
 //!    `BUSY` is let go, the clock is read, and the breaker opens if its epoch is still the same:
 //!    most failures open nothing and read no clock.
@@ -30,7 +31,7 @@ use std::time::Duration;
 use brolly_sync::Clock;
 
 use crate::error::Rejection;
-use crate::event::{Event, EventLog, Reason};
+use crate::event::{Entered, Event, EventLog, Reason};
 use crate::name::Name;
 use crate::outcome::Outcome;
 use crate::primitive::{AtomicU8, AtomicU16, AtomicU64, Spin};
@@ -43,6 +44,8 @@ use crate::window::{Cells, Counts, Sample, Window};
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How far the clock's coarse reading may lag, in nanoseconds.
+    pub(crate) coarse_lag: u64,
     pub(crate) log: EventLog,
 }
 
@@ -222,7 +225,11 @@ impl Gate {
             let now = self.coarse();
             // As in `deadline_of`.
             let until = self.until.load(Acquire);
-            if now < until && until != u64::MAX && self.load() == word {
+            // Near the deadline the precise time decides, with care.
+            if now.saturating_add(self.body.shared.coarse_lag) < until
+                && until != u64::MAX
+                && self.load() == word
+            {
                 return Answer::rejection(word, until - now);
             }
         }
@@ -232,6 +239,9 @@ impl Gate {
     #[inline(never)]
     fn admit_with_care(&self, mut word: Word) -> Answer {
         let mut spin = Spin::default();
+        // Probes cannot be overdue for the call that they begin with. Otherwise a call would never
+        // end where both times are shorter than it takes to read the clock.
+        let mut has_begun_probes = false;
         loop {
             match word.state() {
                 State::Closed | State::MetricsOnly | State::Disabled => {
@@ -244,6 +254,12 @@ impl Gate {
                         word = self.load();
                         continue;
                     };
+                    // Who waited as long as a rejection said is not rejected again for the lag of the
+                    // coarse reading. The epoch is checked once more where it changes.
+                    let now = match until.saturating_sub(now) <= self.body.shared.coarse_lag {
+                        true => now.max(self.now()),
+                        false => now,
+                    };
                     if now < until || until == u64::MAX {
                         let left = if until == u64::MAX {
                             until
@@ -253,6 +269,7 @@ impl Gate {
                         return Answer::rejection(word, left);
                     }
                     self.change_from(word, State::HalfOpen, Reason::OpenTimeOver);
+                    has_begun_probes = true;
                     word = self.load();
                 }
                 State::HalfOpen => {
@@ -261,11 +278,11 @@ impl Gate {
                         word = self.load();
                         continue;
                     };
-                    if now >= until && until != u64::MAX {
+                    if now >= until && until != u64::MAX && !has_begun_probes {
                         self.change_from(word, State::Open, Reason::ProbesOverdue);
                     } else if word.is_full() {
                         let first = nanos(self.settings().open_for.first());
-                        return Answer::rejection(word, first.min(until - now));
+                        return Answer::rejection(word, first.min(until.saturating_sub(now)));
                     } else if let Some(pass) = self.take_probe(word) {
                         return Answer::pass(pass);
                     }
@@ -345,7 +362,7 @@ impl Gate {
     /// Apart, so that a success that is put off saves no registers for what it does not do.
     #[inline(never)]
     fn succeed_now(&self, pass: Pass) {
-        let (slow, now) = self.is_slow(pass);
+        let (slow, now) = self.read_clocks(pass, || self.is_slow(pass));
         let failed = false;
         self.take_in(pass, Some(Sample { failed, slow }), now);
     }
@@ -366,13 +383,41 @@ impl Gate {
             return self.take_in(pass, None, 0);
         }
         self.totals.count(Counter::Failures);
-        let (slow, now) = self.is_slow(pass);
-        if self.totals.are_kept() {
-            self.totals
-                .failed_at(if now == 0 { self.coarse() } else { now });
-        }
+        let (slow, now) = self.read_clocks(pass, || {
+            let (slow, now) = self.is_slow(pass);
+            if self.totals.are_kept() {
+                self.totals
+                    .failed_at(if now == 0 { self.coarse() } else { now });
+            }
+            (slow, now)
+        });
         let failed = true;
         self.take_in(pass, Some(Sample { failed, slow }), now);
+    }
+
+    /// Reads clocks for a call that ends. They are foreign code: if one panics, a probe gives its
+    /// place back all the same, since nobody else could.
+    #[inline]
+    fn read_clocks<R>(&self, pass: Pass, read: impl FnOnce() -> R) -> R {
+        struct GiveBack<'a>(&'a Gate, Word);
+        impl Drop for GiveBack<'_> {
+            #[cold]
+            fn drop(&mut self) {
+                let Self(gate, word) = *self;
+                if word.is_half_open()
+                    && let Some(mut busy) = gate.busy_in(word)
+                {
+                    let mut probes = Probes::unpack(gate.word.load(Relaxed));
+                    probes.in_flight = probes.in_flight.saturating_sub(1);
+                    gate.word.store(probes.pack(), Relaxed);
+                    busy.word = busy.word.with_full(false);
+                }
+            }
+        }
+        let unless_read = GiveBack(self, pass.word);
+        let reading = read();
+        std::mem::forget(unless_read);
+        reading
     }
 
     /// Whether a call that ends now was slow, and the time if it was looked at, else zero.
@@ -457,7 +502,7 @@ impl Gate {
 
     /// A probe gives its place back, and its result may decide.
     fn take_in_probe(&self, pass: Pass, sample: Option<Sample>) {
-        let now = self.now();
+        let now = self.read_clocks(pass, || self.now());
         let Some(mut busy) = self.busy_in(pass.word) else {
             return;
         };
@@ -481,8 +526,9 @@ impl Gate {
             true => (State::Closed, Reason::ProbesSucceeded),
             false => (State::Open, Reason::ProbesFailed),
         };
-        self.change(&mut busy, to, reason, now, None);
+        let entered = self.change(&mut busy, to, reason, now, None);
         drop(busy);
+        drop(entered);
         self.log().deliver();
     }
 
@@ -549,8 +595,9 @@ impl Gate {
         let Some(mut busy) = self.busy_in(word) else {
             return;
         };
-        self.change(&mut busy, to, reason, now, None);
+        let entered = self.change(&mut busy, to, reason, now, None);
         drop(busy);
+        drop(entered);
         self.log().deliver();
     }
 
@@ -561,16 +608,28 @@ impl Gate {
         let now = self.now();
         let mut busy = self.busy();
         let is_change = busy.word.state() != to;
-        if is_change || begins_anew {
-            self.change(&mut busy, to, reason, now, None);
-        }
+        let entered = match is_change || begins_anew {
+            true => self.change(&mut busy, to, reason, now, None),
+            false => None,
+        };
         drop(busy);
+        drop(entered);
         self.log().deliver();
         is_change
     }
 
     /// Begins a new epoch. `until` is given where the deadline is known already.
-    fn change(&self, busy: &mut Busy<'_>, to: State, reason: Reason, now: u64, until: Option<u64>) {
+    ///
+    /// What is returned goes after `BUSY`: whoever is telling of an earlier event tells of this one as
+    /// soon as it is there, and listeners must not be let through by the old state.
+    fn change(
+        &self,
+        busy: &mut Busy<'_>,
+        to: State,
+        reason: Reason,
+        now: u64,
+        until: Option<u64>,
+    ) -> Option<Entered<'_>> {
         let from = busy.word.state();
         let mut word = busy.word.next(to);
         let generation = word.generation();
@@ -609,7 +668,7 @@ impl Gate {
         // Pairs with the acquire in `deadline_of`.
         self.until.store(deadline, Release);
         busy.word = word;
-        if from != to {
+        (from != to).then(|| {
             self.log().enter(Event {
                 sequence: 0,
                 name: self.body.name.clone(),
@@ -618,8 +677,8 @@ impl Gate {
                 reason,
                 generation,
                 at: Duration::from_nanos(now),
-            });
-        }
+            })
+        })
     }
 }
 

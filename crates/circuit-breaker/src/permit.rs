@@ -88,6 +88,12 @@ impl<'a> Permit<'a> {
         self.pass.state() == State::HalfOpen
     }
 
+    /// For those who know why it ended without a word.
+    #[cfg(feature = "tower")]
+    pub(crate) fn end_as(mut self, ending: Ending) {
+        self.end(ending);
+    }
+
     fn end(&mut self, ending: Ending) {
         match std::mem::replace(&mut self.gate, Held::Spent) {
             Held::Borrowed(gate) => gate.end(self.pass, ending),

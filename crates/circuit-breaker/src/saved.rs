@@ -52,6 +52,9 @@ pub enum SavedWindow {
     },
     /// For a window by time.
     Slices {
+        /// How long a slice is; `None` for as long as those of whoever imports it.
+        #[cfg_attr(feature = "serde", serde(default, with = "crate::duration::option"))]
+        width: Option<Duration>,
         /// What its slices hold; those without calls are left out.
         slices: Vec<SavedSlice>,
     },
@@ -117,13 +120,17 @@ impl SavedSlice {
         }
     }
 
-    pub(crate) fn counts(&self) -> (u32, Counts) {
+    /// Its age in slices of `ours` nanoseconds, where it was saved in those of `theirs`, and what it
+    /// holds. What is too old for any window is as old as can be.
+    pub(crate) fn counts_in(&self, ours: u64, theirs: u64) -> (u32, Counts) {
+        let age = u128::from(self.age) * u128::from(theirs) / u128::from(ours.max(1));
+        let age = u32::try_from(age).unwrap_or(u32::MAX);
         let counts = Counts {
             calls: self.calls,
             failures: self.failures,
             slow: self.slow_calls,
         };
-        (self.age, counts)
+        (age, counts)
     }
 }
 
@@ -155,7 +162,7 @@ impl SavedWindow {
                 };
                 calls.chars().enumerate().map(sample).collect()
             }
-            (Self::Slices { slices }, Window::Buckets(_)) => {
+            (Self::Slices { slices, .. }, Window::Buckets(_)) => {
                 for slice in slices {
                     let parts = [
                         (slice.failures, "failures"),

@@ -5,7 +5,10 @@ mod slots;
 mod tree;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed},
+};
 
 use cells::Group;
 pub(crate) use cells::{Counter, Sum};
@@ -36,12 +39,17 @@ impl Totals {
         self.slot.load(Relaxed) != OFF
     }
 
+    /// Acquire: whoever took the number set the cells of all threads to zero before, that of the
+    /// calling thread included, which must not add to what another breaker left in it.
+    #[inline(always)]
+    fn slot(&self) -> u32 {
+        self.slot.load(Acquire)
+    }
+
     /// Counts one.
     #[inline(always)]
     pub(crate) fn count(&self, counter: Counter) {
-        // Relaxed: a number is taken under a lock, and cells that are read and written under it
-        // are those of the calling thread.
-        let slot = self.slot.load(Relaxed);
+        let slot = self.slot();
         if slot == OFF || slots::add(slot as usize, counter) {
             return;
         }
@@ -50,7 +58,7 @@ impl Totals {
 
     /// Remembers the time of a failure, after it was counted.
     pub(crate) fn failed_at(&self, nanos: u64) {
-        let slot = self.slot.load(Relaxed) as usize;
+        let slot = self.slot() as usize;
         if slots::with_cell(slot, |cell| cell.failed_at(nanos)).is_none() && self.are_kept() {
             let slot = slots::lease(&self.slot, UNUSED);
             slots::record(slot as usize, |cell| cell.failed_at(nanos));
@@ -77,12 +85,12 @@ impl Totals {
     /// thread has put off; `None` if it has no cell to keep them in.
     #[inline]
     pub(crate) fn defer(&self, tag: u32) -> Option<u32> {
-        slots::with_cell(self.slot.load(Relaxed) as usize, |cell| cell.defer(tag))
+        slots::with_cell(self.slot() as usize, |cell| cell.defer(tag))
     }
 
     /// Where the successes are that threads put off; `None` if there can be none yet.
     pub(crate) fn deferred(&self) -> Option<Deferred> {
-        match self.slot.load(Relaxed) {
+        match self.slot() {
             OFF | UNUSED => None,
             slot => Some(Deferred {
                 group: slots::group(slot as usize),
@@ -93,7 +101,7 @@ impl Totals {
 
     /// All threads added up.
     pub(crate) fn sum(&self) -> Sum {
-        match self.slot.load(Relaxed) {
+        match self.slot() {
             OFF | UNUSED => Sum::default(),
             slot => slots::group(slot as usize).sum(slot as usize),
         }

@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use crate::breaker::CircuitBreaker;
 use crate::error::{CallError, Rejection};
+use crate::gate::Ending;
 use crate::outcome::{AnyError, Classifier};
 use crate::permit::Permit;
 
@@ -97,9 +98,10 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         let state = match self.breaker.try_acquire_owned() {
             Ok(permit) => State::Running {
-                future: self.inner.call(request),
-                permit: Some(permit),
+                // The permit last: until then it is told of a panic by its own destructor.
                 classifier: self.breaker.classifier().clone(),
+                future: self.inner.call(request),
+                permit: Held(Some(permit)),
             },
             Err(rejection) => State::Rejected {
                 rejection: Some(rejection),
@@ -128,7 +130,7 @@ pin_project! {
         Running {
             #[pin]
             future: F,
-            permit: Option<Permit<'static>>,
+            permit: Held,
             classifier: C,
         },
         Rejected {
@@ -151,9 +153,14 @@ where
                 permit,
                 classifier,
             } => {
-                let result = ready!(Ending { permit }.poll(future, cx));
-                let outcome = classifier.classify(&result);
-                if let Some(permit) = permit.take() {
+                let at_work = AtWork(&mut permit.0);
+                let polled = future.poll(cx).map(|result| {
+                    let outcome = classifier.classify(&result);
+                    (result, outcome)
+                });
+                std::mem::forget(at_work);
+                let (result, outcome) = ready!(polled);
+                if let Some(permit) = permit.0.take() {
                     permit.record(outcome);
                 }
                 Poll::Ready(result.map_err(CallError::Inner))
@@ -166,23 +173,27 @@ where
     }
 }
 
-/// Ends the permit while the inner future unwinds, if it does: later, when the response future is
-/// dropped, nobody could tell a panic from a cancelled call.
-struct Ending<'a> {
-    permit: &'a mut Option<Permit<'static>>,
-}
+/// The permit of a request that waits. Dropped then, it was cancelled, whatever else goes on in the
+/// thread.
+struct Held(Option<Permit<'static>>);
 
-impl Ending<'_> {
-    fn poll<F: Future>(self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let polled = future.poll(cx);
-        std::mem::forget(self);
-        polled
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(permit) = self.0.take() {
+            permit.end_as(Ending::Cancelled);
+        }
     }
 }
 
-impl Drop for Ending<'_> {
+/// Ends the permit while the inner future or the classifier unwinds, if it does: later, when the
+/// response future is dropped, nobody could tell a panic from a cancelled call.
+struct AtWork<'a>(&'a mut Option<Permit<'static>>);
+
+impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        drop(self.permit.take());
+        if let Some(permit) = self.0.take() {
+            permit.end_as(Ending::Panicked);
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Gate {
             name: self.name().clone(),
             state,
             generation: word.generation(),
-            retry_after: (word.state() == State::Open && until != u64::MAX)
+            retry_after: (state == State::Open && word.state() == State::Open && until != u64::MAX)
                 .then(|| Duration::from_nanos(until.saturating_sub(now))),
             openings_in_a_row: openings.into(),
             window: WindowCounts {
@@ -107,7 +107,10 @@ impl Gate {
                 let slices = slices
                     .map(|(age, counts)| SavedSlice::new(age, counts))
                     .collect();
-                SavedWindow::Slices { slices }
+                SavedWindow::Slices {
+                    width: Some(Duration::from_nanos(buckets.width())),
+                    slices,
+                }
             }
         };
         let openings = self.openings.load(Relaxed);
@@ -139,14 +142,16 @@ impl Gate {
         // Clears the window, too, unless it ends up open: then nobody asks what is in it.
         self.openings.store(0, Relaxed);
         self.body.window.clear(self.cells());
-        self.change(&mut busy, to, Reason::Imported, now, until);
+        let entered = self.change(&mut busy, to, Reason::Imported, now, until);
         let openings = u16::try_from(saved.openings_in_a_row).unwrap_or(u16::MAX);
         self.openings.store(openings, Relaxed);
         if matches!(to, State::Closed | State::MetricsOnly) {
             let mut counts = self.body.window.counts(self.cells());
             match (&self.body.window, &saved.window) {
-                (Window::Buckets(buckets), SavedWindow::Slices { slices }) => {
-                    let slices = slices.iter().map(SavedSlice::counts);
+                (Window::Buckets(buckets), SavedWindow::Slices { width, slices }) => {
+                    let ours = buckets.width();
+                    let theirs = width.map_or(ours, nanos);
+                    let slices = slices.iter().map(|slice| slice.counts_in(ours, theirs));
                     buckets.restore(now, slices);
                     counts = buckets.counts();
                 }
@@ -165,6 +170,7 @@ impl Gate {
             busy.word = busy.word.with_quiet(self.body.window.is_quiet(counts));
         }
         drop(busy);
+        drop(entered);
         self.log().deliver();
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cells::{Cell, Counter, GROUP, Group, Page};
@@ -29,7 +32,8 @@ fn slots() -> MutexGuard<'static, Slots> {
 
 /// The number in `holder`, which is taken now if it still holds `unused`.
 pub(super) fn lease(holder: &AtomicU32, unused: u32) -> u32 {
-    let held = holder.load(Relaxed);
+    // Pairs with the release below.
+    let held = holder.load(Acquire);
     if held != unused {
         return held;
     }
@@ -53,7 +57,8 @@ pub(super) fn lease(holder: &AtomicU32, unused: u32) -> u32 {
     }
     slots.groups[group].clear(slot as usize);
     // Before the lock is given up, so that nobody else takes one for the same breaker.
-    holder.store(slot, Relaxed);
+    // Release: a thread that sees the number sees its own cell set to zero, too.
+    holder.store(slot, Release);
     slot
 }
 

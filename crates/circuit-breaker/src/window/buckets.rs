@@ -142,7 +142,13 @@ impl Buckets {
         slices.filter(|(_, counts)| counts.calls > 0)
     }
 
-    /// Puts back what [`slices`](Self::slices) told, at this time. Too old ones are left out.
+    /// Nanoseconds of a slice.
+    pub(crate) fn width(&self) -> u64 {
+        self.width
+    }
+
+    /// Puts back what [`slices`](Self::slices) told, at this time. Too old ones are left out, those
+    /// of one age are added up.
     pub(crate) fn restore(&self, now: u64, slices: impl IntoIterator<Item = (u32, Counts)>) {
         self.clear();
         self.advance(now);
@@ -152,8 +158,13 @@ impl Buckets {
         for (age, counts) in slices.into_iter().filter(|(age, _)| *age < len) {
             let slice = &self.slices[((head + len - age) % len) as usize];
             let left = u32::MAX - total.calls;
-            if counts.calls <= left && slice.get().calls == 0 {
-                slice.set(counts);
+            if counts.calls <= left {
+                let held = slice.get();
+                slice.set(Counts {
+                    calls: held.calls + counts.calls,
+                    failures: held.failures + counts.failures,
+                    slow: held.slow + counts.slow,
+                });
                 total.calls += counts.calls;
                 total.failures += counts.failures;
                 total.slow += counts.slow;

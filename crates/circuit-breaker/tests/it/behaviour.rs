@@ -1,9 +1,10 @@
 //! The states, and the calls that change them.
 
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use brolly_circuit_breaker::{CallError, CircuitBreaker, Jitter, Outcome, State};
-use brolly_sync::ManualClock;
+use brolly_sync::{Clock, ManualClock};
 
 use crate::support::{SECOND, fail, pending, succeed, with_clock};
 
@@ -610,4 +611,89 @@ fn a_snapshot_shows_what_opened_it_and_never_takes_probes_for_a_window() {
             (0, 0)
         );
     }
+}
+
+/// A clock whose coarse reading stands still between ticks of ten milliseconds.
+#[derive(Clone, Debug)]
+struct Ticking(ManualClock);
+
+const TICK: Duration = Duration::from_millis(10);
+
+impl Clock for Ticking {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn coarse(&self) -> Duration {
+        let now = self.0.now();
+        now - Duration::from_nanos((now.as_nanos() % TICK.as_nanos()) as u64)
+    }
+
+    fn coarse_lag(&self) -> Duration {
+        TICK
+    }
+}
+
+#[test]
+fn who_waited_as_long_as_told_is_let_through_however_the_clock_ticks() {
+    for (opened_at, asked_after) in [(3, 0), (3, 4), (9, 7), (0, 1), (1, 998)] {
+        let clock = ManualClock::new();
+        let breaker = CircuitBreaker::builder()
+            .consecutive_failures(1)
+            .open_for(Duration::from_millis(1_004))
+            .clock(Ticking(clock.clone()))
+            .build()
+            .unwrap();
+        clock.advance(Duration::from_millis(opened_at));
+        fail(&breaker).unwrap();
+        clock.advance(Duration::from_millis(asked_after));
+        let wait = breaker.try_acquire().unwrap_err().retry_after().unwrap();
+        clock.advance(wait);
+        assert!(breaker.try_acquire().is_ok(), "{opened_at}, {asked_after}");
+        // And never early.
+        let passed = u128::from(asked_after) + wait.as_millis();
+        assert!(passed >= 1_004, "{opened_at}, {asked_after}");
+    }
+}
+
+/// A clock that moves on whenever it is read.
+#[derive(Debug, Default)]
+struct Hasty(AtomicU64);
+
+impl Clock for Hasty {
+    fn now(&self) -> Duration {
+        let reading = self.0.fetch_add(10, SeqCst);
+        assert!(reading < 1_000_000, "a call reads the clock without end");
+        Duration::from_nanos(reading)
+    }
+}
+
+#[test]
+fn a_call_ends_however_short_the_times_are() {
+    let breaker = CircuitBreaker::builder()
+        .consecutive_failures(1)
+        .open_for(Duration::from_nanos(1))
+        .max_half_open_wait(Duration::from_nanos(1))
+        .clock(Hasty::default())
+        .build()
+        .unwrap();
+    fail(&breaker).unwrap();
+    for _ in 0..10 {
+        drop(breaker.try_acquire());
+    }
+    assert!(breaker.snapshot().generation < 30);
+}
+
+#[test]
+fn a_snapshot_tells_a_rest_of_the_open_time_only_while_it_is_open() {
+    let (breaker, clock) = with_clock(CircuitBreaker::builder().consecutive_failures(1));
+    fail(&breaker).unwrap();
+    clock.advance(59 * SECOND);
+    assert_eq!(breaker.snapshot().retry_after, Some(SECOND));
+    clock.advance(SECOND);
+    let snapshot = breaker.snapshot();
+    assert_eq!(
+        (snapshot.state, snapshot.retry_after),
+        (State::HalfOpen, None)
+    );
 }

@@ -197,3 +197,51 @@ fn a_clock_that_jumps_to_and_fro_causes_no_panic() {
         }
     }
 }
+
+#[test]
+fn a_call_that_waits_while_its_neighbour_panics_was_cancelled() {
+    let (breaker, _) = with_clock(CircuitBreaker::builder().consecutive_failures(1));
+    panics(|| {
+        let mut call = Box::pin(breaker.call(|| async {
+            pending(2).await;
+            Ok::<_, ()>(())
+        }));
+        assert!(poll(call.as_mut()).is_pending());
+        panic!("elsewhere");
+    });
+    assert_eq!(breaker.state(), State::Closed);
+    let totals = breaker.snapshot().totals;
+    assert_eq!((totals.cancelled, totals.failures), (1, 0));
+}
+
+#[test]
+fn a_probe_whose_end_meets_a_clock_that_panics_gives_its_place_back() {
+    let clock = FaultyClock {
+        clock: ManualClock::new(),
+        is_faulty: Arc::default(),
+    };
+    for (keeps_totals, longer_than) in [(true, None), (false, None), (false, Some(SECOND))] {
+        for outcome in [Outcome::Success, Outcome::Failure, Outcome::Ignored] {
+            let mut builder = CircuitBreaker::builder().count_window(1).failures(1);
+            if let Some(longer_than) = longer_than {
+                builder = builder.slow_call_rate(longer_than, 1.0);
+            }
+            let breaker = builder
+                .max_half_open_wait(None)
+                .totals(keeps_totals)
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+            fail(&breaker).unwrap();
+            clock.clock.advance(60 * SECOND);
+            let probe = breaker.try_acquire().unwrap();
+            assert!(breaker.try_acquire().is_err());
+            clock.is_faulty.store(true, SeqCst);
+            panics(|| probe.record(outcome));
+            clock.is_faulty.store(false, SeqCst);
+            assert_eq!(breaker.snapshot().probes_in_flight, 0);
+            succeed(&breaker).unwrap();
+            assert_eq!(breaker.state(), State::Closed);
+        }
+    }
+}

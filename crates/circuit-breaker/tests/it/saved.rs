@@ -155,3 +155,28 @@ fn saved_state_and_snapshots_are_plain_data() {
     time.import(&serde_json::from_str(&most).unwrap()).unwrap();
     let _ = (fail(&time), time.snapshot());
 }
+
+#[test]
+fn calls_keep_their_age_in_a_window_with_other_slices() {
+    let of = |seconds| {
+        let builder = CircuitBreaker::builder().time_window(seconds * SECOND);
+        with_clock(builder.failures(1_000))
+    };
+    let (long, clock) = of(100);
+    for _ in 0..10 {
+        fail(&long).unwrap();
+        clock.advance(10 * SECOND);
+    }
+    succeed(&long).unwrap();
+    let (short, _) = of(20);
+    short.import(&long.export()).unwrap();
+    // Of a second slice of ten seconds, which is just over, and the one that begins.
+    let window = short.snapshot().window;
+    assert_eq!((window.calls, window.failures), (2, 1));
+    let (longer, clock) = of(1_000);
+    longer.import(&long.export()).unwrap();
+    let window = longer.snapshot().window;
+    assert_eq!((window.calls, window.failures), (10, 9));
+    clock.advance(1_000 * SECOND);
+    assert_eq!(longer.snapshot().window.calls, 0);
+}

@@ -136,3 +136,34 @@ fn a_response_that_panics_is_a_failure_even_if_it_is_dropped_later() {
     drop(response);
     assert_eq!(breaker.snapshot().totals.failures, 1);
 }
+
+#[test]
+fn a_response_that_waits_while_its_neighbour_panics_was_cancelled() {
+    let (breaker, _) = with_clock(CircuitBreaker::builder().consecutive_failures(1));
+    let mut service = CircuitBreakerService::new(Slow, breaker.clone());
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let mut response = Box::pin(service.call(true));
+        assert!(poll(response.as_mut()).is_pending());
+        panic!("elsewhere");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(breaker.state(), State::Closed);
+    let totals = breaker.snapshot().totals;
+    assert_eq!((totals.cancelled, totals.failures), (1, 0));
+}
+
+#[test]
+fn a_classifier_that_panics_is_a_panic_even_if_the_response_is_dropped_later() {
+    let breaker = CircuitBreaker::builder()
+        .consecutive_failures(1)
+        .classify(|_: &Result<u8, &'static str>| -> Outcome { panic!("classifier") })
+        .build()
+        .unwrap();
+    let mut service = CircuitBreakerService::new(Echo, breaker.clone());
+    let mut response = Box::pin(service.call(Ok(1)));
+    let polled = catch_unwind(AssertUnwindSafe(|| poll(response.as_mut())));
+    assert!(polled.is_err());
+    drop(response);
+    assert_eq!(breaker.state(), State::Open);
+    assert_eq!(breaker.snapshot().totals.failures, 1);
+}

@@ -339,3 +339,38 @@ fn changes_by_hand_from_two_sides_are_told_in_their_order() {
         assert_eq!(bench.breaker.state(), *told.last().unwrap());
     });
 }
+
+/// Whoever is telling of one breaker's change may come upon another's as soon as it is entered.
+#[test]
+fn no_listener_is_let_through_by_the_state_before_its_event() {
+    bounded(3, || {
+        let breakers: Arc<std::sync::OnceLock<[CircuitBreaker; 2]>> = Arc::default();
+        let told = Arc::clone(&breakers);
+        let let_through = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&let_through);
+        let template = CircuitBreaker::builder()
+            .totals(false)
+            .clock(Clock0::default())
+            .on_transition(move |event| {
+                let [first, second] = told.get().unwrap();
+                let breaker = match event.name.as_str() {
+                    "first" => first,
+                    _ => second,
+                };
+                if breaker.try_acquire().is_ok() {
+                    count.fetch_add(1, SeqCst);
+                }
+            })
+            .template()
+            .unwrap();
+        let named = |name| template.create_named(name).unwrap();
+        let pair = [named("first"), named("second")];
+        let second = pair[1].clone();
+        assert!(breakers.set(pair.clone()).is_ok());
+        let other = thread::spawn(move || second.force_open());
+        assert!(pair[0].force_open());
+        assert!(other.join().unwrap());
+        assert_eq!(let_through.load(SeqCst), 0);
+        assert_eq!(pair[0].lost_events(), (0, 0));
+    });
+}
