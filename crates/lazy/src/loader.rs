@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use brolly_sync::WaitList;
 
 use crate::panics::{Payload, catch, discard};
-use crate::recursion::{Address, Running};
+use crate::recursion::{Identity, Running};
 
 pub(crate) type BoxFuture<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
@@ -47,7 +47,7 @@ impl<T, E> Loader<T, E> {
 
 impl<T: Send + 'static, E: Send + 'static> Loader<T, E> {
     /// Calls the loader once. While its code runs, its thread is marked as inside of `what`.
-    pub(crate) async fn call(&self, what: Address) -> Result<Result<T, E>, Unready> {
+    pub(crate) async fn call(&self, what: Identity) -> Result<Result<T, E>, Unready> {
         match self {
             Self::Future(call) => {
                 let called = catch(|| {
@@ -86,12 +86,12 @@ impl<T: Send + 'static, E: Send + 'static> Loader<T, E> {
 pub(crate) struct Contained<R> {
     /// `None` once it has ended.
     loader: Option<BoxFuture<R>>,
-    what: Address,
+    what: Identity,
 }
 
 impl<R> Contained<R> {
     /// While the future is polled, its thread is marked as inside of `what`.
-    pub(crate) fn new(loader: BoxFuture<R>, what: Address) -> Self {
+    pub(crate) fn new(loader: BoxFuture<R>, what: Identity) -> Self {
         Self {
             loader: Some(loader),
             what,

@@ -16,7 +16,7 @@ use crate::error::{ConfigError, LoadError};
 use crate::get::{Get, wait_blocking};
 use crate::lazy::{Lazy, never};
 use crate::loader::Loader;
-use crate::panics::discard;
+use crate::panics::{catch, discard};
 use crate::primitive::{RwLock, read, write};
 use crate::published::Guard;
 use crate::shared::{Shared, Wish};
@@ -379,8 +379,8 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> Visit<K, V, E, S> {
     }
 }
 
-impl<K: Hash + Eq, V, E, S: BuildHasher> Drop for Visit<K, V, E, S> {
-    fn drop(&mut self) {
+impl<K: Hash + Eq, V, E, S: BuildHasher> Visit<K, V, E, S> {
+    fn leave(&mut self) {
         /// The table's handle, and this one's.
         const NOBODY_ELSE: usize = 2;
         let now = self.shared().now();
@@ -406,6 +406,17 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> Drop for Visit<K, V, E, S> {
         };
         drop(table);
         discard(gone);
+    }
+}
+
+impl<K: Hash + Eq, V, E, S: BuildHasher> Drop for Visit<K, V, E, S> {
+    /// The clock and the hashing of keys may panic, and perhaps one of them has: a second panic while
+    /// the first one unwinds would end the process. An entry that is left behind for that is found by
+    /// the next one who asks.
+    fn drop(&mut self) {
+        if let Err(payload) = catch(|| self.leave()) {
+            discard(payload);
+        }
     }
 }
 

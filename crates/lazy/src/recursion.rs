@@ -2,24 +2,30 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 // Of what loaders run on this thread, the outermost first.
 #[cfg(not(brolly_loom))]
 std::thread_local! {
-    static RUNNING: RefCell<Vec<Address>> = const { RefCell::new(Vec::new()) };
+    static RUNNING: RefCell<Vec<Identity>> = const { RefCell::new(Vec::new()) };
 }
 #[cfg(brolly_loom)]
 loom::thread_local! {
-    static RUNNING: RefCell<Vec<Address>> = RefCell::new(Vec::new());
+    static RUNNING: RefCell<Vec<Identity>> = RefCell::new(Vec::new());
 }
 
-/// What a loader belongs to: an address that is taken for as long as the loader runs.
+/// What a loader belongs to, by a number that nothing else ever has.
+///
+/// An address would not do: a blocking loader runs on when its value is gone, and what it then asks for
+/// may lie in the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Address(usize);
+pub(crate) struct Identity(u64);
 
-impl Address {
-    pub(crate) fn of<V>(what: *const V) -> Self {
-        Self(what.addr())
+impl Identity {
+    pub(crate) fn new() -> Self {
+        // Orders nothing: a plain atomic, under loom too.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Relaxed))
     }
 }
 
@@ -30,7 +36,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn of(what: Address) -> Self {
+    pub(crate) fn of(what: Identity) -> Self {
         // In a thread that is about to end there may be no list any more; nothing is noticed then.
         let _ = RUNNING.try_with(|running| running.borrow_mut().push(what));
         Self {
@@ -39,7 +45,7 @@ impl Running {
     }
 
     /// Whether the caller is inside of a loader of this.
-    pub(crate) fn is(what: Address) -> bool {
+    pub(crate) fn is(what: Identity) -> bool {
         let inside = RUNNING.try_with(|running| running.borrow().contains(&what));
         inside.unwrap_or(false)
     }

@@ -213,3 +213,26 @@ fn keys_of_a_map_may_ask_for_each_other_but_not_for_themselves() {
         assert!(error.contains("asks for the value"), "{error}");
     });
 }
+
+#[test]
+fn a_loader_that_outlives_its_value_is_not_taken_for_that_of_the_next() {
+    with_time_limit("a loader that is left to itself", || {
+        for _ in 0..50 {
+            let (go, gone) = std::sync::mpsc::channel::<Lazy<u32>>();
+            let gone = std::sync::Mutex::new(gone);
+            let (tell, told) = std::sync::mpsc::channel();
+            let lazy = Lazy::new_blocking(move || {
+                let other = gone.lock().unwrap().recv().unwrap();
+                let _ = tell.send(other.try_get_blocking().map(|value| *value));
+                1
+            });
+            let mut caller = boxed(lazy.get());
+            assert!(look(&mut caller).is_pending());
+            drop(caller);
+            drop(lazy);
+            // Likely to lie where the first one did.
+            go.send(Lazy::new_blocking(|| 2)).unwrap();
+            assert_eq!(told.recv().unwrap().ok(), Some(2));
+        }
+    });
+}
