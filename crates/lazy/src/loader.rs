@@ -47,25 +47,25 @@ impl<T, E> Loader<T, E> {
 
 impl<T: Send + 'static, E: Send + 'static> Loader<T, E> {
     /// Calls the loader once. While its code runs, its thread is marked as inside of `what`.
-    pub(crate) async fn call(&self, what: Identity) -> Result<Result<T, E>, Unready> {
+    pub(crate) async fn call(&self, what: &Identity) -> Result<Result<T, E>, Unready> {
         match self {
             Self::Future(call) => {
                 let called = catch(|| {
-                    let _running = Running::of(what);
+                    let _running = Running::of(what.clone());
                     call()
                 });
                 let loader = called.map_err(Unready::Panicked)?;
-                let loaded = Contained::new(loader, what).await;
+                let loaded = Contained::new(loader, what.clone()).await;
                 loaded.map_err(Unready::Panicked)
             }
             Self::Sync(call) => catch(|| {
-                let _running = Running::of(what);
+                let _running = Running::of(what.clone());
                 call()
             })
             .map_err(Unready::Panicked),
             Self::Blocking(call) => {
                 let (giver, arrival) = handed();
-                let call = Arc::clone(call);
+                let (call, what) = (Arc::clone(call), what.clone());
                 start_blocking(Box::new(move || {
                     let result = catch(|| {
                         let _running = Running::of(what);
@@ -103,7 +103,7 @@ impl<R> Future for Contained<R> {
     type Output = Result<R, Payload>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let what = self.what;
+        let what = self.what.clone();
         let loader = self.loader.as_mut().expect("not polled after its end");
         let polled = catch(|| {
             let _running = Running::of(what);

@@ -19,6 +19,7 @@ use crate::loader::Loader;
 use crate::panics::{catch, discard};
 use crate::primitive::{RwLock, read, write};
 use crate::published::Guard;
+use crate::recursion::Identity;
 use crate::shared::{Shared, Wish};
 pub use builder::LazyMapBuilder;
 use table::{Entry, Table};
@@ -55,13 +56,20 @@ pub struct LazyMap<K, V, E = Infallible, S = RandomState> {
 }
 
 struct Inner<K, V, E, S> {
+    identity: Identity,
     table: RwLock<Table<K, Lazy<V, E>, S>>,
     loader: KeyLoader<K, V, E>,
     rules: Arc<Rules>,
 }
 
 /// Makes the loader of a key.
-type KeyLoader<K, V, E> = Box<dyn Fn(K) -> Loader<V, E> + Send + Sync>;
+type KeyLoader<K, V, E> = Box<dyn Fn(Arc<KeyOf<K>>) -> Loader<V, E> + Send + Sync>;
+
+/// A key and the map that it is a key of.
+struct KeyOf<K> {
+    map: Identity,
+    key: K,
+}
 
 impl LazyMap<(), ()> {
     /// Settings to begin with: room for 1,000 keys, whose values are loaded once and never expire.
@@ -104,6 +112,7 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
     fn of(max_len: NonZeroUsize, hasher: S, loader: KeyLoader<K, V, E>, rules: Arc<Rules>) -> Self {
         Self {
             inner: Arc::new(Inner {
+                identity: Identity::new(),
                 table: RwLock::new(Table::new(max_len, hasher)),
                 loader,
                 rules,
@@ -354,9 +363,18 @@ where
             return entry.clone();
         }
         // Made before the lock is taken: what is foreign here is not run under it.
+        // One whose loader runs on this thread may have been pushed out by those it asked for.
+        let map = &self.inner.identity;
+        let running = Identity::running(|it: &KeyOf<K>| it.map == *map && it.key.borrow() == key);
         let key = key.to_owned();
-        let loader = (self.inner.loader)(key.clone());
-        let lazy = Lazy::of(Shared::new(loader, Arc::clone(&self.inner.rules)));
+        let own = Arc::new(KeyOf {
+            map: map.clone(),
+            key: key.clone(),
+        });
+        let identity = running.unwrap_or_else(|| Identity::of_key(Arc::clone(&own) as _));
+        let loader = (self.inner.loader)(own);
+        let shared = Shared::new(loader, Arc::clone(&self.inner.rules), identity);
+        let lazy = Lazy::of(shared);
         let keys = [key.clone(), key];
         let (entry, gone) = write(&self.inner.table).get_or_insert(keys, lazy);
         discard(gone);

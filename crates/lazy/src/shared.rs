@@ -114,7 +114,7 @@ pub(crate) struct Seat<T: Send + Sync + 'static, E: Send + Sync + 'static> {
 }
 
 impl<T, E> Shared<T, E> {
-    pub(crate) fn new(loader: Loader<T, E>, rules: Arc<Rules>) -> Self {
+    pub(crate) fn new(loader: Loader<T, E>, rules: Arc<Rules>, identity: Identity) -> Self {
         let never = Ages {
             due: NEVER,
             expires: NEVER,
@@ -134,7 +134,7 @@ impl<T, E> Shared<T, E> {
                 next: None,
                 failure: None,
             }),
-            identity: Identity::new(),
+            identity,
             loader,
             rules,
             counters: Counters::default(),
@@ -281,7 +281,7 @@ impl<T, E> Shared<T, E> {
 impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
     /// Serves a caller, or gets it into a load.
     pub(crate) fn enter(self: &Arc<Self>, wish: Wish) -> Entered<T, E> {
-        let is_inside = Running::is(self.identity);
+        let is_inside = Running::is(&self.identity);
         let now = self.time.now();
         let mut state = lock(&self.state);
         let (served, older) = match wish {

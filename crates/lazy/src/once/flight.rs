@@ -97,7 +97,7 @@ impl<T: Send + Sync + 'static> Departure<T> {
     pub(super) fn board(&self, is_written: impl FnOnce() -> bool) -> Boarded<T> {
         let mut departure = lock(&self.0);
         if let Some(leaving) = &*departure {
-            if Running::is(leaving.ticket.identity) {
+            if Running::is(&leaving.ticket.identity) {
                 return Boarded::Inside;
             }
             // One that has failed is history, and nobody can join one that was abandoned.

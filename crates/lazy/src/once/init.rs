@@ -127,7 +127,7 @@ where
     Fut: Future<Output = Result<T, E>> + Send + 'static,
 {
     let called = catch(|| {
-        let _running = Running::of(ticket.identity);
+        let _running = Running::of(ticket.identity.clone());
         init()
     });
     let future = match called {
@@ -139,7 +139,7 @@ where
             return;
         }
     };
-    let future = Contained::new(Box::pin(future), ticket.identity);
+    let future = Contained::new(Box::pin(future), ticket.identity.clone());
     let ticket = Arc::clone(ticket);
     giver.give(Step::Future(Box::pin(async move {
         match future.await {
@@ -193,7 +193,7 @@ where
     E: Send + Sync + 'static,
 {
     let called = catch(|| {
-        let _running = Running::of(ticket.identity);
+        let _running = Running::of(ticket.identity.clone());
         init()
     });
     let end = |ending| {
