@@ -224,7 +224,10 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     /// The value of a key, loaded if need be. A key that is not in the map is made owned, and cloned
-    /// once.
+    /// twice.
+    ///
+    /// The key is looked for when this is called, since the future does not borrow it: a value that is
+    /// fresh then is what the future returns, whenever it is polled.
     ///
     /// # Errors
     ///

@@ -55,7 +55,8 @@ struct State<T, E> {
     runs: u64,
     /// Of the value, if there is one.
     ages: Ages,
-    /// The latest reading of the clock that was used. A clock that jumps back stands still here.
+    /// The latest reading of the clock that a value came with. A clock that jumps back behind it stands
+    /// still here.
     latest: u64,
     /// The load that has begun, or is about to.
     current: Option<Entry<T, E>>,
