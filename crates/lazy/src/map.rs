@@ -127,7 +127,7 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.find(key)?.peek()
+        self.find(key)?.shared().peek()
     }
 
     /// Whether a key has a value whose time is not over.
@@ -147,7 +147,8 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.find(key).map_or(0, |lazy| lazy.load_count())
+        let visit = self.find(key);
+        visit.map_or(0, |it| it.shared().counters.loads.read())
     }
 
     /// Takes a key out, and returns its value if it has one, past its time or not.
@@ -205,13 +206,18 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
         read(&self.inner.table).keys().cloned().collect()
     }
 
-    fn find<Q>(&self, key: &Q) -> Option<Lazy<V, E>>
+    /// Who only looks holds a handle meanwhile as well, and may be the last one to leave.
+    fn find<Q>(&self, key: &Q) -> Option<Visit<K, V, E, S>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let table = read(&self.inner.table);
-        table.get(key).map(|entry| entry.lazy.clone())
+        let entry = table.get(key)?.clone();
+        Some(Visit {
+            map: Arc::clone(&self.inner),
+            entry: Some(entry),
+        })
     }
 }
 
