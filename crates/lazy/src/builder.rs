@@ -11,6 +11,7 @@ use crate::config::{Retry, Rules};
 use crate::error::ConfigError;
 use crate::lazy::Lazy;
 use crate::loader::{Infallibly, Loader};
+use crate::recursion::Identity;
 use crate::shared::Shared;
 
 /// How a [`Lazy`] is to be. Made by [`Lazy::builder`]; without further words, a value is loaded once
@@ -131,7 +132,11 @@ impl LazyBuilder {
     }
 
     fn with<T, E>(self, loader: Loader<T, E>) -> Result<Lazy<T, E>, ConfigError> {
-        Ok(Lazy::of(Shared::new(loader, self.check()?)))
+        Ok(Lazy::of(Shared::new(
+            loader,
+            self.check()?,
+            Identity::new(),
+        )))
     }
 }
 

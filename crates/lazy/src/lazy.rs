@@ -233,7 +233,8 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Lazy<T, E> {
     ///
     /// # Panics
     ///
-    /// When the loader panics in a load that this caller began, with the same.
+    /// When the loader panics in a load that this caller began, with the same, unless an older value is
+    /// served in its place.
     ///
     /// # Cancel safety
     ///

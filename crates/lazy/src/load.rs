@@ -51,7 +51,7 @@ where
     let mut left = None;
     loop {
         shared.counters.attempts.count();
-        let error = match shared.loader.call(shared.address()).await {
+        let error = match shared.loader.call(&shared.identity).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error,
             Err(unready) => return Err(Ending::Unready(unready)),

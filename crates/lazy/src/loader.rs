@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use brolly_sync::WaitList;
 
 use crate::panics::{Payload, catch, discard};
-use crate::recursion::{Address, Running};
+use crate::recursion::{Identity, Running};
 
 pub(crate) type BoxFuture<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
@@ -47,25 +47,25 @@ impl<T, E> Loader<T, E> {
 
 impl<T: Send + 'static, E: Send + 'static> Loader<T, E> {
     /// Calls the loader once. While its code runs, its thread is marked as inside of `what`.
-    pub(crate) async fn call(&self, what: Address) -> Result<Result<T, E>, Unready> {
+    pub(crate) async fn call(&self, what: &Identity) -> Result<Result<T, E>, Unready> {
         match self {
             Self::Future(call) => {
                 let called = catch(|| {
-                    let _running = Running::of(what);
+                    let _running = Running::of(what.clone());
                     call()
                 });
                 let loader = called.map_err(Unready::Panicked)?;
-                let loaded = Contained::new(loader, what).await;
+                let loaded = Contained::new(loader, what.clone()).await;
                 loaded.map_err(Unready::Panicked)
             }
             Self::Sync(call) => catch(|| {
-                let _running = Running::of(what);
+                let _running = Running::of(what.clone());
                 call()
             })
             .map_err(Unready::Panicked),
             Self::Blocking(call) => {
                 let (giver, arrival) = handed();
-                let call = Arc::clone(call);
+                let (call, what) = (Arc::clone(call), what.clone());
                 start_blocking(Box::new(move || {
                     let result = catch(|| {
                         let _running = Running::of(what);
@@ -86,12 +86,12 @@ impl<T: Send + 'static, E: Send + 'static> Loader<T, E> {
 pub(crate) struct Contained<R> {
     /// `None` once it has ended.
     loader: Option<BoxFuture<R>>,
-    what: Address,
+    what: Identity,
 }
 
 impl<R> Contained<R> {
     /// While the future is polled, its thread is marked as inside of `what`.
-    pub(crate) fn new(loader: BoxFuture<R>, what: Address) -> Self {
+    pub(crate) fn new(loader: BoxFuture<R>, what: Identity) -> Self {
         Self {
             loader: Some(loader),
             what,
@@ -103,7 +103,7 @@ impl<R> Future for Contained<R> {
     type Output = Result<R, Payload>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let what = self.what;
+        let what = self.what.clone();
         let loader = self.loader.as_mut().expect("not polled after its end");
         let polled = catch(|| {
             let _running = Running::of(what);

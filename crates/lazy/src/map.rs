@@ -16,9 +16,10 @@ use crate::error::{ConfigError, LoadError};
 use crate::get::{Get, wait_blocking};
 use crate::lazy::{Lazy, never};
 use crate::loader::Loader;
-use crate::panics::discard;
+use crate::panics::{catch, discard};
 use crate::primitive::{RwLock, read, write};
 use crate::published::Guard;
+use crate::recursion::Identity;
 use crate::shared::{Shared, Wish};
 pub use builder::LazyMapBuilder;
 use table::{Entry, Table};
@@ -55,13 +56,20 @@ pub struct LazyMap<K, V, E = Infallible, S = RandomState> {
 }
 
 struct Inner<K, V, E, S> {
+    identity: Identity,
     table: RwLock<Table<K, Lazy<V, E>, S>>,
     loader: KeyLoader<K, V, E>,
     rules: Arc<Rules>,
 }
 
 /// Makes the loader of a key.
-type KeyLoader<K, V, E> = Box<dyn Fn(K) -> Loader<V, E> + Send + Sync>;
+type KeyLoader<K, V, E> = Box<dyn Fn(Arc<KeyOf<K>>) -> Loader<V, E> + Send + Sync>;
+
+/// A key and the map that it is a key of.
+struct KeyOf<K> {
+    map: Identity,
+    key: K,
+}
 
 impl LazyMap<(), ()> {
     /// Settings to begin with: room for 1,000 keys, whose values are loaded once and never expire.
@@ -104,6 +112,7 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
     fn of(max_len: NonZeroUsize, hasher: S, loader: KeyLoader<K, V, E>, rules: Arc<Rules>) -> Self {
         Self {
             inner: Arc::new(Inner {
+                identity: Identity::new(),
                 table: RwLock::new(Table::new(max_len, hasher)),
                 loader,
                 rules,
@@ -118,7 +127,7 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.find(key)?.peek()
+        self.find(key)?.shared().peek()
     }
 
     /// Whether a key has a value whose time is not over.
@@ -138,7 +147,8 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.find(key).map_or(0, |lazy| lazy.load_count())
+        let visit = self.find(key);
+        visit.map_or(0, |it| it.shared().counters.loads.read())
     }
 
     /// Takes a key out, and returns its value if it has one, past its time or not.
@@ -196,13 +206,18 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> LazyMap<K, V, E, S> {
         read(&self.inner.table).keys().cloned().collect()
     }
 
-    fn find<Q>(&self, key: &Q) -> Option<Lazy<V, E>>
+    /// Who only looks holds a handle meanwhile as well, and may be the last one to leave.
+    fn find<Q>(&self, key: &Q) -> Option<Visit<K, V, E, S>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let table = read(&self.inner.table);
-        table.get(key).map(|entry| entry.lazy.clone())
+        let entry = table.get(key)?.clone();
+        Some(Visit {
+            map: Arc::clone(&self.inner),
+            entry: Some(entry),
+        })
     }
 }
 
@@ -215,7 +230,10 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     /// The value of a key, loaded if need be. A key that is not in the map is made owned, and cloned
-    /// once.
+    /// twice.
+    ///
+    /// The key is looked for when this is called, since the future does not borrow it: a value that is
+    /// fresh then is what the future returns, whenever it is polled.
     ///
     /// # Errors
     ///
@@ -354,9 +372,18 @@ where
             return entry.clone();
         }
         // Made before the lock is taken: what is foreign here is not run under it.
+        // One whose loader runs on this thread may have been pushed out by those it asked for.
+        let map = &self.inner.identity;
+        let running = Identity::running(|it: &KeyOf<K>| it.map == *map && it.key.borrow() == key);
         let key = key.to_owned();
-        let loader = (self.inner.loader)(key.clone());
-        let lazy = Lazy::of(Shared::new(loader, Arc::clone(&self.inner.rules)));
+        let own = Arc::new(KeyOf {
+            map: map.clone(),
+            key: key.clone(),
+        });
+        let identity = running.unwrap_or_else(|| Identity::of_key(Arc::clone(&own) as _));
+        let loader = (self.inner.loader)(own);
+        let shared = Shared::new(loader, Arc::clone(&self.inner.rules), identity);
+        let lazy = Lazy::of(shared);
         let keys = [key.clone(), key];
         let (entry, gone) = write(&self.inner.table).get_or_insert(keys, lazy);
         discard(gone);
@@ -379,8 +406,8 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> Visit<K, V, E, S> {
     }
 }
 
-impl<K: Hash + Eq, V, E, S: BuildHasher> Drop for Visit<K, V, E, S> {
-    fn drop(&mut self) {
+impl<K: Hash + Eq, V, E, S: BuildHasher> Visit<K, V, E, S> {
+    fn leave(&mut self) {
         /// The table's handle, and this one's.
         const NOBODY_ELSE: usize = 2;
         let now = self.shared().now();
@@ -406,6 +433,17 @@ impl<K: Hash + Eq, V, E, S: BuildHasher> Drop for Visit<K, V, E, S> {
         };
         drop(table);
         discard(gone);
+    }
+}
+
+impl<K: Hash + Eq, V, E, S: BuildHasher> Drop for Visit<K, V, E, S> {
+    /// The clock and the hashing of keys may panic, and perhaps one of them has: a second panic while
+    /// the first one unwinds would end the process. An entry that is left behind for that is found by
+    /// the next one who asks.
+    fn drop(&mut self) {
+        if let Err(payload) = catch(|| self.leave()) {
+            discard(payload);
+        }
     }
 }
 

@@ -103,7 +103,10 @@ impl<T> Once<T> {
     ///
     /// The value that was given, if there is one already.
     pub fn set(&self, value: T) -> Result<(), T> {
-        self.value.set(value)
+        self.value.set(value)?;
+        // Else what is under way would stay here when it has ended, with a value that nobody wants.
+        self.departure.clear();
+        Ok(())
     }
 
     /// The value, if there is one; the cell is gone.

@@ -12,7 +12,7 @@ use crate::loader::Loader;
 use crate::panics::{Fallout, discard};
 use crate::primitive::{AtomicU64, Mutex, MutexGuard, lock};
 use crate::published::{Guard, Published};
-use crate::recursion::{Address, Running};
+use crate::recursion::{Identity, Running};
 use crate::standing::{Ages, Standing};
 use crate::stats::Counters;
 use crate::time::{NEVER, Time, nanos};
@@ -43,6 +43,8 @@ pub(crate) struct Shared<T, E> {
     fresh_until: AtomicU64,
     time: Time,
     state: Mutex<State<T, E>>,
+    /// What a thread is inside of while it runs the loader.
+    pub(crate) identity: Identity,
     pub(crate) loader: Loader<T, E>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) counters: Counters,
@@ -53,7 +55,8 @@ struct State<T, E> {
     runs: u64,
     /// Of the value, if there is one.
     ages: Ages,
-    /// The latest reading of the clock that was used. A clock that jumps back stands still here.
+    /// The latest reading of the clock that a value came with. A clock that jumps back behind it stands
+    /// still here.
     latest: u64,
     /// The load that has begun, or is about to.
     current: Option<Entry<T, E>>,
@@ -112,7 +115,7 @@ pub(crate) struct Seat<T: Send + Sync + 'static, E: Send + Sync + 'static> {
 }
 
 impl<T, E> Shared<T, E> {
-    pub(crate) fn new(loader: Loader<T, E>, rules: Arc<Rules>) -> Self {
+    pub(crate) fn new(loader: Loader<T, E>, rules: Arc<Rules>, identity: Identity) -> Self {
         let never = Ages {
             due: NEVER,
             expires: NEVER,
@@ -132,6 +135,7 @@ impl<T, E> Shared<T, E> {
                 next: None,
                 failure: None,
             }),
+            identity,
             loader,
             rules,
             counters: Counters::default(),
@@ -276,14 +280,9 @@ impl<T, E> Shared<T, E> {
 }
 
 impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
-    /// What a thread is inside of while it runs the loader.
-    pub(crate) fn address(&self) -> Address {
-        Address::of(std::ptr::from_ref(self))
-    }
-
     /// Serves a caller, or gets it into a load.
     pub(crate) fn enter(self: &Arc<Self>, wish: Wish) -> Entered<T, E> {
-        let is_inside = Running::is(self.address());
+        let is_inside = Running::is(&self.identity);
         let now = self.time.now();
         let mut state = lock(&self.state);
         let (served, older) = match wish {
@@ -332,10 +331,12 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
             (Standing::Aging | Standing::Stale, Some(value)) => {
                 let until = |it: &Failure<E>| it.paused_until.max(it.kept_until);
                 let is_paused = failure.is_some_and(|it| now < until(it));
-                if standing == Standing::Stale {
+                let is_served = is_loading || is_paused || is_inside;
+                // Who waits for a load without a spawner may be given what that brings.
+                if standing == Standing::Stale && (is_served || self.rules.spawner.is_some()) {
                     self.counters.stale_served.count();
                 }
-                match is_loading || is_paused || is_inside {
+                match is_served {
                     true => (Some(Entered::Found(value)), None),
                     false => (None, Some(value)),
                 }

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::{KeyLoader, LazyMap};
+use super::{KeyLoader, KeyOf, LazyMap};
 use crate::builder::LazyBuilder;
 use crate::error::ConfigError;
 use crate::loader::{Infallibly, Loader};
@@ -152,9 +152,9 @@ impl<S: BuildHasher> LazyMapBuilder<S> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let loader = Arc::new(loader);
-        self.with(Box::new(move |key: K| {
+        self.with(Box::new(move |key: Arc<KeyOf<K>>| {
             let loader = Arc::clone(&loader);
-            Loader::future(move || loader(key.clone()))
+            Loader::future(move || loader(key.key.clone()))
         }))
     }
 
@@ -172,9 +172,9 @@ impl<S: BuildHasher> LazyMapBuilder<S> {
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {
         let loader = Arc::new(loader);
-        self.with(Box::new(move |key: K| {
+        self.with(Box::new(move |key: Arc<KeyOf<K>>| {
             let loader = Arc::clone(&loader);
-            Loader::sync(move || loader(key.clone()))
+            Loader::sync(move || loader(key.key.clone()))
         }))
     }
 
@@ -192,9 +192,9 @@ impl<S: BuildHasher> LazyMapBuilder<S> {
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {
         let loader = Arc::new(loader);
-        self.with(Box::new(move |key: K| {
+        self.with(Box::new(move |key: Arc<KeyOf<K>>| {
             let loader = Arc::clone(&loader);
-            Loader::blocking(move || loader(key.clone()))
+            Loader::blocking(move || loader(key.key.clone()))
         }))
     }
 }

@@ -8,7 +8,7 @@ use brolly_sync::{Flight, Join, WaitList};
 use crate::loader::{BoxFuture, Giver, handed};
 use crate::panics::{Fallout, discard};
 use crate::primitive::{Mutex, lock};
-use crate::recursion::{Address, Running};
+use crate::recursion::{Identity, Running};
 
 /// How an initialiser ended.
 pub(super) enum Ending<T> {
@@ -46,16 +46,11 @@ pub(super) enum Step<T> {
     Ended(Ending<T>),
 }
 
-/// One run of an initialiser. Its address tells it from others.
-#[derive(Default)]
+/// One run of an initialiser.
 pub(super) struct Ticket {
+    /// What a thread is inside of while it runs the initialiser.
+    pub(super) identity: Identity,
     pub(super) fallout: Fallout,
-}
-
-impl Ticket {
-    pub(super) fn address(&self) -> Address {
-        Address::of(std::ptr::from_ref(self))
-    }
 }
 
 /// The initialiser that is under way, if there is one.
@@ -102,7 +97,7 @@ impl<T: Send + Sync + 'static> Departure<T> {
     pub(super) fn board(&self, is_written: impl FnOnce() -> bool) -> Boarded<T> {
         let mut departure = lock(&self.0);
         if let Some(leaving) = &*departure {
-            if Running::is(leaving.ticket.address()) {
+            if Running::is(&leaving.ticket.identity) {
                 return Boarded::Inside;
             }
             // One that has failed is history, and nobody can join one that was abandoned.
@@ -119,9 +114,12 @@ impl<T: Send + Sync + 'static> Departure<T> {
         if is_written() {
             return Boarded::Written;
         }
-        let ticket = Arc::new(Ticket::default());
+        let ticket = Arc::new(Ticket {
+            identity: Identity::new(),
+            fallout: Fallout::default(),
+        });
         let (giver, arrival) = handed();
-        let flight = Flight::new(run(Arc::clone(&ticket), arrival));
+        let flight = Flight::new(run(arrival));
         let join = flight.join().expect("nobody has left who never came");
         let leaving = Leaving {
             ticket: Arc::clone(&ticket),
@@ -135,16 +133,10 @@ impl<T: Send + Sync + 'static> Departure<T> {
 }
 
 /// The load of a flight: what the one who leads it gives.
-async fn run<T: Send + 'static>(
-    ticket: Arc<Ticket>,
-    arrival: Arc<WaitList<Option<Step<T>>>>,
-) -> Ending<T> {
-    let ending = match arrival.take().await {
+async fn run<T: Send + 'static>(arrival: Arc<WaitList<Option<Step<T>>>>) -> Ending<T> {
+    match arrival.take().await {
         Some(Step::Future(future)) => future.await,
         Some(Step::Ended(ending)) => ending,
         None => Ending::Panicked(Arc::from("its caller was gone")),
-    };
-    // Until here its address was taken.
-    drop(ticket);
-    ending
+    }
 }

@@ -127,7 +127,7 @@ where
     Fut: Future<Output = Result<T, E>> + Send + 'static,
 {
     let called = catch(|| {
-        let _running = Running::of(ticket.address());
+        let _running = Running::of(ticket.identity.clone());
         init()
     });
     let future = match called {
@@ -139,7 +139,7 @@ where
             return;
         }
     };
-    let future = Contained::new(Box::pin(future), ticket.address());
+    let future = Contained::new(Box::pin(future), ticket.identity.clone());
     let ticket = Arc::clone(ticket);
     giver.give(Step::Future(Box::pin(async move {
         match future.await {
@@ -193,7 +193,7 @@ where
     E: Send + Sync + 'static,
 {
     let called = catch(|| {
-        let _running = Running::of(ticket.address());
+        let _running = Running::of(ticket.identity.clone());
         init()
     });
     let end = |ending| {
@@ -203,7 +203,7 @@ where
     };
     match called {
         Ok(Ok(value)) => {
-            discard(once.set(value));
+            discard(once.value.set(value));
             once.departure.clear();
             end(Ending::Written);
             Ok(once.written())

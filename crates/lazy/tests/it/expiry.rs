@@ -183,6 +183,28 @@ fn a_stale_value_is_served_while_it_is_loaded_anew() {
 }
 
 #[test]
+fn a_caller_who_is_given_a_stale_value_is_counted_once_and_nobody_else_is() {
+    let source = Source::<Answer>::new();
+    let (clock, builder) = mortal();
+    let lazy = builder
+        .stale_while_revalidate(secs(5))
+        .build_fallible(source.loader())
+        .unwrap();
+    source.finish(Ok(1));
+    assert_eq!(*now(lazy.try_get()).unwrap(), 1);
+    clock.advance(secs(12));
+    // Without a spawner this caller waits, and is given the older value in the end.
+    source.finish(Err("down"));
+    assert_eq!(*now(lazy.try_get()).unwrap(), 1);
+    assert_eq!(lazy.stats().stale_served, 1);
+    clock.advance(secs(1));
+    // And this one is given a new value.
+    source.finish(Ok(2));
+    assert_eq!(*now(lazy.try_get()).unwrap(), 2);
+    assert_eq!(lazy.stats().stale_served, 1);
+}
+
+#[test]
 fn a_stale_value_is_served_in_the_place_of_an_error() {
     let source = Source::<Answer>::new();
     let (clock, builder) = mortal();

@@ -1,13 +1,13 @@
 //! One load for each key, and no more keys than there is room for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use brolly_lazy::{Lazy, LazyMap, LoadError};
-use brolly_sync::ManualClock;
+use brolly_sync::{Clock, ManualClock};
 
 use crate::support::{Source, boxed, look, now, with_time_limit};
 
@@ -241,4 +241,41 @@ fn a_map_that_is_asked_by_many_loads_each_key_once_while_all_fits() {
         });
         assert_eq!(calls.load(Ordering::SeqCst), 64);
     });
+}
+
+#[test]
+fn a_key_that_fails_while_somebody_looks_leaves_the_map_when_they_have_looked() {
+    type Work = Box<dyn FnOnce() + Send>;
+    /// Does something once when it is asked for the time.
+    #[derive(Clone, Default)]
+    struct Busy(Arc<Mutex<Option<Work>>>);
+    impl std::fmt::Debug for Busy {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Busy")
+        }
+    }
+    impl Clock for Busy {
+        fn now(&self) -> Duration {
+            let work = self.0.lock().unwrap().take();
+            if let Some(work) = work {
+                work();
+            }
+            Duration::ZERO
+        }
+    }
+    let (clock, source) = (Busy::default(), Source::<Answer>::new());
+    let loads = Arc::clone(&source);
+    let map = LazyMap::builder()
+        .each(Lazy::builder().clock(clock.clone()))
+        .build_fallible(move |_: u32| loads.load())
+        .unwrap();
+    let mut caller = boxed(map.try_get(&1));
+    assert!(look(&mut caller).is_pending());
+    *clock.0.lock().unwrap() = Some(Box::new(move || {
+        source.finish(Err("down"));
+        assert!(look(&mut caller).is_ready());
+    }));
+    assert!(map.peek(&1).is_none());
+    assert!(clock.0.lock().unwrap().is_none(), "the clock was asked");
+    assert_eq!(map.len(), 0);
 }

@@ -169,6 +169,18 @@ fn a_cell_that_is_written_meanwhile_keeps_what_was_written() {
 }
 
 #[test]
+fn what_is_brought_to_a_cell_that_was_written_meanwhile_is_not_kept() {
+    let (once, brought) = (Arc::new(Once::new()), Arc::new(7));
+    let (inside, value) = (Arc::clone(&once), Arc::clone(&brought));
+    let init = async move {
+        inside.set(Arc::new(9)).unwrap();
+        value
+    };
+    assert_eq!(**now(once.get_or_init(|| init)), 9);
+    assert_eq!(Arc::strong_count(&brought), 1);
+}
+
+#[test]
 fn the_owner_takes_the_value_out_and_the_cell_can_be_written_again() {
     let mut once = Once::from(7);
     assert_eq!(once.get_mut(), Some(&mut 7));

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use brolly_lazy::{Lazy, LoadError, Once};
+use brolly_lazy::{Lazy, LazyMap, LoadError, Once};
 use brolly_sync::Clock;
 
 use crate::support::{Source, Tasks, boxed, look, now, with_time_limit};
@@ -245,6 +245,30 @@ fn a_clock_that_panics_costs_one_load_and_no_more() {
         assert_eq!(*lazy.get_blocking(), 7, "after {at} readings");
         assert!(!lazy.is_loading());
     }
+}
+
+#[test]
+fn a_clock_that_panics_under_a_key_does_not_end_the_process() {
+    /// Panics for as long as it is told to.
+    #[derive(Debug)]
+    struct Broken(Arc<AtomicBool>);
+    impl Clock for Broken {
+        fn now(&self) -> Duration {
+            assert!(!self.0.load(Ordering::SeqCst), "no time");
+            Duration::ZERO
+        }
+    }
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let rules = Lazy::builder()
+        .time_to_live(Duration::from_secs(1))
+        .clock(Broken(Arc::clone(&is_broken)));
+    let map = LazyMap::builder().each(rules).build_sync(|n: u32| n);
+    let map = map.unwrap();
+    // The call unwinds through the one who leaves the entry, who asks the clock as well.
+    let _ = payload(|| map.try_get_blocking(&7).map(drop));
+    let _ = payload(|| now(map.try_get(&7)).map(drop));
+    is_broken.store(false, Ordering::SeqCst);
+    assert_eq!(*map.get_blocking(&7), 7);
 }
 
 #[test]

@@ -213,3 +213,81 @@ fn keys_of_a_map_may_ask_for_each_other_but_not_for_themselves() {
         assert!(error.contains("asks for the value"), "{error}");
     });
 }
+
+#[test]
+fn a_loader_that_outlives_its_value_is_not_taken_for_that_of_the_next() {
+    with_time_limit("a loader that is left to itself", || {
+        for _ in 0..50 {
+            let (go, gone) = std::sync::mpsc::channel::<Lazy<u32>>();
+            let gone = std::sync::Mutex::new(gone);
+            let (tell, told) = std::sync::mpsc::channel();
+            let lazy = Lazy::new_blocking(move || {
+                let other = gone.lock().unwrap().recv().unwrap();
+                let _ = tell.send(other.try_get_blocking().map(|value| *value));
+                1
+            });
+            let mut caller = boxed(lazy.get());
+            assert!(look(&mut caller).is_pending());
+            drop(caller);
+            drop(lazy);
+            // Likely to lie where the first one did.
+            go.send(Lazy::new_blocking(|| 2)).unwrap();
+            assert_eq!(told.recv().unwrap().ok(), Some(2));
+        }
+    });
+}
+
+#[test]
+fn keys_that_need_each_other_are_told_though_there_is_room_for_one_only() {
+    type Told = Result<(), String>;
+    with_time_limit("keys that push each other out", || {
+        let cell = Arc::new(OnceLock::<LazyMap<bool, Told>>::new());
+        let inside = Arc::clone(&cell);
+        let map = LazyMap::new_sync(1, move |key: bool| {
+            let map: &LazyMap<bool, Told> = inside.get().expect("set before it is asked");
+            match map.try_get_blocking(&!key) {
+                Ok(told) => told.clone(),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .unwrap();
+        cell.set(map.clone()).unwrap();
+        let error = map.get_blocking(&true).clone().unwrap_err();
+        assert!(error.contains("asks for the value"), "{error}");
+        assert!(map.len() <= 1);
+    });
+}
+
+#[test]
+fn async_keys_that_need_each_other_are_told_though_there_is_room_for_one_only() {
+    type Told = Result<(), String>;
+    with_time_limit("keys that push each other out", || {
+        let cell = Arc::new(OnceLock::<LazyMap<bool, Told>>::new());
+        let inside = Arc::clone(&cell);
+        let map = LazyMap::new(1, move |key: bool| {
+            let inside = Arc::clone(&inside);
+            async move {
+                // What was noted of an earlier poll is of no use in this one.
+                let mut has_looked = false;
+                std::future::poll_fn(|cx| {
+                    cx.waker().wake_by_ref();
+                    match std::mem::replace(&mut has_looked, true) {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    }
+                })
+                .await;
+                let map: &LazyMap<bool, Told> = inside.get().expect("set before it is asked");
+                match map.try_get(&!key).await {
+                    Ok(told) => told.clone(),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+        })
+        .unwrap();
+        cell.set(map.clone()).unwrap();
+        let error = map.get_blocking(&true).clone().unwrap_err();
+        assert!(error.contains("asks for the value"), "{error}");
+        assert!(map.len() <= 1);
+    });
+}
