@@ -230,3 +230,31 @@ fn a_temporary_file_gives_nobody_more_than_the_file_it_replaces() {
     let mode = fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o7777, 0o640);
 }
+
+#[test]
+fn a_sweep_does_not_lock_what_somebody_is_about_to_lock() {
+    use rustix::fs::FlockOperation::{NonBlockingLockExclusive, Unlock};
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = fs::File::create(dir.path().join(".brolly-file-store.1-2-3.tmp")).expect("made");
+    let is_over = AtomicBool::new(false);
+    let missed = std::thread::scope(|scope| {
+        let sweeper = scope.spawn(|| {
+            let there = place(dir.path(), "file");
+            while !is_over.load(Relaxed) {
+                let removed = remove_leftovers(there.dir.as_fd(), Moment::now());
+                assert_eq!(removed.expect("listed"), 0);
+            }
+        });
+        let is_missed = |_: &u32| {
+            let locked = rustix::fs::flock(&file, NonBlockingLockExclusive);
+            rustix::fs::flock(&file, Unlock).expect("unlocked");
+            locked.is_err()
+        };
+        let missed = (0..200_000).filter(is_missed).count();
+        is_over.store(true, Relaxed);
+        sweeper.join().expect("no panic");
+        missed
+    });
+    assert_eq!(missed, 0);
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use brolly_file_store::Error;
 use tokio::time::timeout;
 
-use crate::support::{World, eventually};
+use crate::support::{PATIENCE, World, eventually};
 
 /// Whether a future waits when it is polled once; it is dropped then.
 fn waits(future: impl Future) -> bool {
@@ -271,5 +271,36 @@ fn two_stores_take_turns_with_process_locks() {
             });
         }
     });
+    assert!(world.names("").is_empty());
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_lock_file_is_refused_and_not_waited_for() {
+    let world = World::with(|builder| builder.process_locks(true));
+    let made = std::process::Command::new("mkfifo")
+        .arg(world.path(".brolly-lock.a"))
+        .status();
+    assert!(made.expect("it runs").success());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let store = world.store.clone();
+    std::thread::spawn(move || sender.send(store.lock_blocking("a").map(drop)));
+    let locked = receiver.recv_timeout(PATIENCE);
+    assert!(locked.expect("nothing is waited for").is_err());
+    assert_eq!(world.names(""), [".brolly-lock.a"], "it is not ours");
+}
+
+#[test]
+fn a_lock_whose_file_was_cleared_away_leaves_that_of_the_next_holder() {
+    let world = World::with(|builder| builder.process_locks(true));
+    let other = brolly_file_store::FileStore::builder(world.path(""))
+        .process_locks(true)
+        .build()
+        .expect("a store");
+    let first = world.store.lock_blocking("a").expect("locked");
+    std::fs::remove_file(world.path(".brolly-lock.a")).expect("cleared away");
+    let second = other.lock_blocking("a").expect("locked");
+    drop(first);
+    assert_eq!(world.names(""), [".brolly-lock.a"], "somebody holds it");
+    drop(second);
     assert!(world.names("").is_empty());
 }
