@@ -56,8 +56,8 @@ impl ProcessLock {
             let file = rustix::fs::openat(&place.dir, &*name, flags, Mode::from_raw_mode(0o644))
                 .map_err(Refusal::to("lock"))?;
             let stat = rustix::fs::fstat(&file).map_err(Refusal::to("lock"))?;
-            if FileKind::irregular(stat.st_mode).is_some() {
-                // Not ours, so it would be wrong to take it away afterwards.
+            if FileKind::irregular(stat.st_mode).is_some() || stat.st_size != 0 {
+                // Not a lock file, so it would be wrong to take it away afterwards.
                 return Err(Refusal::System("lock", Errno::EXIST));
             }
             match rustix::io::retry_on_intr(|| rustix::fs::flock(file.as_fd(), operation)) {

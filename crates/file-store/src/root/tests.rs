@@ -178,6 +178,8 @@ fn all_ways_to_a_file_have_one_name() {
         "short/file",
         "twice",
         "deep/../short/../er/file",
+        "none/../short/file",
+        "none/of/../../twice",
     ] {
         let place = root.place(path.as_bytes(), way).expect(path);
         assert_eq!(place.path, b"deep/er/file", "{path}");
@@ -186,9 +188,14 @@ fn all_ways_to_a_file_have_one_name() {
         "new/dir/file",
         "new/other/../dir/file",
         "short/../../new/dir/file",
+        "deep/none/../../new/dir/file",
     ] {
         let place = root.place(path.as_bytes(), way).expect(path);
         assert_eq!(place.path, b"new/dir/file", "{path}");
+    }
+    for path in ["new/..", "deep/new/.."] {
+        let refused = root.place(path.as_bytes(), way).expect_err(path);
+        assert_eq!(refused, Refusal::NotAFile(FileKind::Directory), "{path}");
     }
     for path in ["new/../../secret", "../x"] {
         let refused = root.place(path.as_bytes(), way).expect_err(path);

@@ -304,3 +304,12 @@ fn a_lock_whose_file_was_cleared_away_leaves_that_of_the_next_holder() {
     drop(second);
     assert!(world.names("").is_empty());
 }
+
+#[test]
+fn a_file_with_the_name_of_a_lock_file_is_not_taken_away() {
+    let world = World::with(|builder| builder.process_locks(true));
+    world.put(".brolly-lock.a", "of somebody else");
+    assert!(world.store.lock_blocking("a").is_err());
+    assert_eq!(world.names(""), [".brolly-lock.a"]);
+    assert_eq!(world.store.stats().locked_paths, 0);
+}
