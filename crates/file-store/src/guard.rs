@@ -269,11 +269,13 @@ impl Inner {
         let at = |refusal: Refusal| refusal.at(path);
         let place = self.root.place(path, self.way_to_write()).map_err(at)?;
         self.sweep_once(&place);
-        self.change(path, || {
+        let changed = self.change(path, || {
             write::replace(&place, contents, self.settings.durable)
-        })?;
-        self.counters.wrote();
-        Ok(())
+        });
+        if is_made(&changed) {
+            self.counters.wrote();
+        }
+        changed
     }
 
     fn remove_held(&self, turn: &Turn) -> Result<(), Error> {
@@ -284,9 +286,11 @@ impl Inner {
         };
         let place = self.root.place(path, way);
         let place = place.map_err(|refusal| refusal.at(path))?;
-        self.change(path, || write::remove(&place, self.settings.durable))?;
-        self.counters.removed();
-        Ok(())
+        let changed = self.change(path, || write::remove(&place, self.settings.durable));
+        if is_made(&changed) {
+            self.counters.removed();
+        }
+        changed
     }
 
     /// Changes a file, and takes it out of the cache before and after. Reads would notice the change
@@ -323,4 +327,9 @@ impl Inner {
             self.counters.removed_leftovers(removed);
         }
     }
+}
+
+/// Whether a change was made, durable or not.
+fn is_made(changed: &Result<(), Error>) -> bool {
+    matches!(changed, Ok(()) | Err(Error::NotDurable { .. }))
 }

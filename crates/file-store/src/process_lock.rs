@@ -66,11 +66,7 @@ impl ProcessLock {
                 Err(errno) => return Err(Refusal::System("lock", errno)),
             }
             if has_name(&file, &place, &name).map_err(Refusal::to("lock"))? {
-                return Ok(Ok(Self {
-                    place,
-                    name,
-                    file,
-                }));
+                return Ok(Ok(Self { place, name, file }));
             }
         }
     }

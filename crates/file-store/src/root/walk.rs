@@ -123,9 +123,13 @@ impl Walk<'_> {
         self.here.as_ref().map_or(self.root, |dir| dir.as_fd())
     }
 
-    /// One directory up: from the root once more, by all names but the last.
+    /// One directory up: from the root once more, by all names but the last. As many up as follow at
+    /// once, so that a long way back costs no more than one.
     fn back(&mut self) -> Result<(), Refusal> {
         self.names.pop().ok_or(Refusal::Outside)?;
+        while self.todo.pop_if(|name| name == b"..").is_some() {
+            self.names.pop().ok_or(Refusal::Outside)?;
+        }
         self.todo.extend(self.names.drain(..).rev());
         self.here = None;
         // With nothing left to walk, this is a directory.

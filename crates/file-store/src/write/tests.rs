@@ -111,6 +111,19 @@ fn an_error_at_any_step_leaves_the_old_file_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_write_that_may_not_last_counts_as_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = crate::FileStore::builder(dir.path()).build();
+    let store = store.expect("a store");
+    for (failing, writes) in [(Step::Synced, 0), (Step::Renamed, 1)] {
+        let hook = move |step| (step != failing).then_some(()).ok_or(Errno::IO);
+        let written = with_hook(hook, || store.write_blocking("file", "new"));
+        assert!(written.is_err(), "{failing:?}");
+        assert_eq!(store.stats().writes, writes, "{failing:?}");
+    }
+}
+
 /// Not a test by itself: the process that is killed.
 #[test]
 fn child_that_stops() {
