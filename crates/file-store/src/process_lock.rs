@@ -42,6 +42,13 @@ impl ProcessLock {
         }
     }
 
+    /// Whether it excludes others from `place`: its directory is the one that the lock was taken in.
+    pub(crate) fn covers(&self, place: &Place) -> Result<bool, Errno> {
+        let locked = rustix::fs::fstat(&self.place.dir)?;
+        let there = rustix::fs::fstat(&place.dir)?;
+        Ok((locked.st_dev, locked.st_ino) == (there.st_dev, there.st_ino))
+    }
+
     fn attempt(place: Place, operation: FlockOperation) -> Result<Result<Self, Place>, Refusal> {
         let name = lock_name(&place.name);
         // Should a pipe or a terminal have the name, opening it neither waits nor makes it ours.

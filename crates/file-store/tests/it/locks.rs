@@ -313,3 +313,27 @@ fn a_file_with_the_name_of_a_lock_file_is_not_taken_away() {
     assert_eq!(world.names(""), [".brolly-lock.a"]);
     assert_eq!(world.store.stats().locked_paths, 0);
 }
+
+#[test]
+fn a_lock_whose_directory_was_replaced_writes_nothing() {
+    let world = World::with(|builder| builder.process_locks(true));
+    let other = brolly_file_store::FileStore::builder(world.path(""))
+        .process_locks(true)
+        .build()
+        .expect("a store");
+    let first = world.store.lock_blocking("d/a").expect("locked");
+    first.write_blocking("one").expect("written");
+    std::fs::rename(world.path("d"), world.path("f")).expect("moved");
+    let second = other.lock_blocking("d/a").expect("another directory");
+    second.write_blocking("two").expect("written");
+    let written = first.write_blocking("three");
+    assert!(matches!(written, Err(Error::Moved { .. })), "{written:?}");
+    let removed = first.remove_blocking();
+    assert!(matches!(removed, Err(Error::Moved { .. })), "{removed:?}");
+    assert_eq!(other.read_blocking("d/a").expect("read"), "two");
+    drop((first, second));
+    assert_eq!(
+        (world.names("d"), world.names("f")),
+        (vec!["a".into()], vec!["a".into()])
+    );
+}
