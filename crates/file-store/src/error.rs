@@ -53,8 +53,8 @@ pub enum Error {
         /// How many bytes are.
         valid_up_to: usize,
     },
-    /// The path was locked, and now a symbolic link stands in it and leads elsewhere. Nothing was
-    /// changed.
+    /// The path was locked, and now a symbolic link stands in it and leads elsewhere; or, if it is
+    /// locked among processes, its directory is another one. Nothing was changed.
     #[error("{path:?} leads elsewhere than when it was locked")]
     Moved {
         /// The path as it was locked.
@@ -274,7 +274,7 @@ pub enum BuildError {
 pub(crate) enum Refusal {
     Outside,
     NotAFile(FileKind),
-    /// A symbolic link where none is expected.
+    /// A symbolic link where none is expected, or another directory than was locked.
     Moved,
     System(&'static str, Errno),
 }

@@ -31,7 +31,7 @@ pub struct PathGuard {
 
 /// The path, held. The lock among processes goes first.
 struct Held {
-    _process: Option<ProcessLock>,
+    process: Option<ProcessLock>,
     seat: Seat,
     /// One change at a time, in the order of the calls: one that goes on without its caller would
     /// otherwise overwrite the next.
@@ -151,6 +151,19 @@ impl Turn {
     }
 }
 
+impl Turn {
+    /// Whether other processes are kept out of this place. They are not if its directory was moved
+    /// away with the lock file, and another one has its name.
+    fn check(&self, place: &Place) -> Result<(), Refusal> {
+        match &self.held.process {
+            Some(lock) if !lock.covers(place).map_err(Refusal::to("look at"))? => {
+                Err(Refusal::Moved)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         self.held.turn.put(());
@@ -222,7 +235,7 @@ impl Inner {
         PathGuard {
             inner: Arc::clone(self),
             held: Arc::new(Held {
-                _process: process,
+                process,
                 seat,
                 turn: WaitList::new(vec![()]),
             }),
@@ -268,12 +281,15 @@ impl Inner {
         }
         let at = |refusal: Refusal| refusal.at(path);
         let place = self.root.place(path, self.way_to_write()).map_err(at)?;
+        turn.check(&place).map_err(at)?;
         self.sweep_once(&place);
-        self.change(path, || {
+        let changed = self.change(path, || {
             write::replace(&place, contents, self.settings.durable)
-        })?;
-        self.counters.wrote();
-        Ok(())
+        });
+        if is_made(&changed) {
+            self.counters.wrote();
+        }
+        changed
     }
 
     fn remove_held(&self, turn: &Turn) -> Result<(), Error> {
@@ -284,9 +300,12 @@ impl Inner {
         };
         let place = self.root.place(path, way);
         let place = place.map_err(|refusal| refusal.at(path))?;
-        self.change(path, || write::remove(&place, self.settings.durable))?;
-        self.counters.removed();
-        Ok(())
+        turn.check(&place).map_err(|refusal| refusal.at(path))?;
+        let changed = self.change(path, || write::remove(&place, self.settings.durable));
+        if is_made(&changed) {
+            self.counters.removed();
+        }
+        changed
     }
 
     /// Changes a file, and takes it out of the cache before and after. Reads would notice the change
@@ -323,4 +342,9 @@ impl Inner {
             self.counters.removed_leftovers(removed);
         }
     }
+}
+
+/// Whether a change was made, durable or not.
+fn is_made(changed: &Result<(), Error>) -> bool {
+    matches!(changed, Ok(()) | Err(Error::NotDurable { .. }))
 }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::error::Refusal;
+use crate::error::{FileKind, Refusal};
 use crate::root::Place;
 
 const PREFIX: &[u8] = b".brolly-lock.";
@@ -23,7 +23,7 @@ pub(crate) struct ProcessLock {
     place: Place,
     name: Vec<u8>,
     /// Carries the lock.
-    _file: OwnedFd,
+    file: OwnedFd,
 }
 
 impl ProcessLock {
@@ -42,24 +42,38 @@ impl ProcessLock {
         }
     }
 
+    /// Whether it excludes others from `place`: its directory is the one that the lock was taken in.
+    pub(crate) fn covers(&self, place: &Place) -> Result<bool, Errno> {
+        let locked = rustix::fs::fstat(&self.place.dir)?;
+        let there = rustix::fs::fstat(&place.dir)?;
+        Ok((locked.st_dev, locked.st_ino) == (there.st_dev, there.st_ino))
+    }
+
     fn attempt(place: Place, operation: FlockOperation) -> Result<Result<Self, Place>, Refusal> {
         let name = lock_name(&place.name);
-        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Should a pipe or a terminal have the name, opening it neither waits nor makes it ours.
+        let flags = OFlags::RDONLY
+            | OFlags::CREATE
+            | OFlags::NOFOLLOW
+            | OFlags::NONBLOCK
+            | OFlags::NOCTTY
+            | OFlags::CLOEXEC;
         loop {
             // Whoever may write in the directory may use the lock; nobody needs to write in it.
             let file = rustix::fs::openat(&place.dir, &*name, flags, Mode::from_raw_mode(0o644))
                 .map_err(Refusal::to("lock"))?;
+            let stat = rustix::fs::fstat(&file).map_err(Refusal::to("lock"))?;
+            if FileKind::irregular(stat.st_mode).is_some() || stat.st_size != 0 {
+                // Not a lock file, so it would be wrong to take it away afterwards.
+                return Err(Refusal::System("lock", Errno::EXIST));
+            }
             match rustix::io::retry_on_intr(|| rustix::fs::flock(file.as_fd(), operation)) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => return Ok(Err(place)),
                 Err(errno) => return Err(Refusal::System("lock", errno)),
             }
             if has_name(&file, &place, &name).map_err(Refusal::to("lock"))? {
-                return Ok(Ok(Self {
-                    place,
-                    name,
-                    _file: file,
-                }));
+                return Ok(Ok(Self { place, name, file }));
             }
         }
     }
@@ -95,7 +109,10 @@ fn lock_name(name: &[u8]) -> Vec<u8> {
 
 impl Drop for ProcessLock {
     fn drop(&mut self) {
-        // While it is still held: afterwards the name may be another holder's.
-        let _ = rustix::fs::unlinkat(&self.place.dir, &*self.name, AtFlags::empty());
+        // While it is still held: afterwards the name may be another holder's. It may be now, if
+        // somebody has cleared the lock file away.
+        if has_name(&self.file, &self.place, &self.name) == Ok(true) {
+            let _ = rustix::fs::unlinkat(&self.place.dir, &*self.name, AtFlags::empty());
+        }
     }
 }

@@ -244,7 +244,9 @@ impl Inner {
         let mut room = before.len.saturating_add(1);
         loop {
             if bytes.len() == bytes.capacity() {
-                let more = usize::try_from(room).unwrap_or(usize::MAX);
+                // Never for more than is allowed and one more, which would be too much.
+                let allowed = limit.saturating_add(1).saturating_sub(bytes.len() as u64);
+                let more = usize::try_from(room.min(allowed)).unwrap_or(usize::MAX);
                 bytes
                     .try_reserve_exact(more)
                     .map_err(|_| Refusal::System("read", Errno::NOMEM))

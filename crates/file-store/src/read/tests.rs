@@ -193,6 +193,28 @@ fn a_file_that_grows_while_it_is_read_is_read_to_its_end() {
     assert_eq!(content.expect("read"), [b'x'; 100_000]);
 }
 
+#[test]
+fn a_file_that_grows_while_it_is_read_takes_no_more_memory_than_is_allowed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("file");
+    fs::write(&path, [b'x'; 60_000]).expect("written");
+    let builder = FileStore::builder(dir.path()).max_file_size(100_000);
+    let store = builder.build().expect("a store");
+    // Each time anew, as it is read once more after it has changed.
+    let hook = move |step| {
+        match step {
+            Step::Opened => overwrite(&path, &[b'x'; 100_000]),
+            Step::Checked => fs::write(&path, [b'x'; 60_000]).expect("written"),
+            _ => {}
+        }
+        Ok(())
+    };
+    let content = with_hook(hook, || store.read_blocking("file")).expect("read");
+    let bytes = Vec::from(content);
+    assert_eq!(bytes.len(), 100_000);
+    assert!(bytes.capacity() <= 100_001, "{}", bytes.capacity());
+}
+
 /// Reads on another thread, and stops there after a step. When the others have done what they do, it
 /// goes on. What they do begins while that read is under way, and may wait for it.
 fn while_another_reads<T: Send>(

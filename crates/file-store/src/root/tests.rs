@@ -178,6 +178,8 @@ fn all_ways_to_a_file_have_one_name() {
         "short/file",
         "twice",
         "deep/../short/../er/file",
+        "none/../short/file",
+        "none/of/../../twice",
     ] {
         let place = root.place(path.as_bytes(), way).expect(path);
         assert_eq!(place.path, b"deep/er/file", "{path}");
@@ -186,14 +188,48 @@ fn all_ways_to_a_file_have_one_name() {
         "new/dir/file",
         "new/other/../dir/file",
         "short/../../new/dir/file",
+        "deep/none/../../new/dir/file",
     ] {
         let place = root.place(path.as_bytes(), way).expect(path);
         assert_eq!(place.path, b"new/dir/file", "{path}");
+    }
+    for path in ["new/..", "deep/new/.."] {
+        let refused = root.place(path.as_bytes(), way).expect_err(path);
+        assert_eq!(refused, Refusal::NotAFile(FileKind::Directory), "{path}");
     }
     for path in ["new/../../secret", "../x"] {
         let refused = root.place(path.as_bytes(), way).expect_err(path);
         assert_eq!(refused, Refusal::Outside, "{path}");
     }
+}
+
+#[test]
+fn a_way_far_down_and_up_again_takes_about_as_long_as_the_way_down() {
+    const DEPTH: usize = 300;
+    let world = World::new();
+    let [root, _] = world.roots();
+    let down = format!("{}file", "d/".repeat(DEPTH));
+    let up = format!("{}{}file", "d/".repeat(DEPTH), "../".repeat(DEPTH));
+    let make = Way {
+        missing: Missing::Make { synced: false },
+        ..Way::TO_FILE
+    };
+    root.place(down.as_bytes(), make).expect("made");
+    let time = |path: &str| {
+        let once = |_| {
+            let start = std::time::Instant::now();
+            root.place(path.as_bytes(), Way::TO_FILE).expect("a place");
+            start.elapsed()
+        };
+        (0..9).map(once).min().expect("it was timed")
+    };
+    assert_eq!(root.place(up.as_bytes(), make).expect("up").path, b"file");
+    let (down, up) = (time(&down), time(&up));
+    // Not its square: that would be 150 times as long.
+    assert!(up < down * 30, "{up:?} up, {down:?} down");
+    let out = format!("{}{}file", "d/".repeat(3), "../".repeat(4));
+    let refused = root.place(out.as_bytes(), Way::TO_FILE);
+    assert_eq!(refused.expect_err("out"), Refusal::Outside);
 }
 
 #[test]

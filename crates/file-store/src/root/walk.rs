@@ -64,7 +64,7 @@ pub(crate) enum Missing {
     Make {
         synced: bool,
     },
-    /// The rest of the path is taken by its letters.
+    /// The way through it is taken by its letters.
     Guess,
 }
 
@@ -107,8 +107,10 @@ impl Walk<'_> {
             if name == b".." {
                 self.back()?;
             } else if !self.todo.is_empty() {
-                if self.enter(&name, way)? == Entered::Missing {
-                    return self.guess(name);
+                if self.enter(&name, way)? == Entered::Missing
+                    && let Some(file) = self.guess(name)
+                {
+                    return self.arrive(file);
                 }
             } else if way.last == Last::Keep || !self.follow(&name, way.links)? {
                 return self.arrive(name);
@@ -121,9 +123,13 @@ impl Walk<'_> {
         self.here.as_ref().map_or(self.root, |dir| dir.as_fd())
     }
 
-    /// One directory up: from the root once more, by all names but the last.
+    /// One directory up: from the root once more, by all names but the last. As many up as follow at
+    /// once, so that a long way back costs no more than one.
     fn back(&mut self) -> Result<(), Refusal> {
         self.names.pop().ok_or(Refusal::Outside)?;
+        while self.todo.pop_if(|name| name == b"..").is_some() {
+            self.names.pop().ok_or(Refusal::Outside)?;
+        }
         self.todo.extend(self.names.drain(..).rev());
         self.here = None;
         // With nothing left to walk, this is a directory.
@@ -189,20 +195,19 @@ impl Walk<'_> {
         Ok(true)
     }
 
-    /// Takes the rest by its letters, since where `name` would be there is nothing.
-    fn guess(&mut self, name: Vec<u8>) -> Result<Place, Refusal> {
+    /// Takes the way by its letters for as long as it leads through what is not there, beginning with
+    /// `name`. Returns the name of the file if that is to its end; otherwise `..` has led back here.
+    fn guess(&mut self, name: Vec<u8>) -> Option<Vec<u8>> {
+        let there = self.names.len();
         self.names.push(name);
-        while let Some(name) = self.todo.pop() {
-            if name == b".." {
-                self.names.pop().ok_or(Refusal::Outside)?;
-            } else {
-                self.names.push(name);
+        while self.names.len() > there {
+            match self.todo.pop() {
+                Some(name) if name == b".." => drop(self.names.pop()),
+                Some(name) => self.names.push(name),
+                None => return self.names.pop(),
             }
         }
-        match self.names.pop() {
-            Some(name) => self.arrive(name),
-            None => Err(Refusal::NotAFile(FileKind::Directory)),
-        }
+        None
     }
 
     fn arrive(&mut self, name: Vec<u8>) -> Result<Place, Refusal> {

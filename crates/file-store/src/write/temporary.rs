@@ -138,16 +138,18 @@ pub(crate) fn remove_leftovers(dir: BorrowedFd<'_>, now: Moment) -> Result<u64, 
 fn remove_leftover(dir: BorrowedFd<'_>, name: &[u8], now: Moment) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file: OwnedFd = rustix::fs::openat(dir, name, flags, Mode::empty())?;
-    let needed = match lock_now(file.as_fd()) {
-        Ok(()) => TIME_TO_LOCK,
-        Err(Errno::WOULDBLOCK) => return Err(Errno::WOULDBLOCK),
-        Err(_) => WITHOUT_LOCKS,
-    };
     let stat = rustix::fs::fstat(&file)?;
-    let age = Stamp::of(&stat).modified.until(now);
-    let is_old = age.is_some_and(|age| age >= needed);
-    if !is_old || FileKind::irregular(stat.st_mode).is_some() {
+    if FileKind::irregular(stat.st_mode).is_some() {
         return Err(Errno::BUSY);
+    }
+    let age = Stamp::of(&stat).modified.until(now);
+    // Not even locked for a moment while it is young: its maker, who tries once, would get no lock.
+    let age = age.filter(|age| *age >= TIME_TO_LOCK).ok_or(Errno::BUSY)?;
+    match lock_now(file.as_fd()) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Err(Errno::WOULDBLOCK),
+        Err(_) if age >= WITHOUT_LOCKS => {}
+        Err(_) => return Err(Errno::BUSY),
     }
     rustix::fs::unlinkat(dir, name, AtFlags::empty())
 }

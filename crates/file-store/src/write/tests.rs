@@ -111,6 +111,19 @@ fn an_error_at_any_step_leaves_the_old_file_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_write_that_may_not_last_counts_as_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = crate::FileStore::builder(dir.path()).build();
+    let store = store.expect("a store");
+    for (failing, writes) in [(Step::Synced, 0), (Step::Renamed, 1)] {
+        let hook = move |step| (step != failing).then_some(()).ok_or(Errno::IO);
+        let written = with_hook(hook, || store.write_blocking("file", "new"));
+        assert!(written.is_err(), "{failing:?}");
+        assert_eq!(store.stats().writes, writes, "{failing:?}");
+    }
+}
+
 /// Not a test by itself: the process that is killed.
 #[test]
 fn child_that_stops() {
@@ -229,4 +242,32 @@ fn a_temporary_file_gives_nobody_more_than_the_file_it_replaces() {
     with_hook(hook, || replace(&place(dir.path(), "file"), b"new", true)).expect("written");
     let mode = fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o7777, 0o640);
+}
+
+#[test]
+fn a_sweep_does_not_lock_what_somebody_is_about_to_lock() {
+    use rustix::fs::FlockOperation::{NonBlockingLockExclusive, Unlock};
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = fs::File::create(dir.path().join(".brolly-file-store.1-2-3.tmp")).expect("made");
+    let is_over = AtomicBool::new(false);
+    let missed = std::thread::scope(|scope| {
+        let sweeper = scope.spawn(|| {
+            let there = place(dir.path(), "file");
+            while !is_over.load(Relaxed) {
+                let removed = remove_leftovers(there.dir.as_fd(), Moment::now());
+                assert_eq!(removed.expect("listed"), 0);
+            }
+        });
+        let is_missed = |_: &u32| {
+            let locked = rustix::fs::flock(&file, NonBlockingLockExclusive);
+            rustix::fs::flock(&file, Unlock).expect("unlocked");
+            locked.is_err()
+        };
+        let missed = (0..200_000).filter(is_missed).count();
+        is_over.store(true, Relaxed);
+        sweeper.join().expect("no panic");
+        missed
+    });
+    assert_eq!(missed, 0);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use brolly_file_store::Error;
 use tokio::time::timeout;
 
-use crate::support::{World, eventually};
+use crate::support::{PATIENCE, World, eventually};
 
 /// Whether a future waits when it is polled once; it is dropped then.
 fn waits(future: impl Future) -> bool {
@@ -272,4 +272,68 @@ fn two_stores_take_turns_with_process_locks() {
         }
     });
     assert!(world.names("").is_empty());
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_lock_file_is_refused_and_not_waited_for() {
+    let world = World::with(|builder| builder.process_locks(true));
+    let made = std::process::Command::new("mkfifo")
+        .arg(world.path(".brolly-lock.a"))
+        .status();
+    assert!(made.expect("it runs").success());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let store = world.store.clone();
+    std::thread::spawn(move || sender.send(store.lock_blocking("a").map(drop)));
+    let locked = receiver.recv_timeout(PATIENCE);
+    assert!(locked.expect("nothing is waited for").is_err());
+    assert_eq!(world.names(""), [".brolly-lock.a"], "it is not ours");
+}
+
+#[test]
+fn a_lock_whose_file_was_cleared_away_leaves_that_of_the_next_holder() {
+    let world = World::with(|builder| builder.process_locks(true));
+    let other = brolly_file_store::FileStore::builder(world.path(""))
+        .process_locks(true)
+        .build()
+        .expect("a store");
+    let first = world.store.lock_blocking("a").expect("locked");
+    std::fs::remove_file(world.path(".brolly-lock.a")).expect("cleared away");
+    let second = other.lock_blocking("a").expect("locked");
+    drop(first);
+    assert_eq!(world.names(""), [".brolly-lock.a"], "somebody holds it");
+    drop(second);
+    assert!(world.names("").is_empty());
+}
+
+#[test]
+fn a_file_with_the_name_of_a_lock_file_is_not_taken_away() {
+    let world = World::with(|builder| builder.process_locks(true));
+    world.put(".brolly-lock.a", "of somebody else");
+    assert!(world.store.lock_blocking("a").is_err());
+    assert_eq!(world.names(""), [".brolly-lock.a"]);
+    assert_eq!(world.store.stats().locked_paths, 0);
+}
+
+#[test]
+fn a_lock_whose_directory_was_replaced_writes_nothing() {
+    let world = World::with(|builder| builder.process_locks(true));
+    let other = brolly_file_store::FileStore::builder(world.path(""))
+        .process_locks(true)
+        .build()
+        .expect("a store");
+    let first = world.store.lock_blocking("d/a").expect("locked");
+    first.write_blocking("one").expect("written");
+    std::fs::rename(world.path("d"), world.path("f")).expect("moved");
+    let second = other.lock_blocking("d/a").expect("another directory");
+    second.write_blocking("two").expect("written");
+    let written = first.write_blocking("three");
+    assert!(matches!(written, Err(Error::Moved { .. })), "{written:?}");
+    let removed = first.remove_blocking();
+    assert!(matches!(removed, Err(Error::Moved { .. })), "{removed:?}");
+    assert_eq!(other.read_blocking("d/a").expect("read"), "two");
+    drop((first, second));
+    assert_eq!(
+        (world.names("d"), world.names("f")),
+        (vec!["a".into()], vec!["a".into()])
+    );
 }
