@@ -1,16 +1,26 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod adaptive_limit;
+mod batcher;
+mod cancel;
 mod config;
+mod control;
 mod dag;
 mod drive;
 mod error;
+mod gather;
+mod limiter;
 mod map;
 mod panic;
 mod primitive;
+mod priority_queue;
 mod processor;
+mod retry;
+mod sink;
 mod slots;
 mod threads;
+mod throttle;
 mod woken;
 mod work;
 mod worker_pool;
@@ -20,4 +30,5 @@ pub use error::{ConfigError, ItemError};
 pub use map::Map;
 pub use panic::Panic;
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
+pub use retry::RetryPolicy;
 pub use worker_pool::{Permit, WorkerPool};

@@ -1,0 +1,1 @@
+//! [`AdaptiveLimit`]: a limit that follows what the work behind it can bear.

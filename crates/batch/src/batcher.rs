@@ -1,0 +1,1 @@
+//! [`Batcher`]: concurrent calls collapsed into bulk calls.

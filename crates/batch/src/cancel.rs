@@ -1,0 +1,1 @@
+//! [`CancelToken`]: ends runs from outside, at once or after what already runs.

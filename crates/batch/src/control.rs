@@ -1,0 +1,1 @@
+//! [`Control`]: what a run obeys besides its own limit.

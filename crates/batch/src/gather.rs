@@ -1,0 +1,1 @@
+//! [`gather`]: futures under their ids, where one failure hides no other.

@@ -1,0 +1,1 @@
+//! [`Limiter`]: one limit shared by all operations of a chain, nested ones included.

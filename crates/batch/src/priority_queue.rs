@@ -1,0 +1,1 @@
+//! [`PriorityQueue`]: what is most urgent first, and nothing starves.

@@ -1,0 +1,1 @@
+//! [`Throttle`]: admission by the pressure on the machine.
