@@ -27,6 +27,7 @@ mod worker_pool;
 
 pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
 pub use error::{ConfigError, ItemError};
+pub use gather::{Gather, GatherError, Gathered, Gathering, SourceError, gather};
 pub use map::Map;
 pub use panic::Panic;
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
