@@ -1,5 +1,6 @@
 //! What can go wrong: a setting out of range, and an item that has no result.
 
+use crate::cancel::Stopped;
 use crate::panic::Panic;
 
 /// A setting that no run could work with.
@@ -30,6 +31,21 @@ pub enum ItemError<E> {
     /// The function, or the future it returned, panicked.
     #[error(transparent)]
     Panicked(Panic),
+    /// The run was cancelled before the item had ended; it may not even have started.
+    #[error("the run was cancelled before this item had ended")]
+    Cancelled,
+    /// The deadline of the run passed before the item had ended; it may not even have started.
+    #[error("the deadline of the run passed before this item had ended")]
+    DeadlineExceeded,
+}
+
+impl<E> From<Stopped> for ItemError<E> {
+    fn from(why: Stopped) -> Self {
+        match why {
+            Stopped::Cancelled => Self::Cancelled,
+            Stopped::DeadlineExceeded => Self::DeadlineExceeded,
+        }
+    }
 }
 
 impl<E> ItemError<E> {
@@ -37,7 +53,7 @@ impl<E> ItemError<E> {
     pub fn into_failed(self) -> Option<E> {
         match self {
             Self::Failed(error) => Some(error),
-            Self::Panicked(_) => None,
+            Self::Panicked(_) | Self::Cancelled | Self::DeadlineExceeded => None,
         }
     }
 

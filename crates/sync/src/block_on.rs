@@ -35,7 +35,14 @@ impl Wake for Signal {
     }
 }
 
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+/// Drives a future on the calling thread, which sleeps between wake-ups.
+///
+/// Must not be called from a task: it would block the executor's thread.
+///
+/// ```
+/// assert_eq!(brolly_sync::block_on(async { 1 + 1 }), 2);
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let signal = StdArc::new(Signal {
         raised: Mutex::new(false),
