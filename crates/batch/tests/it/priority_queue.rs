@@ -21,7 +21,7 @@ fn queue<T>(clock: &ManualClock, capacity: usize) -> PriorityQueue<T> {
         .aging(AGING)
         .clock(clock.clone())
         .build()
-        .unwrap()
+        .expect("tests use settings within range")
 }
 
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -312,6 +312,8 @@ fn many_threads_take_each_item_once() {
     });
 }
 
+type Taker = Pin<Box<dyn Future<Output = Option<Popped<usize>>>>>;
+
 #[derive(Clone, Debug)]
 enum Op {
     Push(u8, Option<u8>),
@@ -361,7 +363,7 @@ proptest! {
         let mut model = Model::default();
         let mut closed = false;
         let mut pushes = 0;
-        let mut line: VecDeque<Pin<Box<dyn Future<Output = Option<Popped<usize>>>>>> = VecDeque::new();
+        let mut line: VecDeque<Taker> = VecDeque::new();
         // The first so many of the line were woken.
         let mut woken = 0;
         for op in ops {
@@ -392,7 +394,7 @@ proptest! {
                 }
                 Op::Wait => {
                     let is_free = closed || model.items.len() > woken;
-                    let mut taker: Pin<Box<dyn Future<Output = Option<Popped<usize>>>>> = Box::pin(queue.pop());
+                    let mut taker: Taker = Box::pin(queue.pop());
                     match poll(taker.as_mut()) {
                         Poll::Ready(popped) => {
                             prop_assert!(is_free);
