@@ -1,5 +1,7 @@
 //! What can go wrong: a setting out of range, and an item that has no result.
 
+use std::time::Duration;
+
 use crate::cancel::Stopped;
 use crate::panic::Panic;
 
@@ -19,9 +21,23 @@ pub enum ConfigError {
         /// The most it may be.
         max: usize,
     },
+    /// A length of time is outside of what the field allows.
+    #[error("{field} is {value:?}, allowed are {min:?} to {max:?}")]
+    DurationOutOfRange {
+        /// The setting, as it is spelled in the API.
+        field: &'static str,
+        /// What it was set to.
+        value: Duration,
+        /// The least it may be.
+        min: Duration,
+        /// The most it may be.
+        max: Duration,
+    },
 }
 
-/// Why an item has no result. It concerns that item alone: all others went on.
+/// Why an item has no result.
+///
+/// An error and a panic concern their item alone: all others went on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ItemError<E> {
@@ -31,11 +47,11 @@ pub enum ItemError<E> {
     /// The function, or the future it returned, panicked.
     #[error(transparent)]
     Panicked(Panic),
-    /// The run was cancelled before the item had ended; it may not even have started.
-    #[error("the run was cancelled before this item had ended")]
+    /// The run was cancelled before the item ended, or before it started.
+    #[error("cancelled")]
     Cancelled,
-    /// The deadline of the run passed before the item had ended; it may not even have started.
-    #[error("the deadline of the run passed before this item had ended")]
+    /// The run's time was over before the item ended, or before it started.
+    #[error("the run's deadline has passed")]
     DeadlineExceeded,
 }
 

@@ -6,6 +6,7 @@ mod dag;
 mod dag_model;
 mod map;
 mod panic;
+mod priority_queue;
 mod send_sync;
 mod support;
 mod worker_pool;
