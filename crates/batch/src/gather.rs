@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use brolly_sync::{ThreadTimer, Timer};
 
+use crate::cancel::CancelToken;
 use crate::config::checked_concurrency;
+use crate::control::Control;
 use crate::drive::Drive;
 use timed::{Limit, Timed};
 use work::GatherWork;
@@ -73,7 +75,9 @@ where
         futures,
         limit: DEFAULT_LIMIT,
         timeout: None,
+        deadline: None,
         timer: None,
+        control: Control::default(),
     }
 }
 
@@ -94,7 +98,9 @@ pub struct Gather<K, Fut> {
     futures: Vec<Fut>,
     limit: usize,
     timeout: Option<Duration>,
+    deadline: Option<Duration>,
     timer: Option<Arc<dyn Timer>>,
+    control: Control,
 }
 
 impl<K, Fut> Gather<K, Fut> {
@@ -114,7 +120,21 @@ impl<K, Fut> Gather<K, Fut> {
         self
     }
 
-    /// What measures [`timeout`](Self::timeout). Unless set, a thread that all calls of this
+    /// How long the whole run may take, counted from its first poll; no limit unless set. What has
+    /// not ended then is dropped and answered as [`SourceError::DeadlineExceeded`].
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Ends the run when this token says so. What has not started, or is dropped because it was
+    /// cancelled and not only drained, is answered as [`SourceError::Cancelled`].
+    pub fn cancel_with(mut self, token: &CancelToken) -> Self {
+        self.control = self.control.cancel_with(token);
+        self
+    }
+
+    /// What measures [`timeout`](Self::timeout) and [`deadline`](Self::deadline). Unless set, a thread that all calls of this
     /// process share; it starts with the first wait and stays.
     pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
         self.timer = Some(Arc::new(timer));
@@ -135,12 +155,17 @@ where
             Ok(limit) => limit,
             Err(error) => return Gathering::refused(GatherError::Config(error)),
         };
-        let time = self.timeout.map(|after| Limit {
+        let timer = || self.timer.clone().unwrap_or_else(shared_timer);
+        let timeout = self.timeout.map(|after| Limit {
             after,
-            timer: self.timer.unwrap_or_else(shared_timer),
+            timer: timer(),
         });
-        match GatherWork::new(self.ids, self.futures, time) {
-            Ok(work) => Gathering(State::Running(Drive::new(work, limit, identity))),
+        let control = match self.deadline {
+            Some(deadline) => self.control.deadline(timer(), deadline),
+            None => self.control,
+        };
+        match GatherWork::new(self.ids, self.futures, timeout) {
+            Ok(work) => Gathering(State::Running(Drive::new(work, limit, control, identity))),
             Err(error) => Gathering::refused(error),
         }
     }

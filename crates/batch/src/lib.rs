@@ -34,4 +34,8 @@ pub use panic::Panic;
 pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use retry::RetryPolicy;
+pub use sink::{
+    BatchOutcome, BulkGate, BulkPass, BulkSink, BulkSinkBuilder, BulkStore, Flushed, Inserted,
+    Receipt, Rejected, SinkError, SinkStats,
+};
 pub use worker_pool::{Permit, WorkerPool};

@@ -17,10 +17,12 @@ use std::sync::Arc;
 
 use brolly_sync::WaitList;
 
+use crate::cancel::CancelToken;
+use crate::control::Control;
 use crate::drive::Drive;
 use crate::primitive::{Mutex, lock};
 use batch::Sender;
-use held::{Batch, Held};
+use held::{Batch, Held, Origin};
 use ledger::Ledger;
 use work::{Sending, StopAt};
 
@@ -76,6 +78,7 @@ struct Shared<T, S: BulkStore<T>> {
     batch_size: usize,
     /// The most batches under way in one call, and over all calls.
     limit: usize,
+    token: Option<CancelToken>,
     strict_order: bool,
     /// One for each batch that may be under way. In strict order a call holds the only one.
     turns: WaitList<()>,
@@ -133,17 +136,15 @@ where
     /// Two allocations per batch, the vector of results, and what the store does. A failed item
     /// costs one insertion into a sorted map.
     #[must_use = "the items go to the buffer unless it is awaited"]
-    pub fn insert(&self, items: Vec<T>) -> impl Future<Output = Inserted<S::Error>> + Send + use<T, S> {
+    pub fn insert(
+        &self,
+        items: Vec<T>,
+    ) -> impl Future<Output = Inserted<S::Error>> + Send + use<T, S> {
         let shared = Arc::clone(&self.shared);
         let held = Held::new(&shared.ledger, items);
         async move {
             let _turn = shared.turn_of_call().await;
-            let work = Sending::insert(
-                &shared.ledger,
-                held,
-                shared.batch_size,
-                shared.strict_order,
-            );
+            let work = Sending::insert(held, shared.batch_size, shared.strict_order);
             shared.run(work).await.into_inserted()
         }
     }
@@ -163,12 +164,12 @@ where
         let shared = Arc::clone(&self.shared);
         async move {
             let _turn = shared.turn_of_call().await;
-            let stop_at = if shared.strict_order {
-                StopAt::AnyFailure
-            } else {
-                StopAt::Rejection
+            let stop_at = match shared.strict_order {
+                true => StopAt::AnyFailure,
+                false => StopAt::Rejection,
             };
-            let work = Sending::flush(&shared.ledger, shared.batch_size, stop_at);
+            let origin = Origin::new(&shared.ledger);
+            let work = Sending::flush(origin, shared.batch_size, stop_at);
             shared.run(work).await.into_flushed()
         }
     }
@@ -184,7 +185,15 @@ where
             let _turn = self.turn_of_batch().await;
             Ok(self.sender.send(batch).await)
         };
-        Drive::new(work, self.limit, send).await
+        Drive::new(work, self.limit, self.control(), send).await
+    }
+
+    fn control(&self) -> Control {
+        let control = Control::default();
+        match &self.token {
+            Some(token) => control.cancel_with(token),
+            None => control,
+        }
     }
 
     async fn turn_of_call(&self) -> Option<Turn<'_>> {

@@ -2,11 +2,16 @@
 
 use std::vec;
 
+use crate::cancel::Stopped;
 use crate::error::ItemError;
 use crate::gather::error::{GatherError, SourceError};
 use crate::gather::gathered::Gathered;
 use crate::gather::timed::{Ended, Limit, Timed};
+use crate::panic::contained;
 use crate::work::Work;
+
+/// How many futures that will never start are dropped at a time, so that a poll stays short.
+const STOPPED_AT_ONCE: usize = 256;
 
 /// Futures in the order given; answers in the order of ids. Tags are positions.
 pub(super) struct GatherWork<K, Fut, V, E> {
@@ -86,7 +91,20 @@ impl<K, Fut, V, E> Work for GatherWork<K, Fut, V, E> {
             ItemError::Failed(Ended::Failed(error)) => SourceError::Failed(error),
             ItemError::Failed(Ended::TimedOut { after }) => SourceError::TimedOut { after },
             ItemError::Panicked(panic) => SourceError::Panicked(panic),
+            ItemError::Cancelled => SourceError::Cancelled,
+            ItemError::DeadlineExceeded => SourceError::DeadlineExceeded,
         });
+    }
+
+    fn stop(&mut self, why: Stopped) -> bool {
+        for _ in 0..STOPPED_AT_ONCE {
+            let Some((position, future)) = self.next() else {
+                return false;
+            };
+            self.finish(position, Err(why.into()));
+            contained(|| drop(future));
+        }
+        true
     }
 
     fn may_have_next(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::retry::RetryPolicy;
 use crate::sink::contained::{Contained, contain};
 use crate::sink::error::SinkError;
 use crate::sink::gate::{BatchOutcome, BulkGate, BulkPass, Rejected};
-use crate::sink::held::{Batch, Overflow, Verdict};
+use crate::sink::held::{Batch, Verdict};
 use crate::sink::store::{BulkStore, Receipt};
 
 /// How batches are sent: what all batches of a sink have in common.
@@ -20,11 +20,9 @@ pub(super) struct Sender<S, E> {
     pub(super) timer: Arc<dyn Timer>,
 }
 
-/// How a batch ended.
+/// How each item of a batch ended, by its position in the batch as it was made.
 pub(super) struct Sent<E> {
-    /// For each item of the batch as it was made.
     pub(super) results: Vec<Result<(), SinkError<E>>>,
-    pub(super) overflow: Overflow,
 }
 
 impl<S, E: Send + Sync> Sender<S, E> {
@@ -40,8 +38,7 @@ impl<S, E: Send + Sync> Sender<S, E> {
             Ok(pass) => pass,
             Err(shut) => {
                 sent.fail(&batch, || shut.error());
-                sent.overflow += batch.put_back();
-                return sent;
+                return sent; // the batch goes to the buffer
             }
         };
         let mut failures = 0_u32;
@@ -60,7 +57,7 @@ impl<S, E: Send + Sync> Sender<S, E> {
                 break;
             }
         }
-        sent.overflow += batch.put_back();
+        batch.put_back();
         if let Some(pass) = pass {
             let outcome = sent.outcome();
             let _ = contain(|| pass.end(outcome)); // the batch has ended all the same
@@ -113,7 +110,7 @@ impl<S, E: Send + Sync> Sender<S, E> {
                     sent.results[position] = result;
                     verdicts.push(verdict);
                 }
-                sent.overflow += batch.settle(&verdicts);
+                batch.settle(&verdicts);
                 longest
             }
             Ok(Ok(Receipt::Each(each))) => {
@@ -166,7 +163,6 @@ impl<E> Sent<E> {
     fn new(items: usize) -> Self {
         Self {
             results: (0..items).map(|_| Ok(())).collect(),
-            overflow: Overflow::default(),
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use brolly_sync::{ThreadTimer, Timer, WaitList};
 
-use crate::config::{checked_concurrency, checked_size};
+use crate::cancel::CancelToken;
+use crate::config::{CONCURRENCY, checked_concurrency, checked_size};
 use crate::error::ConfigError;
 use crate::primitive::Mutex;
 use crate::retry::RetryPolicy;
@@ -26,6 +27,7 @@ pub struct BulkSinkBuilder<T, S: BulkStore<T>> {
     retry: Option<Arc<dyn RetryPolicy<S::Error>>>,
     gate: Option<Arc<dyn BulkGate>>,
     timer: Option<Arc<dyn Timer>>,
+    token: Option<CancelToken>,
     items: PhantomData<fn(T)>,
 }
 
@@ -39,6 +41,7 @@ impl<T, S: BulkStore<T>> BulkSinkBuilder<T, S> {
             retry: None,
             gate: None,
             timer: None,
+            token: None,
             items: PhantomData,
         }
     }
@@ -95,15 +98,23 @@ impl<T, S: BulkStore<T>> BulkSinkBuilder<T, S> {
         self
     }
 
+    /// Ends what this sink does when the token says so: batches that have not started go to the
+    /// buffer, and so do those under way if it is cancelled and not only drained. Whatever is
+    /// inserted later goes to the buffer at once.
+    pub fn cancel_with(mut self, token: &CancelToken) -> Self {
+        self.token = Some(token.clone());
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
     ///
     /// [`ConfigError::OutOfRange`] names the setting, its value and what is allowed.
     pub fn build(self, store: S) -> Result<BulkSink<T, S>, ConfigError> {
-        let batch_size = checked_size("batch_size", self.batch_size)?;
+        let batch_size = checked_size("batch_size", self.batch_size, CONCURRENCY)?;
         let max_concurrent = checked_concurrency("max_concurrent", self.max_concurrent)?;
-        let buffer = checked_size("buffer", self.buffer)?;
+        let buffer = checked_size("buffer", self.buffer, CONCURRENCY)?;
         let limit = if self.strict_order { 1 } else { max_concurrent };
         Ok(BulkSink {
             shared: Arc::new(Shared {
@@ -115,6 +126,7 @@ impl<T, S: BulkStore<T>> BulkSinkBuilder<T, S> {
                 },
                 batch_size,
                 limit,
+                token: self.token,
                 strict_order: self.strict_order,
                 turns: WaitList::new(vec![(); limit]),
                 ledger: Arc::new(Mutex::new(Ledger::new(buffer))),

@@ -15,11 +15,6 @@ pub(super) fn contain<R>(code: impl FnOnce() -> R) -> Result<R, Arc<str>> {
     catch_unwind(AssertUnwindSafe(code)).map_err(message)
 }
 
-/// Drops a foreign value; if its destructor panics, that ends here.
-pub(super) fn discard<T>(value: T) {
-    let _ = contain(|| drop(value));
-}
-
 fn message(payload: Payload) -> Arc<str> {
     Arc::from(Panic::new(0, payload).message())
 }

@@ -35,6 +35,9 @@ pub enum SinkError<E> {
     /// The item was not sent: in strict order, an earlier one is not stored.
     #[error("not sent, because an earlier item is not stored")]
     NotTried,
+    /// The sink's token was used before the item's batch ended.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 impl<E> SinkError<E> {

@@ -7,6 +7,7 @@
 //! `given = stored + buffered + in_flight + dropped + taken`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Says how old an item is: the less, the older. An item keeps its number when it comes back.
 pub(super) type Number = u64;
@@ -104,15 +105,15 @@ impl<T> Ledger<T> {
         dropped
     }
 
-    /// Takes up to `most` of the oldest items with numbers from `first` to before `end`. They are
-    /// under way from now on.
-    pub(super) fn take(&mut self, first: Number, end: Number, most: usize) -> Vec<(Number, T)> {
-        if first >= end {
-            return Vec::new(); // a range of the map may not be empty in the wrong direction
+    /// Takes up to `most` of the oldest items with numbers in this range. They are under way from
+    /// now on.
+    pub(super) fn take(&mut self, range: Range<Number>, most: usize) -> Vec<(Number, T)> {
+        if range.is_empty() {
+            return Vec::new(); // a map panics about ranges that run backwards
         }
         let numbers: Vec<Number> = self
             .buffer
-            .range(first..end)
+            .range(range)
             .map(|(&number, _)| number)
             .take(most)
             .collect();
@@ -124,9 +125,9 @@ impl<T> Ledger<T> {
         items
     }
 
-    /// Whether there is an item with a number from `first` to before `end`.
-    pub(super) fn has(&self, first: Number, end: Number) -> bool {
-        first < end && self.buffer.range(first..end).next().is_some()
+    /// Whether there is an item with a number in this range.
+    pub(super) fn has(&self, range: Range<Number>) -> bool {
+        !range.is_empty() && self.buffer.range(range).next().is_some()
     }
 
     /// Hands out the whole buffer.

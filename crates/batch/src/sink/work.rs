@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::cancel::Stopped;
 use crate::error::ItemError;
-use crate::primitive::{Mutex, lock};
+use crate::primitive::lock;
 use crate::sink::batch::Sent;
 use crate::sink::error::SinkError;
-use crate::sink::held::{Batch, Held, Overflow};
-use crate::sink::ledger::{Ledger, Number};
+use crate::sink::held::{Batch, Held, Origin};
+use crate::sink::ledger::Number;
 use crate::sink::report::{Flushed, Inserted};
 use crate::work::Work;
 
@@ -17,7 +18,7 @@ use crate::work::Work;
 ///
 /// The tag of a batch is the position of its first item among the insert's own, or [`OF_BUFFER`].
 pub(super) struct Sending<T, E> {
-    ledger: Arc<Mutex<Ledger<T>>>,
+    origin: Arc<Origin<T>>,
     batch_size: usize,
     stop_at: StopAt,
     stopped: bool,
@@ -28,7 +29,6 @@ pub(super) struct Sending<T, E> {
     /// Of the insert's own items.
     results: Vec<Result<(), SinkError<E>>>,
     flushed: usize,
-    overflow: Overflow,
     /// The first failure of an item of the buffer.
     failure: Option<SinkError<E>>,
 }
@@ -45,48 +45,34 @@ const OF_BUFFER: usize = usize::MAX;
 
 impl<T, E> Sending<T, E> {
     /// The items of an insert, behind those of the buffer that are older if `older_first`.
-    pub(super) fn insert(
-        ledger: &Arc<Mutex<Ledger<T>>>,
-        mut own: Held<T>,
-        batch_size: usize,
-        older_first: bool,
-    ) -> Self {
+    pub(super) fn insert(own: Held<T>, batch_size: usize, older_first: bool) -> Self {
         let first = own.number().start;
-        let results = (0..own.len()).map(|_| Err(SinkError::NotTried)).collect();
+        let (buffered, stop_at) = match older_first {
+            true => (0..first, StopAt::AnyFailure),
+            false => (0..0, StopAt::Nothing),
+        };
+        let origin = Arc::clone(own.origin());
         Self {
+            results: (0..own.len()).map(|_| Err(SinkError::NotTried)).collect(),
             own: Some(own),
-            results,
-            ..Self::new(
-                ledger,
-                batch_size,
-                if older_first { 0..first } else { 0..0 },
-                if older_first {
-                    StopAt::AnyFailure
-                } else {
-                    StopAt::Nothing
-                },
-            )
+            ..Self::new(origin, batch_size, buffered, stop_at)
         }
     }
 
     /// What is in the buffer now, each item once.
-    pub(super) fn flush(
-        ledger: &Arc<Mutex<Ledger<T>>>,
-        batch_size: usize,
-        stop_at: StopAt,
-    ) -> Self {
-        let end = lock(ledger).end();
-        Self::new(ledger, batch_size, 0..end, stop_at)
+    pub(super) fn flush(origin: Arc<Origin<T>>, batch_size: usize, stop_at: StopAt) -> Self {
+        let end = lock(origin.ledger()).end();
+        Self::new(origin, batch_size, 0..end, stop_at)
     }
 
     fn new(
-        ledger: &Arc<Mutex<Ledger<T>>>,
+        origin: Arc<Origin<T>>,
         batch_size: usize,
         buffered: Range<Number>,
         stop_at: StopAt,
     ) -> Self {
         Self {
-            ledger: Arc::clone(ledger),
+            origin,
             batch_size,
             stop_at,
             stopped: false,
@@ -95,22 +81,22 @@ impl<T, E> Sending<T, E> {
             own_begun: 0,
             results: Vec::new(),
             flushed: 0,
-            overflow: Overflow::default(),
             failure: None,
         }
     }
 
     pub(super) fn into_inserted(mut self) -> Inserted<E> {
         if let Some(own) = &mut self.own {
-            self.overflow += own.put_back(); // what was not sent
+            own.put_back(); // what was not sent
         }
+        let dropped = self.origin.dropped();
         let failed = self.results.iter().filter(|result| result.is_err()).count();
         Inserted {
             stored: self.results.len() - failed,
             failed,
-            buffered: failed - self.overflow.own,
-            dropped: self.overflow.own,
-            displaced: self.overflow.older,
+            buffered: failed.saturating_sub(dropped),
+            dropped,
+            displaced: self.origin.displaced(),
             flushed: self.flushed,
             results: self.results,
         }
@@ -119,10 +105,19 @@ impl<T, E> Sending<T, E> {
     pub(super) fn into_flushed(self) -> Flushed<E> {
         Flushed {
             flushed: self.flushed,
-            remaining: lock(&self.ledger).buffered(),
-            dropped: self.overflow.own + self.overflow.older,
+            remaining: lock(self.origin.ledger()).buffered(),
+            dropped: self.origin.displaced(), // it has no items of its own
             failure: self.failure,
         }
+    }
+
+    /// Files one error for all items of a batch that did not end.
+    fn file_batch(&mut self, tag: usize, error: impl Fn() -> SinkError<E>) {
+        let size = match tag {
+            OF_BUFFER => 1, // the first failure is all that is kept
+            _ => self.batch_size.min(self.results.len() - tag),
+        };
+        self.file(tag, (0..size).map(|_| Err(error())).collect());
     }
 
     fn file(&mut self, tag: usize, results: Vec<Result<(), SinkError<E>>>) {
@@ -155,8 +150,8 @@ impl<T, E> Work for Sending<T, E> {
         if self.stopped {
             return None;
         }
-        let Range { start, end } = self.buffered;
-        if let Some(batch) = Batch::of_buffer(&self.ledger, start, end, self.batch_size) {
+        let numbers = self.buffered.clone();
+        if let Some(batch) = Batch::of_buffer(&self.origin, numbers, self.batch_size) {
             self.buffered.start = batch.last_number() + 1;
             return Some((OF_BUFFER, batch));
         }
@@ -169,28 +164,31 @@ impl<T, E> Work for Sending<T, E> {
 
     fn finish(&mut self, tag: usize, result: Result<Sent<E>, ItemError<Infallible>>) {
         match result {
-            Ok(sent) => {
-                self.overflow += sent.overflow;
-                self.file(tag, sent.results);
-            }
+            Ok(sent) => self.file(tag, sent.results),
             // The batch was dropped, so its items are in the buffer.
-            Err(ItemError::Panicked(panic)) => {
-                let size = match tag {
-                    OF_BUFFER => 1,
-                    _ => self.batch_size.min(self.results.len() - tag),
-                };
-                let error = || SinkError::Panicked {
-                    message: Arc::from(panic.message()),
-                };
-                self.file(tag, (0..size).map(|_| Err(error())).collect());
+            Err(ItemError::Panicked(panic)) => self.file_batch(tag, || SinkError::Panicked {
+                message: Arc::from(panic.message()),
+            }),
+            Err(ItemError::Failed(never)) => match never {},
+            Err(ItemError::Cancelled | ItemError::DeadlineExceeded) => {
+                self.file_batch(tag, || SinkError::Cancelled);
             }
         }
     }
 
+    fn stop(&mut self, _why: Stopped) -> bool {
+        self.stopped = true;
+        for result in &mut self.results[self.own_begun..] {
+            *result = Err(SinkError::Cancelled);
+        }
+        self.own_begun = self.results.len();
+        false
+    }
+
     fn may_have_next(&self) -> bool {
-        let Range { start, end } = self.buffered;
         let has_own = self.own.as_ref().is_some_and(|own| own.len() > 0);
-        !self.stopped && (has_own || lock(&self.ledger).has(start, end))
+        let numbers = self.buffered.clone();
+        !self.stopped && (has_own || lock(self.origin.ledger()).has(numbers))
     }
 
     fn most_in_flight(&self) -> usize {
