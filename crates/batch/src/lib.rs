@@ -31,4 +31,4 @@ pub use map::Map;
 pub use panic::Panic;
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use retry::RetryPolicy;
-pub use worker_pool::{Permit, WorkerPool};
+pub use worker_pool::{Acquire, AcquireMany, Permit, WaitForCapacity, WeightError, WorkerPool};
