@@ -18,6 +18,7 @@ mod tokio_timer;
 mod wait_list;
 
 pub use backoff::{Backoff, BackoffBuilder, BackoffError, Jitter};
+pub use block_on::block_on;
 pub use clock::Clock;
 pub use flight::{Flight, FlightError, Join, Spawn, Task};
 pub use manual_clock::ManualClock;
