@@ -27,6 +27,7 @@ mod worker_pool;
 
 pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
 pub use error::{ConfigError, ItemError};
+pub use limiter::{AcquireLimiter, Limiter, LimiterPermit};
 pub use map::Map;
 pub use panic::Panic;
 pub use processor::{BatchProcessor, BatchProcessorBuilder};

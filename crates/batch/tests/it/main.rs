@@ -3,6 +3,7 @@
 mod cancel;
 mod dag;
 mod dag_model;
+mod limiter;
 mod map;
 mod panic;
 mod send_sync;
