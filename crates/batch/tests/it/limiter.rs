@@ -451,10 +451,10 @@ proptest! {
                     }
                 }
                 Op::Abandon(which) if !waits.is_empty() => {
-                    waits.swap_remove(which % waits.len());
+                    drop(waits.swap_remove(which % waits.len()));
                 }
                 Op::Release(which) if !held.is_empty() => {
-                    held.swap_remove(which % held.len());
+                    drop(held.swap_remove(which % held.len()));
                 }
                 Op::Poll(_) | Op::Abandon(_) | Op::Release(_) => {}
             }
@@ -465,7 +465,7 @@ proptest! {
         // Whoever still waits is served in the end, because leaves give back what they hold.
         for _ in 0..2 * (waits.len() + held.len()) + 2 {
             while let Some(leaf) = (0..held.len()).find(|&item| is_leaf(&held, item)) {
-                held.swap_remove(leaf);
+                drop(held.swap_remove(leaf));
             }
             waits.retain_mut(|(_, wait)| poll(wait).is_pending());
         }
