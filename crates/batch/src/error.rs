@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cancel::Stopped;
 use crate::panic::Panic;
 
 /// A setting that no run could work with.
@@ -52,6 +53,15 @@ pub enum ItemError<E> {
     /// The run's time was over before the item ended, or before it started.
     #[error("the run's deadline has passed")]
     DeadlineExceeded,
+}
+
+impl<E> From<Stopped> for ItemError<E> {
+    fn from(why: Stopped) -> Self {
+        match why {
+            Stopped::Cancelled => Self::Cancelled,
+            Stopped::DeadlineExceeded => Self::DeadlineExceeded,
+        }
+    }
 }
 
 impl<E> ItemError<E> {

@@ -25,6 +25,7 @@ mod woken;
 mod work;
 mod worker_pool;
 
+pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
 pub use error::{ConfigError, ItemError};
 pub use map::Map;

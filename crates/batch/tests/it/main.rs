@@ -1,6 +1,7 @@
 //! What the crate promises, one module per topic.
 
 mod cancel;
+mod cancel_token;
 mod dag;
 mod dag_model;
 mod map;
