@@ -8,25 +8,6 @@ use std::{fmt, mem};
 /// The payload of a caught panic.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
-/// Runs foreign code whose panic concerns nobody; `None` if it panicked.
-pub(crate) fn contained<R>(code: impl FnOnce() -> R) -> Option<R> {
-    match catch_unwind(AssertUnwindSafe(code)) {
-        Ok(output) => Some(output),
-        Err(payload) => {
-            discard(payload);
-            None
-        }
-    }
-}
-
-/// Drops a payload, which is a value of the caller's and may panic once more; what that one
-/// carries is leaked.
-fn discard(payload: Payload) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(another);
-    }
-}
-
 /// A panic of one item: which one, and the panic's message.
 ///
 /// One pointer wide, so that results stay small.
@@ -66,7 +47,10 @@ impl Panic {
         } else {
             "the panic's payload is not a string".to_owned()
         };
-        discard(payload);
+        // A payload is a value of the caller's and may panic once more when it is dropped.
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            mem::forget(another);
+        }
         Self(Some(Box::new(Details { index, message })))
     }
 }

@@ -8,11 +8,13 @@ use brolly_sync::Clock;
 
 use super::sampler::Sampler;
 use super::wait::{Ended, Waiting};
+use crate::control::{Gate, Pass};
 
 /// One run's view of a throttle.
 ///
 /// While the throttle is open, everything may start. From when it is closed nothing may, for up to
-/// its longest wait; after that one item at a time, until it opens.
+/// its longest wait; after that one item at a time, until it opens. So the waits of one run end even
+/// where the pressure never does.
 pub(crate) struct ThrottledRun {
     waiting: Waiting,
     /// Since when this run is held back, and in which phase of the throttle that began.
@@ -26,17 +28,17 @@ impl ThrottledRun {
             held: None,
         }
     }
+}
 
-    /// Ready: one more item may start beside the `in_flight` that run. Pending: not now; the waker
-    /// is woken when asking again may help, except for an item that ends: then the run is polled
-    /// anyway.
-    pub(crate) fn poll_start(&mut self, in_flight: usize, cx: &mut Context<'_>) -> Poll<()> {
+impl Gate for ThrottledRun {
+    /// A throttle issues no passes: what runs is not its concern, only what starts.
+    fn poll_admit(&mut self, in_flight: usize, cx: &mut Context<'_>) -> Poll<Pass> {
         let sampler = self.waiting.sampler();
         if sampler.is_open() {
             if self.held.take().is_some() {
                 self.waiting.leave();
             }
-            return Poll::Ready(());
+            return Poll::Ready(None);
         }
         let phase = sampler.phase();
         let since = match self.held {
@@ -44,21 +46,20 @@ impl ThrottledRun {
             Some((held, since)) if held == phase => since,
             _ => sampler.timer().now(),
         };
-        self.held = Some((phase, since));
         let until = if in_flight == 0 {
             since.saturating_add(sampler.max_wait())
         } else {
-            Duration::MAX
+            Duration::MAX // the run asks again when an item has ended
         };
-        match self.waiting.poll(until, cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(ended) => {
-                match ended {
-                    Ended::Open => self.held = None,
-                    Ended::Overdue => self.waiting.sampler().count_admitted(),
-                }
-                Poll::Ready(())
+        self.held = Some((phase, since));
+        self.waiting.poll(until, cx).map(|ended| {
+            if ended == Ended::Open {
+                self.held = None;
             }
-        }
+            None
+        })
     }
 }
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests;

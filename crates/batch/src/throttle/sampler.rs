@@ -12,7 +12,7 @@ use super::level::Level;
 use super::line::Line;
 use super::pressure::{Pressure, Reading};
 use super::stats::ThrottleStats;
-use crate::panic::contained;
+use crate::panic::{contained, wake};
 use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
 
 /// Who is told of changes, on the thread that read the sources.
@@ -32,6 +32,12 @@ impl Source {
             pressure,
             level,
         }
+    }
+
+    fn read(&self) -> Option<Reading> {
+        let mut reading = None;
+        contained(|| reading = self.pressure.read());
+        reading.filter(|reading| !reading.percent.is_nan())
     }
 }
 
@@ -188,7 +194,7 @@ impl Sampler {
         // Places are given back in destructors, where a second panic would end the process.
         contained(|| drop(own));
         if let Some(next) = next {
-            contained(|| next.wake());
+            wake(next);
         }
     }
 
@@ -257,12 +263,7 @@ impl Sampler {
     /// Reads the sources and publishes what they say. By invariant 1 only one thread is here.
     fn sample(&self) {
         // Foreign code, so no lock is held.
-        let readings: Vec<_> = self
-            .sources
-            .iter()
-            .map(|source| contained(|| source.pressure.read()).flatten())
-            .map(|reading| reading.filter(|reading| !reading.percent.is_nan()))
-            .collect();
+        let readings: Vec<_> = self.sources.iter().map(Source::read).collect();
         let at = self.timer.now();
 
         let mut state = lock(&self.state);
@@ -313,7 +314,7 @@ impl Sampler {
         drop(state);
 
         for waker in wakers {
-            contained(|| waker.wake());
+            wake(waker);
         }
         if let Some(listener) = &self.listener {
             contained(|| listener(&event));

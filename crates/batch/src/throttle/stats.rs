@@ -22,7 +22,7 @@ pub struct ThrottleStats {
     pub throttles: u64,
     /// How often it opened again.
     pub releases: u64,
-    /// Admissions: those by `admit` and its kin, and items that runs started one at a time.
+    /// How often `admit` and its kin let somebody in. Items of runs are not counted.
     pub admitted: u64,
     /// How often `admit` and its kin ended in an error.
     pub refused: u64,
