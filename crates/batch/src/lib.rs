@@ -34,4 +34,8 @@ pub use panic::Panic;
 pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use retry::RetryPolicy;
+pub use throttle::{
+    Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
+    Throttled,
+};
 pub use worker_pool::{Acquire, AcquireMany, Permit, WaitForCapacity, WeightError, WorkerPool};

@@ -10,4 +10,5 @@ mod panic;
 mod priority_queue;
 mod send_sync;
 mod support;
+mod throttle;
 mod worker_pool;
