@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, pending};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -51,19 +51,23 @@ impl Store {
     }
 
     fn tell(&self, script: impl IntoIterator<Item = Does>) {
-        self.0.lock().unwrap().script.extend(script);
+        self.log().script.extend(script);
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().expect("nothing panics while it is locked")
     }
 
     fn calls(&self) -> Vec<Vec<u32>> {
-        self.0.lock().unwrap().calls.clone()
+        self.log().calls.clone()
     }
 
     fn confirmed(&self) -> Vec<u32> {
-        self.0.lock().unwrap().confirmed.clone()
+        self.log().confirmed.clone()
     }
 
     fn peak(&self) -> usize {
-        self.0.lock().unwrap().peak
+        self.log().peak
     }
 }
 
@@ -71,11 +75,7 @@ struct InCall<'a>(&'a Store);
 
 impl Drop for InCall<'_> {
     fn drop(&mut self) {
-        self.0
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .now -= 1;
+        self.0.log().now -= 1;
     }
 }
 
@@ -84,7 +84,7 @@ impl BulkStore<u32> for Store {
 
     async fn store(&self, batch: &[u32]) -> Result<Receipt<&'static str>, &'static str> {
         let does = {
-            let mut log = self.0.lock().unwrap();
+            let mut log = self.log();
             log.calls.push(batch.to_vec());
             log.now += 1;
             log.peak = log.peak.max(log.now);
@@ -94,13 +94,13 @@ impl BulkStore<u32> for Store {
         yield_times(2).await;
         match does {
             Does::Succeed => {
-                self.0.lock().unwrap().confirmed.extend(batch);
+                self.log().confirmed.extend(batch);
                 Ok(Receipt::All)
             }
             Does::Refuse(refused) => {
                 let is_refused = |item: &&u32| refused.contains(item);
                 let taken = batch.iter().filter(|item| !is_refused(item));
-                self.0.lock().unwrap().confirmed.extend(taken);
+                self.log().confirmed.extend(taken);
                 let result = |item| {
                     if is_refused(&item) {
                         Err("refused")
@@ -123,7 +123,7 @@ fn sink(batch_size: usize, max_concurrent: usize, store: &Store) -> BulkSink<u32
         .batch_size(batch_size)
         .max_concurrent(max_concurrent)
         .build(store.clone())
-        .unwrap()
+        .expect("sizes within range")
 }
 
 fn strict(batch_size: usize, store: &Store) -> BulkSink<u32, Store> {
@@ -131,7 +131,7 @@ fn strict(batch_size: usize, store: &Store) -> BulkSink<u32, Store> {
         .batch_size(batch_size)
         .strict_order(true)
         .build(store.clone())
-        .unwrap()
+        .expect("sizes within range")
 }
 
 /// The counts always add up.
@@ -310,6 +310,12 @@ struct BreakerLog {
     unseen: usize,
 }
 
+impl Breaker {
+    fn log(&self) -> MutexGuard<'_, BreakerLog> {
+        self.0.lock().expect("nothing panics while it is locked")
+    }
+}
+
 struct Pass {
     breaker: Breaker,
     may_retry: bool,
@@ -318,7 +324,7 @@ struct Pass {
 
 impl BulkGate for Breaker {
     fn admit(&self) -> Result<Box<dyn BulkPass>, Rejected> {
-        let mut log = self.0.lock().unwrap();
+        let mut log = self.log();
         let may_retry = log.answers.pop_front().unwrap_or(Ok(true))?;
         log.admitted += 1;
         let breaker = self.clone();
@@ -338,13 +344,13 @@ impl BulkPass for Pass {
 
     fn end(mut self: Box<Self>, outcome: BatchOutcome) {
         self.ended = true;
-        self.breaker.0.lock().unwrap().outcomes.push(outcome);
+        self.breaker.log().outcomes.push(outcome);
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        self.breaker.0.lock().unwrap().unseen += usize::from(!self.ended);
+        self.breaker.log().unseen += usize::from(!self.ended);
     }
 }
 
@@ -366,7 +372,7 @@ fn a_batch_is_one_outcome_however_many_items_and_attempts_it_has() {
         .unwrap();
     let inserted = run_with(&clock, sink.insert((0..60).collect()));
     assert_eq!((inserted.stored, inserted.failed), (39, 21));
-    let log = breaker.0.lock().unwrap();
+    let log = breaker.log();
     let partly = BatchOutcome::Partly {
         stored: 19,
         failed: 1,
@@ -399,14 +405,14 @@ fn a_rejected_batch_is_buffered_without_a_call() {
     assert_eq!(inserted.results[0], Err(SinkError::Rejected(rejected)));
     assert_eq!(store.calls(), [vec![2, 3]]);
     assert_eq!(sink.buffered(), 2);
-    assert_eq!(breaker.0.lock().unwrap().outcomes, [BatchOutcome::Stored]);
+    assert_eq!(breaker.log().outcomes, [BatchOutcome::Stored]);
 }
 
 #[test]
 fn a_gate_that_has_closed_meanwhile_ends_the_attempts() {
     let clock = ManualClock::new();
     let breaker = Breaker::default();
-    breaker.0.lock().unwrap().answers.push_back(Ok(false));
+    breaker.log().answers.push_back(Ok(false));
     let store = Store::new([Does::Fail]);
     let sink = BulkSink::builder()
         .retry(|_, _: &&str| Some(SECOND))
@@ -420,19 +426,17 @@ fn a_gate_that_has_closed_meanwhile_ends_the_attempts() {
         [Err(SinkError::CallFailed(Arc::new("is down")))]
     );
     assert_eq!((store.calls().len(), clock.now()), (1, Duration::ZERO));
-    assert_eq!(breaker.0.lock().unwrap().outcomes, [BatchOutcome::Failed]);
+    assert_eq!(breaker.log().outcomes, [BatchOutcome::Failed]);
 }
 
 #[test]
 fn a_flush_stops_asking_a_closed_gate() {
     let breaker = Breaker::default();
     let rejected = Rejected::new(None);
-    breaker.0.lock().unwrap().answers.extend([
-        Err(rejected),
-        Err(rejected),
-        Ok(true),
-        Err(rejected),
-    ]);
+    breaker
+        .log()
+        .answers
+        .extend([Err(rejected), Err(rejected), Ok(true), Err(rejected)]);
     let sink = BulkSink::builder()
         .batch_size(2)
         .max_concurrent(1)
@@ -451,7 +455,7 @@ fn a_flush_stops_asking_a_closed_gate() {
     let flushed = run(sink.flush());
     assert_eq!((flushed.flushed, flushed.remaining), (2, 4));
     assert_eq!(flushed.failure, Some(SinkError::Rejected(rejected)));
-    assert_eq!(breaker.0.lock().unwrap().answers.len(), 0);
+    assert_eq!(breaker.log().answers.len(), 0);
     assert_eq!(run(sink.flush()).flushed, 4);
     assert_eq!(run(sink.flush()).failure, None);
 }
@@ -717,7 +721,7 @@ fn a_dropped_insert_frees_its_turn_and_reports_no_outcome() {
     }
     drop(stuck);
     assert!(run(sink.insert(vec![2])).is_complete());
-    let log = breaker.0.lock().unwrap();
+    let log = breaker.log();
     assert_eq!((log.admitted, log.unseen), (2, 1));
     assert_eq!(log.outcomes, [BatchOutcome::Stored]);
     drop(log);
@@ -862,5 +866,5 @@ fn counts_add_up_when_threads_insert_flush_and_drop() {
 
 fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.unwrap().block_on(future)
+    runtime.expect("a runtime without threads").block_on(future)
 }

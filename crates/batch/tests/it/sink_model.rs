@@ -1,7 +1,7 @@
 //! A sink against a naive oracle: a set of items, and what the store says it has confirmed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use brolly_batch::{BulkSink, BulkStore, Receipt, SinkError};
@@ -43,6 +43,12 @@ struct State {
 #[derive(Clone, Default)]
 struct Store(Arc<Mutex<State>>);
 
+impl Store {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nothing panics while it is locked")
+    }
+}
+
 impl BulkStore<u32> for Store {
     type Error = u32;
 
@@ -52,9 +58,9 @@ impl BulkStore<u32> for Store {
         let mut poison = None;
         let mut bomb = None;
         let mut results = Vec::new();
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         for &item in batch {
-            let mood = state.moods.get_mut(&item).unwrap();
+            let mood = state.moods.get_mut(&item).expect("an item that was given");
             results.push(Ok(()));
             match mood {
                 Mood::Refused(times) if *times > 0 => {
@@ -157,17 +163,17 @@ proptest! {
         let mut oracle = Oracle { capacity, ..Oracle::default() };
         for op in ops {
             let before = oracle.buffer.clone();
-            let already = store.0.lock().unwrap().confirmed.clone();
+            let already = store.state().confirmed.clone();
             let items = |moods: Vec<Mood>| -> Vec<u32> {
                 let items = oracle.given..oracle.given + moods.len() as u32;
-                store.0.lock().unwrap().moods.extend(items.clone().zip(moods));
+                store.state().moods.extend(items.clone().zip(moods));
                 items.collect()
             };
             match op {
                 Op::Insert(moods) => {
                     let items = items(moods);
                     let inserted = run_with(&clock, sink.insert(items.clone()));
-                    let confirmed = store.0.lock().unwrap().confirmed.clone();
+                    let confirmed = store.state().confirmed.clone();
                     let dropped_before = oracle.dropped;
                     oracle.settle(items.len() as u32, &confirmed);
 
@@ -199,11 +205,11 @@ proptest! {
                 Op::InsertAndDrop(moods, polls) => {
                     let items = items(moods);
                     drop_after(&clock, sink.insert(items.clone()), polls);
-                    oracle.settle(items.len() as u32, &store.0.lock().unwrap().confirmed);
+                    oracle.settle(items.len() as u32, &store.state().confirmed);
                 }
                 Op::Flush => {
                     let flushed = run_with(&clock, sink.flush());
-                    let confirmed = store.0.lock().unwrap().confirmed.clone();
+                    let confirmed = store.state().confirmed.clone();
                     oracle.settle(0, &confirmed);
                     prop_assert_eq!(flushed.flushed, confirmed.len() - already.len());
                     prop_assert_eq!(flushed.remaining, oracle.buffer.len());
@@ -212,7 +218,7 @@ proptest! {
                 }
                 Op::FlushAndDrop(polls) => {
                     drop_after(&clock, sink.flush(), polls);
-                    oracle.settle(0, &store.0.lock().unwrap().confirmed);
+                    oracle.settle(0, &store.state().confirmed);
                 }
                 Op::Take => {
                     prop_assert!(sink.take_buffered().into_iter().eq(oracle.buffer.iter().copied()));
@@ -222,7 +228,7 @@ proptest! {
             }
             let stats = sink.stats();
             prop_assert_eq!(stats.given, u64::from(oracle.given));
-            prop_assert_eq!(stats.stored, store.0.lock().unwrap().confirmed.len() as u64);
+            prop_assert_eq!(stats.stored, store.state().confirmed.len() as u64);
             prop_assert_eq!(stats.buffered, oracle.buffer.len() as u64);
             prop_assert_eq!(stats.dropped, oracle.dropped);
             prop_assert_eq!((stats.in_flight, stats.taken), (0, oracle.taken));
