@@ -25,7 +25,12 @@ mod woken;
 mod work;
 mod worker_pool;
 
-pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
+pub use cancel::Stopped;
+pub use dag::{
+    Causes, Dag, DagError, DagErrors, DagRunner, DenseDag, DurationEstimates,
+    DurationEstimatesBuilder, EstimatesSnapshot, Join, Levels, Node, NodeEstimate, OnFailure,
+    Outcome,
+};
 pub use error::{ConfigError, ItemError};
 pub use map::Map;
 pub use panic::Panic;
