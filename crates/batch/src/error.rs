@@ -20,7 +20,9 @@ pub enum ConfigError {
     },
 }
 
-/// Why an item has no result. It concerns that item alone: all others went on.
+/// Why an item has no result.
+///
+/// An error and a panic concern their item alone: all others went on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ItemError<E> {
@@ -30,6 +32,12 @@ pub enum ItemError<E> {
     /// The function, or the future it returned, panicked.
     #[error(transparent)]
     Panicked(Panic),
+    /// The run was cancelled before the item ended, or before it started.
+    #[error("cancelled")]
+    Cancelled,
+    /// The run's time was over before the item ended, or before it started.
+    #[error("the run's deadline has passed")]
+    DeadlineExceeded,
 }
 
 impl<E> ItemError<E> {
@@ -37,7 +45,7 @@ impl<E> ItemError<E> {
     pub fn into_failed(self) -> Option<E> {
         match self {
             Self::Failed(error) => Some(error),
-            Self::Panicked(_) => None,
+            Self::Panicked(_) | Self::Cancelled | Self::DeadlineExceeded => None,
         }
     }
 
