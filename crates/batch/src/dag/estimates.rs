@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use std::marker::PhantomData;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,15 +78,15 @@ pub struct NodeEstimate<K> {
 }
 
 /// Collects the settings of a [`DurationEstimates`].
-#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
-pub struct DurationEstimatesBuilder {
+pub struct DurationEstimatesBuilder<K> {
     capacity: usize,
     newest_percent: usize,
     clock: Option<Arc<dyn Clock>>,
+    key: PhantomData<fn() -> K>,
 }
 
-impl DurationEstimatesBuilder {
+impl<K> DurationEstimatesBuilder<K> {
     /// The most names that are kept: 1 to 16,777,216; 10,000 unless set.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
@@ -109,7 +110,7 @@ impl DurationEstimatesBuilder {
     /// # Errors
     ///
     /// [`ConfigError::OutOfRange`] names the setting, its value and what is allowed.
-    pub fn build<K>(self) -> Result<DurationEstimates<K>, ConfigError> {
+    pub fn build(self) -> Result<DurationEstimates<K>, ConfigError> {
         let in_range = |field, value, max| match value {
             1.. if value <= max => Ok(value),
             _ => Err(ConfigError::OutOfRange {
@@ -132,6 +133,15 @@ impl DurationEstimatesBuilder {
     }
 }
 
+impl<K> fmt::Debug for DurationEstimatesBuilder<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DurationEstimatesBuilder")
+            .field("capacity", &self.capacity)
+            .field("newest_percent", &self.newest_percent)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Names are shared, so that the lock is never held while one is cloned or dropped.
 struct Known<K> {
     by_key: HashMap<Arc<K>, Estimate>,
@@ -147,11 +157,12 @@ struct Estimate {
 
 impl<K> DurationEstimates<K> {
     /// Sets up an empty memory.
-    pub fn builder() -> DurationEstimatesBuilder {
+    pub fn builder() -> DurationEstimatesBuilder<K> {
         DurationEstimatesBuilder {
             capacity: DEFAULT_CAPACITY,
             newest_percent: DEFAULT_NEWEST_PERCENT,
             clock: None,
+            key: PhantomData,
         }
     }
 

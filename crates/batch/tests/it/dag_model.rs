@@ -105,7 +105,10 @@ fn reaches(dependencies: &Dependencies, from: usize, to: usize, without: &BTreeS
 /// How the definition says a node ends when nothing stops the run.
 fn expected(graph: &Graph, node: usize) -> Outcome<usize, usize> {
     let all = &graph.dependencies[node];
-    let lost = all.iter().copied().filter(|&on| !expected(graph, on).is_done());
+    let lost = all
+        .iter()
+        .copied()
+        .filter(|&on| !expected(graph, on).is_done());
     let by: Vec<usize> = lost.collect();
     let is_blocked = match graph.waits_for_any[node] {
         true => !all.is_empty() && by.len() == all.len(),
