@@ -2,6 +2,7 @@
 
 mod cancel;
 mod dag;
+mod dag_estimates;
 mod dag_model;
 mod map;
 mod panic;
