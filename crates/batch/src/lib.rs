@@ -25,7 +25,7 @@ mod woken;
 mod work;
 mod worker_pool;
 
-pub use cancel::Stopped;
+pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{
     Causes, Dag, DagError, DagErrors, DagRunner, DenseDag, DurationEstimates,
     DurationEstimatesBuilder, EstimatesSnapshot, Join, Levels, Node, NodeEstimate, OnFailure,
@@ -34,6 +34,7 @@ pub use dag::{
 pub use error::{ConfigError, ItemError};
 pub use map::Map;
 pub use panic::Panic;
+pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use retry::RetryPolicy;
 pub use worker_pool::{Permit, WorkerPool};

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::cancel::Stopped;
+use crate::control::Control;
 use crate::drive::Drive;
 use crate::error::ItemError;
 use crate::panic::Panic;
@@ -12,6 +14,9 @@ use crate::work::Work;
 
 /// Bytes of results reserved ahead on the word of an iterator's size hint, which may be wrong.
 const MAX_RESERVED_BYTES: usize = 1 << 20;
+
+/// How many items that will never start are marked at a time, so that a poll stays short.
+const STOPPED_AT_ONCE: usize = 256;
 
 /// The future of [`BatchProcessor::map`](crate::BatchProcessor::map).
 ///
@@ -29,7 +34,7 @@ where
 {
     pub(crate) fn new(items: I, limit: usize, f: F) -> Self {
         Self {
-            drive: Drive::new(MapWork::new(items), limit, f),
+            drive: Drive::new(MapWork::new(items), limit, Control::default(), f),
         }
     }
 }
@@ -139,6 +144,16 @@ impl<I: Iterator, R, E> Work for MapWork<I, R, E> {
         } else {
             self.file(tag, result);
         }
+    }
+
+    fn stop(&mut self, why: Stopped) -> bool {
+        for _ in 0..STOPPED_AT_ONCE {
+            let Some((tag, _dropped)) = self.next() else {
+                return false;
+            };
+            self.finish(tag, Err(why.into()));
+        }
+        true
     }
 
     fn may_have_next(&self) -> bool {

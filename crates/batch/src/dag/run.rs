@@ -52,6 +52,11 @@ impl<'a, T, E> DagWork<'a, T, E> {
         }
     }
 
+    /// Whether what runs is to be dropped because of a failure.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.stopped == Some(Stopped::Failed) && self.on_failure == OnFailure::Cancel
+    }
+
     pub(crate) fn into_outcomes(mut self) -> Vec<Outcome<T, E>> {
         if self.has_failures || self.stopped.is_some() {
             self.settle();
@@ -136,6 +141,24 @@ impl<T, E> Work for DagWork<'_, T, E> {
         // The placeholder owns nothing; forgetting it saves reading memory that is out of cache.
         let node = self.program.node_at(rank);
         mem::forget(mem::replace(&mut self.outcomes[node], outcome));
+    }
+
+    fn stop(&mut self, why: Stopped) -> bool {
+        self.stopped.get_or_insert(why);
+        false // what never started is told from what is blocked at the end
+    }
+
+    fn turned_back(&mut self, rank: usize, why: Stopped) {
+        self.stopped.get_or_insert(why);
+        let node = self.program.node_at(rank);
+        self.outcomes[node] = Outcome::Stopped {
+            started: false,
+            why,
+        };
+    }
+
+    fn closed(&self) -> Option<Stopped> {
+        self.stopped
     }
 
     fn index(&self, rank: usize) -> usize {

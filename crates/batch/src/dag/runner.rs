@@ -1,14 +1,19 @@
 //! [`DagRunner`]: a run of a graph with more settings than a limit.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use brolly_sync::Clock;
+use brolly_sync::{Clock, ThreadTimer, Timer};
 
+use crate::cancel::CancelToken;
 use crate::config::{DEFAULT_MAX_CONCURRENT, checked_concurrency};
+use crate::control::Control;
 use crate::dag::dense::DenseDag;
 use crate::dag::estimates::DurationEstimates;
 use crate::dag::keyed::Dag;
@@ -47,6 +52,9 @@ struct Settings<'a> {
     on_failure: OnFailure,
     /// Per node; those of the graph if there are none.
     weights: Option<Vec<u64>>,
+    token: Option<CancelToken>,
+    deadline: Option<Duration>,
+    timer: Option<Arc<dyn Timer>>,
     learning: Option<Learning<'a>>,
 }
 
@@ -65,6 +73,9 @@ impl<'a, G> DagRunner<'a, G> {
                 limit: DEFAULT_MAX_CONCURRENT,
                 on_failure: OnFailure::default(),
                 weights: None,
+                token: None,
+                deadline: None,
+                timer: None,
                 learning: None,
             },
         }
@@ -80,6 +91,28 @@ impl<'a, G> DagRunner<'a, G> {
     #[doc(alias = "fail_fast")]
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.settings.on_failure = on_failure;
+        self
+    }
+
+    /// Obeys this token: when it is drained, nothing more starts; when it is cancelled, what runs
+    /// is dropped as well. A blocking run cannot drop what runs and waits for it in both cases.
+    /// What did not end is [`Outcome::Stopped`].
+    pub fn cancel_with(mut self, token: &CancelToken) -> Self {
+        self.settings.token = Some(token.clone());
+        self
+    }
+
+    /// Once this time has passed since the run began, nothing more starts, and what runs is
+    /// dropped. A blocking run cannot drop what runs and waits for it.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.deadline = Some(deadline);
+        self
+    }
+
+    /// What the [`deadline`](Self::deadline) is measured by; a [`ThreadTimer`] of this run if not
+    /// set, whose thread starts when the run has to wait.
+    pub fn timer(mut self, timer: Arc<dyn Timer>) -> Self {
+        self.settings.timer = Some(timer);
         self
     }
 }
@@ -199,8 +232,10 @@ impl Settings<'_> {
         let own_program = self.own_program(dag);
         let program = own_program.as_ref().unwrap_or_else(|| dag.program());
         let work = DagWork::new(dag, program, self.on_failure);
+        let control = self.control()?;
         let Some(learning) = &self.learning else {
-            return Ok(Drive::new(work, limit, f).await.into_outcomes());
+            let work = drive(Drive::new(work, limit, control, f)).await;
+            return Ok(work.into_outcomes());
         };
         let times = learning.times(dag);
         let timed = |node: usize| {
@@ -215,7 +250,7 @@ impl Settings<'_> {
                 result
             }
         };
-        let work = Drive::new(work, limit, timed).await;
+        let work = drive(Drive::new(work, limit, control, timed)).await;
         (learning.learn)(&times);
         Ok(work.into_outcomes())
     }
@@ -230,11 +265,12 @@ impl Settings<'_> {
         let own_program = self.own_program(dag);
         let program = own_program.as_ref().unwrap_or_else(|| dag.program());
         let work = DagWork::new(dag, program, self.on_failure);
+        let control = self.control()?;
         let Some(learning) = &self.learning else {
-            return Ok(threads::run(work, limit, f).into_outcomes());
+            return Ok(threads::run(work, limit, control, f).into_outcomes());
         };
         let times = learning.times(dag);
-        let work = threads::run(work, limit, |node| {
+        let work = threads::run(work, limit, control, |node| {
             let start = learning.clock.now();
             let result = f(node);
             if result.is_ok() {
@@ -246,10 +282,41 @@ impl Settings<'_> {
         Ok(work.into_outcomes())
     }
 
+    /// What the engine has to obey.
+    fn control(&self) -> Result<Control, ConfigError> {
+        let mut control = Control::default();
+        if let Some(token) = &self.token {
+            control = control.cancel_with(token);
+        }
+        if let Some(after) = self.deadline {
+            let timer = self.timer.clone();
+            let timer = timer.unwrap_or_else(|| Arc::new(ThreadTimer::new()));
+            control = control.deadline(timer, after);
+        }
+        Ok(control)
+    }
+
     fn own_program(&self, dag: &DenseDag) -> Option<Program> {
         let weights = self.weights.as_ref()?;
         Some(dag.program_with(|node| weights[node]))
     }
+}
+
+/// Runs to the end, or to a failure after which what runs is to be dropped.
+async fn drive<'a, F, Fut, T, E>(mut drive: Drive<DagWork<'a, T, E>, F, Fut>) -> DagWork<'a, T, E>
+where
+    F: Fn(usize) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    poll_fn(|cx| {
+        let polled = Pin::new(&mut drive).poll(cx);
+        if polled.is_pending() && drive.work().is_some_and(DagWork::is_given_up) {
+            let work = drive.abandon();
+            return Poll::Ready(work.expect("it is returned only at the end"));
+        }
+        polled
+    })
+    .await
 }
 
 impl Learning<'_> {
