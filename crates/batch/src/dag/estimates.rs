@@ -251,7 +251,6 @@ impl<K: Clone + Eq + Hash> DurationEstimates<K> {
 
         let mut known = lock(&self.known);
         let mut left_over = Vec::new();
-        let mut new = Vec::new();
         for ((key, duration), name) in seen {
             let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
             known.now += 1;
@@ -260,28 +259,16 @@ impl<K: Clone + Eq + Hash> DurationEstimates<K> {
                 (Some(estimate), name) => {
                     estimate.learn(nanos, self.newest_percent);
                     estimate.last_seen = last_seen;
-                    left_over.extend(name); // another run has brought it in the meantime
+                    left_over.extend(name); // named twice, or by another run in the meantime
                 }
-                (None, Some(name)) => new.push((name, Estimate { nanos, last_seen })),
-                // Another run has crowded it out in the meantime.
-                (None, None) => {}
+                (None, Some(name)) => {
+                    let estimate = Estimate { nanos, last_seen };
+                    known.by_key.insert(name, estimate);
+                }
+                (None, None) => {} // crowded out by another run in the meantime
             }
         }
-        left_over.extend(known.make_room(new.len(), self.capacity));
-        for (name, estimate) in new {
-            let known = &mut known.by_key;
-            match known.get_mut(&name) {
-                // The caller named it twice.
-                Some(twice) => {
-                    twice.learn(estimate.nanos, self.newest_percent);
-                    twice.last_seen = estimate.last_seen;
-                    left_over.push(name);
-                }
-                None => {
-                    known.insert(name, estimate);
-                }
-            }
-        }
+        left_over.extend(known.shrink_to(self.capacity));
         drop(known);
         drop(left_over);
     }
@@ -314,9 +301,9 @@ impl<K: Clone + Eq + Hash> DurationEstimates<K> {
 }
 
 impl<K: Eq + Hash> Known<K> {
-    /// Takes out the names that were longest not seen, so that `new` more keep within `capacity`.
-    fn make_room(&mut self, new: usize, capacity: usize) -> Vec<Arc<K>> {
-        let surplus = (self.by_key.len() + new).saturating_sub(capacity);
+    /// Takes out the names that were longest not seen, until `capacity` are left.
+    fn shrink_to(&mut self, capacity: usize) -> Vec<Arc<K>> {
+        let surplus = self.by_key.len().saturating_sub(capacity);
         if surplus == 0 {
             return Vec::new();
         }

@@ -5,6 +5,7 @@ mod cancel_token;
 mod dag;
 mod dag_estimates;
 mod dag_model;
+mod dag_runner;
 mod map;
 mod panic;
 mod priority_queue;
