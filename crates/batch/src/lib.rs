@@ -32,9 +32,19 @@ pub use dag::{
     Outcome,
 };
 pub use error::{ConfigError, ItemError};
+pub use gather::{Gather, GatherError, Gathered, Gathering, SourceError, gather};
+pub use limiter::{AcquireLimiter, Limiter, LimiterPermit};
 pub use map::Map;
 pub use panic::Panic;
 pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use retry::RetryPolicy;
-pub use worker_pool::{Permit, WorkerPool};
+pub use sink::{
+    BatchOutcome, BulkGate, BulkPass, BulkSink, BulkSinkBuilder, BulkStore, Flushed, Inserted,
+    Receipt, Rejected, SinkError, SinkStats,
+};
+pub use throttle::{
+    Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
+    Throttled,
+};
+pub use worker_pool::{Acquire, AcquireMany, Permit, WaitForCapacity, WeightError, WorkerPool};
