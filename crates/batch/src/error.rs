@@ -1,5 +1,8 @@
 //! What can go wrong: a setting out of range, and an item that has no result.
 
+use std::time::Duration;
+
+use crate::cancel::Stopped;
 use crate::panic::Panic;
 
 /// A setting that no run could work with.
@@ -17,6 +20,18 @@ pub enum ConfigError {
         min: usize,
         /// The most it may be.
         max: usize,
+    },
+    /// A length of time is outside of what the field allows.
+    #[error("{field} is {value:?}, allowed are {min:?} to {max:?}")]
+    DurationOutOfRange {
+        /// The setting, as it is spelled in the API.
+        field: &'static str,
+        /// What it was set to.
+        value: Duration,
+        /// The least it may be.
+        min: Duration,
+        /// The most it may be.
+        max: Duration,
     },
 }
 
@@ -38,6 +53,15 @@ pub enum ItemError<E> {
     /// The run's time was over before the item ended, or before it started.
     #[error("the run's deadline has passed")]
     DeadlineExceeded,
+}
+
+impl<E> From<Stopped> for ItemError<E> {
+    fn from(why: Stopped) -> Self {
+        match why {
+            Stopped::Cancelled => Self::Cancelled,
+            Stopped::DeadlineExceeded => Self::DeadlineExceeded,
+        }
+    }
 }
 
 impl<E> ItemError<E> {

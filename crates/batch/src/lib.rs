@@ -25,10 +25,12 @@ mod woken;
 mod work;
 mod worker_pool;
 
+pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
 pub use error::{ConfigError, ItemError};
 pub use map::Map;
 pub use panic::Panic;
+pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use retry::RetryPolicy;
 pub use worker_pool::{Permit, WorkerPool};

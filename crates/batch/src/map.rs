@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::cancel::Stopped;
 use crate::error::ItemError;
 use crate::modes::{CollectErrors, FailFast};
 use crate::panic::Panic;
@@ -17,6 +18,9 @@ use crate::work::Work;
 
 /// Bytes of results reserved ahead on the word of an iterator's size hint, which may be wrong.
 const MAX_RESERVED_BYTES: usize = 1 << 20;
+
+/// How many items that will never start are marked at a time, so that a poll stays short.
+const STOPPED_AT_ONCE: usize = 256;
 
 /// The future of [`BatchProcessor::map`](crate::BatchProcessor::map), and what its other forms are
 /// made from.
@@ -158,7 +162,7 @@ where
             work,
             begin,
         } = self.run.into_plan();
-        let watch = Watch::new(settings.batch_size.get(), work.expected(), callback);
+        let watch = Watch::new(settings.batch_size, work.expected(), callback);
         let work = work.with_items(|items| Watched::new(items, &watch));
         Map {
             run: Planned::new(settings, work, counting(begin, watch)),
@@ -294,6 +298,16 @@ impl<I: Iterator, R, E> Work for MapWork<I, R, E> {
         } else {
             self.file(tag, result);
         }
+    }
+
+    fn stop(&mut self, why: Stopped) -> bool {
+        for _ in 0..STOPPED_AT_ONCE {
+            let Some((tag, _dropped)) = self.next() else {
+                return false;
+            };
+            self.finish(tag, Err(why.into()));
+        }
+        true
     }
 
     fn may_have_next(&self) -> bool {

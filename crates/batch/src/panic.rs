@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
 use std::{fmt, mem};
 
 /// The payload of a caught panic.
@@ -68,5 +69,18 @@ impl fmt::Debug for Panic {
             .field("index", &self.index())
             .field("message", &self.message())
             .finish()
+    }
+}
+
+/// Wakes a task; if its waker panics, nobody but that task is concerned.
+pub(crate) fn wake(waker: Waker) {
+    contained(|| waker.wake());
+}
+
+/// Drops a foreign value, or runs other foreign code nobody asks about; a panic of it ends here.
+pub(crate) fn contained(code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
+        // What a panic carries may panic when it is dropped.
+        mem::forget(payload);
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use crate::config::{DEFAULT_MAX_CONCURRENT, checked_concurrency};
+use crate::control::Control;
 use crate::error::{ConfigError, ItemError};
 use crate::map::{Map, MapWork};
 use crate::threads;
@@ -100,7 +101,7 @@ impl BatchProcessor {
         E: Send,
     {
         let work = MapWork::new(items.into_iter());
-        threads::run(work, self.max_concurrent, f).into_results()
+        threads::run(work, self.max_concurrent, Control::default(), f).into_results()
     }
 }
 

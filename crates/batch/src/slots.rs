@@ -10,8 +10,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::control::Pass;
 use crate::error::ItemError;
-use crate::panic::Panic;
+use crate::panic::{Panic, contained};
 use crate::woken::{SlotWaker, Woken};
 use crate::work::Work;
 
@@ -21,6 +22,8 @@ pub(crate) struct Slots<Fut> {
     free: Vec<usize>,
     limit: usize,
     woken: Arc<Woken>,
+    /// Wakes the run itself, as the future of a slot of its own would, behind those of the limit.
+    signal: Option<Waker>,
     /// Scratch space of one poll: the slots that were woken.
     due: Vec<usize>,
 }
@@ -30,6 +33,8 @@ struct Slot<Fut> {
     future: Pin<Box<Option<Fut>>>,
     waker: Waker,
     tag: usize,
+    /// What the future holds while it runs; always none in a run without a signal.
+    pass: Pass,
 }
 
 impl<Fut> Slots<Fut> {
@@ -39,8 +44,23 @@ impl<Fut> Slots<Fut> {
             free: Vec::new(),
             limit,
             woken: Arc::new(Woken::new(limit)),
+            signal: None,
             due: Vec::new(),
         }
+    }
+
+    /// Slots whose run has a signal. It is raised to begin with.
+    pub(crate) fn with_signal(limit: usize) -> Self {
+        let mut slots = Self::new(limit);
+        slots.woken = Arc::new(Woken::new(limit + 1));
+        slots.woken.raise(limit);
+        slots.signal = Some(SlotWaker::waker(&slots.woken, limit));
+        slots
+    }
+
+    /// What to hand to those who may have something to tell the run.
+    pub(crate) fn signal(&self) -> &Waker {
+        self.signal.as_ref().unwrap_or(Waker::noop())
     }
 
     /// Whether no future is pending.
@@ -54,8 +74,37 @@ impl<Fut> Slots<Fut> {
         self.woken.end_poll(waker, again);
     }
 
-    fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         !self.free.is_empty() || self.slots.len() < self.limit
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Begins a poll of the task: notes which slots were woken. Returns whether the signal was.
+    pub(crate) fn begin_poll(&mut self) -> bool {
+        let Self {
+            woken, due, limit, ..
+        } = self;
+        let mut signalled = false;
+        woken.begin_poll(|index| match index == *limit {
+            true => signalled = true,
+            false => due.push(index),
+        });
+        signalled
+    }
+
+    /// Drops all futures, telling each one's tag.
+    pub(crate) fn drop_running(&mut self, mut tell: impl FnMut(usize)) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if slot.future.is_some() {
+                slot.clear();
+                self.free.push(index);
+                tell(slot.tag);
+                slot.release();
+            }
+        }
     }
 
     #[cold]
@@ -65,6 +114,7 @@ impl<Fut> Slots<Fut> {
             future: Box::pin(None),
             waker: SlotWaker::waker(&self.woken, index),
             tag: 0,
+            pass: None,
         });
         self.free.push(index);
     }
@@ -77,8 +127,8 @@ impl<Fut, R, E> Slots<Fut>
 where
     Fut: Future<Output = Result<R, E>>,
 {
-    /// Begins a poll of the task: polls each future that was woken since the last one, once, and
-    /// files those that ended.
+    /// Polls each future that was woken before [`begin_poll`](Self::begin_poll), once, and files
+    /// those that ended.
     pub(crate) fn poll_woken<W>(&mut self, work: &mut W)
     where
         W: Work<Output = R, Error = E>,
@@ -86,12 +136,11 @@ where
         let Self {
             slots,
             free,
-            woken,
             due,
+            signal,
             ..
         } = self;
         let already_free = free.len();
-        woken.begin_poll(|index| due.push(index));
         let mut next = 0;
         while next < due.len() {
             let mut active = None;
@@ -115,9 +164,53 @@ where
             }
         }
         due.clear();
+        if signal.is_some() {
+            for &index in &free[already_free..] {
+                slots[index].release();
+            }
+        }
         // The next items start in these slots from the first to the last, and when they wake
         // together they are polled, and their results filed, in that order.
         free[already_free..].reverse();
+    }
+
+    /// Starts one item, which there must be room for, and polls it once. It holds the pass until it
+    /// has ended.
+    pub(crate) fn start_one<W>(
+        &mut self,
+        work: &mut W,
+        begin: &mut impl FnMut(W::Item) -> Fut,
+        tag: usize,
+        item: W::Item,
+        pass: Pass,
+    ) where
+        W: Work<Output = R, Error = E>,
+    {
+        if self.free.is_empty() {
+            self.add_slot();
+        }
+        let index = *self.free.last().expect("a slot was added if none was free");
+        let slot = &mut self.slots[index];
+        slot.pass = pass;
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let mut place = slot.future.as_mut();
+            place.set(Some(begin(item)));
+            poll_and_clear(place, &slot.waker)
+        }));
+        match polled {
+            Ok(Poll::Pending) => {
+                slot.tag = tag;
+                self.free.pop();
+                return;
+            }
+            Ok(Poll::Ready(result)) => work.finish(tag, result.map_err(ItemError::Failed)),
+            Err(payload) => {
+                slot.clear();
+                let panic = Panic::new(work.index(tag), payload);
+                work.finish(tag, Err(ItemError::Panicked(panic)));
+            }
+        }
+        slot.release();
     }
 
     /// Starts items, polling each once, while there is room and the budget lasts. Returns whether
@@ -183,13 +276,17 @@ impl<Fut> Drop for Slots<Fut> {
 }
 
 impl<Fut> Slot<Fut> {
-    /// Drops a future that panicked. Its destructor may panic too; that is part of the same
-    /// failure and not reported again.
+    /// Drops a future that panicked, or that is not wanted any more. Its destructor may panic too;
+    /// that is part of the same end and not reported again.
     #[cold]
     fn clear(&mut self) {
-        let dropped = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().set(None)));
-        if let Err(payload) = dropped {
-            std::mem::forget(payload);
+        contained(|| self.future.as_mut().set(None));
+    }
+
+    /// Returns the pass. That may wake others, whose wakers are foreign code.
+    fn release(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            contained(|| drop(pass));
         }
     }
 }

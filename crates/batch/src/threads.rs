@@ -1,11 +1,15 @@
 //! The blocking engine, which calls a function on a bounded number of scoped threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, Scope};
 
+use crate::cancel::Stopped;
+use crate::control::{Control, Order, Pass};
 use crate::error::ItemError;
-use crate::panic::{Panic, Payload};
-use crate::primitive::{Condvar, Mutex, lock, wait};
+use crate::panic::{Panic, Payload, contained};
+use crate::primitive::{Condvar, Mutex, MutexGuard, lock, wait};
 use crate::work::Work;
 
 /// Runs some [`Work`] to its end on at most `limit` threads, one of which is the caller's, and
@@ -14,16 +18,22 @@ use crate::work::Work;
 /// A thread is started when there is an item for it and no idle thread to take it; where the
 /// system refuses one, those that exist do the work. A panic of the work itself (an iterator's,
 /// not an item's) stops the run and goes on in the caller.
-pub(crate) fn run<W, F>(work: W, limit: usize, call: F) -> W
+///
+/// What runs cannot be dropped, so a run that is ended early starts nothing more and lets what runs
+/// come to its end.
+pub(crate) fn run<W, F>(work: W, limit: usize, control: Control, call: F) -> W
 where
     W: Work + Send,
     W::Item: Send,
     F: Fn(W::Item) -> Result<W::Output, W::Error> + Sync,
 {
+    let bell = (!control.is_free()).then(Arc::<Bell>::default);
     let crew = Crew {
         limit: limit.min(work.most_in_flight()).max(1),
         state: Mutex::new(State {
             work,
+            door: Some(control),
+            stopped: None,
             threads: 1,
             idle: 0,
             running: 0,
@@ -31,6 +41,7 @@ where
             panic: None,
         }),
         something_to_do: Condvar::new(),
+        bell,
         call,
     };
     std::thread::scope(|scope| crew.labour(scope));
@@ -49,11 +60,17 @@ struct Crew<W, F> {
     state: Mutex<State<W>>,
     /// Notified once for an item that an idle thread may take, and to all when the run is over.
     something_to_do: Condvar,
+    /// Rung for the thread at the door. None in a run without control.
+    bell: Option<Arc<Bell>>,
     call: F,
 }
 
 struct State<W> {
     work: W,
+    /// Whoever starts an item of a controlled run takes this out, and puts it back when the item is
+    /// admitted, so that nothing is waited for, and no foreign code runs, under the lock.
+    door: Option<Control>,
+    stopped: Option<Stopped>,
     threads: usize,
     idle: usize,
     running: usize,
@@ -71,8 +88,24 @@ where
     fn labour<'scope, 'env>(&'env self, scope: &'scope Scope<'scope, 'env>) {
         let mut state = lock(&self.state);
         while !state.over {
-            match catch_unwind(AssertUnwindSafe(|| state.work.next())) {
+            let next = match state.stopped {
+                _ if state.door.is_none() => Ok(None), // somebody else is starting an item
+                None => catch_unwind(AssertUnwindSafe(|| state.work.next())),
+                Some(why) => catch_unwind(AssertUnwindSafe(|| {
+                    while state.work.stop(why) {}
+                    None
+                })),
+            };
+            match next {
                 Ok(Some((tag, item))) => {
+                    let admitted;
+                    (state, admitted) = match &self.bell {
+                        None => (state, Some((item, None))),
+                        Some(bell) => self.pass_door(state, bell, tag, item),
+                    };
+                    let Some((item, pass)) = admitted else {
+                        continue;
+                    };
                     state.running += 1;
                     let recruit = self.recruit(&mut state);
                     drop(state);
@@ -86,11 +119,19 @@ where
                             Err(ItemError::Panicked(Panic::new(index, payload)))
                         }
                     };
+                    if let Some(pass) = pass {
+                        contained(|| drop(pass)); // it may wake others
+                    }
                     state = lock(&self.state);
                     state.work.finish(tag, result);
                     state.running -= 1;
+                    if let Some(bell) = &self.bell
+                        && state.door.is_none()
+                    {
+                        bell.ring(); // fewer run now
+                    }
                 }
-                Ok(None) if state.running == 0 => {
+                Ok(None) if state.running == 0 && state.door.is_some() => {
                     state.over = true;
                     self.something_to_do.notify_all();
                 }
@@ -104,6 +145,52 @@ where
                     state.over = true;
                     self.something_to_do.notify_all();
                 }
+            }
+        }
+    }
+
+    /// Waits until the item may start, and returns it with what it holds while it runs; none if
+    /// the run was ended instead.
+    #[expect(clippy::type_complexity, reason = "used once, in the only caller")]
+    fn pass_door<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<W>>,
+        bell: &Arc<Bell>,
+        tag: usize,
+        item: W::Item,
+    ) -> (MutexGuard<'a, State<W>>, Option<(W::Item, Pass)>) {
+        let mut control = state.door.take().expect("looked at with the lock held");
+        let waker = Waker::from(Arc::clone(bell));
+        let mut cx = Context::from_waker(&waker);
+        let admission = loop {
+            let running = state.running;
+            drop(state);
+            let admission = match control.poll_order(&mut cx) {
+                Order::GoOn => control.poll_admit(running, &mut cx).map(Ok),
+                Order::Drain(why) | Order::Drop(why) => Poll::Ready(Err(why)),
+            };
+            match admission {
+                Poll::Ready(admission) => break admission,
+                Poll::Pending => bell.wait(),
+            }
+            state = lock(&self.state);
+        };
+        let mut item = Some(item);
+        if admission.is_err() {
+            control.leave_gates();
+            contained(|| drop(item.take()));
+        }
+        state = lock(&self.state);
+        state.door = Some(control);
+        match admission {
+            Ok(pass) => {
+                let item = item.expect("it is dropped only when it is not admitted");
+                (state, Some((item, pass)))
+            }
+            Err(why) => {
+                state.stopped = Some(why);
+                state.work.finish(tag, Err(why.into()));
+                (state, None)
             }
         }
     }
@@ -135,39 +222,37 @@ where
     }
 }
 
-#[cfg(all(test, not(brolly_loom)))]
-mod tests {
-    use std::cell::Cell;
-    use std::sync::{Mutex, mpsc};
-    use std::time::Duration;
+/// Wakes the thread at the door.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    condition: Condvar,
+}
 
-    use super::*;
-    use crate::map::MapWork;
-
-    thread_local! {
-        /// How many threads the system will refuse to start for this one.
-        static REFUSALS: Cell<usize> = const { Cell::new(0) };
+impl Bell {
+    fn ring(&self) {
+        *lock(&self.rung) = true;
+        self.condition.notify_one(); // only one thread is at the door
     }
 
-    pub(super) fn refuses() -> bool {
-        let left = REFUSALS.get();
-        REFUSALS.set(left.saturating_sub(1));
-        left > 0
-    }
-
-    #[test]
-    fn a_thread_that_was_refused_is_asked_for_again() {
-        REFUSALS.set(3);
-        let (sender, receiver) = mpsc::channel();
-        let (sender, receiver) = (Mutex::new(sender), Mutex::new(receiver));
-        let work = run(MapWork::new(0..5), 2, |n| match n {
-            // Item 3 needs item 4 beside it.
-            3 => lock(&receiver)
-                .recv_timeout(Duration::from_secs(60))
-                .map_err(|_| "nobody runs item 4"),
-            4 => lock(&sender).send(()).map_err(|_| "item 3 is over"),
-            _ => Ok(()),
-        });
-        assert!(work.into_results().iter().all(Result::is_ok));
+    fn wait(&self) {
+        let mut rung = lock(&self.rung);
+        while !*rung {
+            rung = wait(&self.condition, rung);
+        }
+        *rung = false;
     }
 }
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ring();
+    }
+}
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests;

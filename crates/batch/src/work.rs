@@ -1,5 +1,6 @@
 //! [`Work`]: what there is to run and where its results go, independent of what runs it.
 
+use crate::cancel::Stopped;
 use crate::error::ItemError;
 
 /// A source of items that is told how each of them ended.
@@ -8,10 +9,12 @@ use crate::error::ItemError;
 /// [`threads::run`](crate::threads::run) calls functions on scoped threads. The duties:
 ///
 /// - an item that was handed out is finished exactly once, under its tag;
-/// - once a run has started, [`next`](Self::next) alone may run code of the caller's, such as an
-///   iterator's; no other method can panic;
+/// - once a run has started, [`next`](Self::next) and [`stop`](Self::stop) alone may run code of
+///   the caller's, such as an iterator's; no other method can panic;
 /// - when [`next`](Self::next) returns `None` and nothing that was handed out is unfinished, the
-///   work is over.
+///   work is over, unless it [is paused](Self::is_paused);
+/// - a run that is ended early calls [`stop`](Self::stop) instead of [`next`](Self::next) from then
+///   on, and finishes what runs, or what it drops, as ever.
 pub(crate) trait Work {
     type Item;
     type Output;
@@ -23,6 +26,19 @@ pub(crate) trait Work {
 
     /// Files the result of an item.
     fn finish(&mut self, tag: usize, result: Result<Self::Output, ItemError<Self::Error>>);
+
+    /// Files this reason for items that will never start, a bounded number of them at a call.
+    /// Returns whether more are left, in which case it is called again; it may also be called after
+    /// that.
+    fn stop(&mut self, why: Stopped) -> bool;
+
+    /// Whether [`next`](Self::next) returned `None` for another reason than having no item: results
+    /// must be taken first, or items are yet to come. The asynchronous engine then stays pending;
+    /// whoever ends the pause polls it again. Not asked after [`stop`](Self::stop), nor by the
+    /// blocking engine.
+    fn is_paused(&self) -> bool {
+        false
+    }
 
     /// The position by which the caller knows an item.
     fn index(&self, tag: usize) -> usize {

@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brolly_sync::{Backoff, Clock, Spawn, ThreadTimer, Timer};
+use brolly_sync::{Backoff, Clock, NanoClock, Spawn, ThreadTimer, Timer};
 
 use crate::error::ConfigError;
 use crate::standing::Spans;
-use crate::time::Time;
 
 /// The settings. `None` switches a rule off.
 #[derive(Clone, Default)]
@@ -85,10 +84,10 @@ impl Rules {
     }
 
     /// What the age of values is measured by.
-    pub(crate) fn time(&self) -> Time {
+    pub(crate) fn time(&self) -> NanoClock {
         match &self.clock {
-            Some(clock) => Time::given(Arc::clone(clock)),
-            None => Time::system(),
+            Some(clock) => NanoClock::new(Arc::clone(clock)),
+            None => NanoClock::system(),
         }
     }
 }

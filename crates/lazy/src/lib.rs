@@ -22,7 +22,6 @@ mod shared;
 mod slot;
 mod standing;
 mod stats;
-mod time;
 mod with_lazy;
 
 #[cfg(feature = "macros")]

@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use brolly_sync::NEVER;
+
 use crate::error::LoadError;
 use crate::get::{Sure, wait, wait_blocking};
 use crate::lazy::{Lazy, never};
 use crate::published::Guard;
 use crate::shared::{Seat, Shared, Wish};
 use crate::slot::Slot;
-use crate::time::NEVER;
 
 /// A handle to a [`Lazy`] that keeps the value at hand: a read is one load of a number that changes
 /// with the value, a comparison, and a look at the clock if values expire.

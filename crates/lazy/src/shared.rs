@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use brolly_sync::{Flight, FlightError, Join};
+use brolly_sync::{Flight, FlightError, Join, NEVER, NanoClock, saturating_nanos};
 
 use crate::config::Rules;
 use crate::error::LoadError;
@@ -15,7 +15,6 @@ use crate::published::{Guard, Published};
 use crate::recursion::{Identity, Running};
 use crate::standing::{Ages, Standing};
 use crate::stats::Counters;
-use crate::time::{NEVER, Time, nanos};
 
 /// How a load ended, as everybody is told who waited for it.
 pub(crate) type Outcome<T, E> = Result<Arc<T>, LoadError<E>>;
@@ -41,7 +40,7 @@ pub(crate) struct Shared<T, E> {
     version: AtomicU64,
     /// Until then readers take the value without a second look.
     fresh_until: AtomicU64,
-    time: Time,
+    time: NanoClock,
     state: Mutex<State<T, E>>,
     /// What a thread is inside of while it runs the loader.
     pub(crate) identity: Identity,
@@ -160,7 +159,7 @@ impl<T, E> Shared<T, E> {
 
     #[inline]
     pub(crate) fn is_fresh(&self, fresh_until: u64) -> bool {
-        !self.time.has_come(fresh_until)
+        !self.time.is_past(fresh_until)
     }
 
     /// Changes whenever the value does. What is read after this is at least as new.
@@ -454,7 +453,7 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> Shared<T, E> {
             _ => self.counters.panics.count(),
         }
         let now = self.time.now();
-        let after = |span| now.saturating_add(nanos(span));
+        let after = |span| now.saturating_add(saturating_nanos(span));
         let kept_for = match error {
             LoadError::Failed(_) => self.rules.cache_errors_for,
             _ => None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::time::{NEVER, nanos};
+use brolly_sync::{NEVER, saturating_nanos};
 
 /// The moments that matter to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Spans {
     /// The moments of a value that comes now.
     pub(crate) fn ages(&self, now: u64) -> Ages {
         let after = |span: Option<Duration>| match span {
-            Some(span) => now.saturating_add(nanos(span)),
+            Some(span) => now.saturating_add(saturating_nanos(span)),
             None => NEVER,
         };
         Ages {
@@ -59,7 +59,8 @@ impl Spans {
         }
         let since = now - ages.expires;
         // At its very end a window is over, as a time to live is.
-        let covers = |window: Option<Duration>| window.is_some_and(|it| since < nanos(it));
+        let covers =
+            |window: Option<Duration>| window.is_some_and(|it| since < saturating_nanos(it));
         if covers(self.stale_while_revalidate) {
             Standing::Stale
         } else if covers(self.stale_if_error) {
@@ -105,8 +106,8 @@ mod tests {
     };
 
     fn at(spans: &Spans, second: u64) -> Standing {
-        let origin = nanos(Duration::from_secs(100));
-        let now = origin + nanos(Duration::from_secs(second));
+        let origin = saturating_nanos(Duration::from_secs(100));
+        let now = origin + saturating_nanos(Duration::from_secs(second));
         spans.standing(spans.ages(origin), now)
     }
 

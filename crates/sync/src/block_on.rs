@@ -1,4 +1,4 @@
-//! Drives one future on the calling thread, which sleeps between wake-ups.
+//! [`block_on`]: drives one future on the calling thread, which sleeps between wake-ups.
 
 use std::future::Future;
 use std::pin::pin;
@@ -35,7 +35,20 @@ impl Wake for Signal {
     }
 }
 
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+/// Drives a future on this thread until it is ready. The thread sleeps between wake-ups.
+///
+/// It is no runtime: a future that needs one finds none here. Costs one allocation.
+///
+/// Must not be called from a task: it would block the executor's thread.
+///
+/// ```
+/// assert_eq!(brolly_sync::block_on(async { 6 * 7 }), 42);
+/// ```
+///
+/// # Panics
+///
+/// When the future does.
+pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let signal = StdArc::new(Signal {
         raised: Mutex::new(false),

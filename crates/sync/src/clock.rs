@@ -49,7 +49,3 @@ macro_rules! forward {
 }
 
 forward!(Arc<C>, Box<C>, &C);
-
-pub(crate) fn saturating_nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::clock::{Clock, saturating_nanos};
+use crate::clock::Clock;
 use crate::contain::wake;
+use crate::nano_clock::saturating_nanos;
 use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::sleepers::{Armed, Key, Sleepers};
 use crate::timer::{Listing, Sleep, Timer};

@@ -10,9 +10,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use brolly_sync::{NEVER, saturating_nanos};
+
 use crate::error::ConfigError;
 use crate::primitive::{Mutex, lock};
-use crate::time::{NEVER, after, nanos};
 
 /// How times to live may adapt.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,8 +139,8 @@ impl<K> Controller<K> {
         };
         let stripe = |_| Mutex::new(vec![Cell::default(); CELLS / STRIPES].into_boxed_slice());
         Ok(Self {
-            min: nanos(min),
-            max: nanos(max).min(NEVER - 1),
+            min: saturating_nanos(min),
+            max: saturating_nanos(max).min(NEVER - 1),
             target,
             grouping,
             groups: (0..GROUPS).map(group).collect(),
@@ -175,7 +176,7 @@ impl<K> Controller<K> {
             read: false,
             missed: false,
             written: now,
-            deadline: after(now, time_to_live),
+            deadline: now.saturating_add(time_to_live),
         };
         let mut unread = None;
         let watched = self.with_cell(hash, |known| {

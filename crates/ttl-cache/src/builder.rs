@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
-use brolly_sync::{Clock, Spawn, ThreadTimer, Timer};
+use brolly_sync::{Clock, NEVER, NanoClock, Spawn, ThreadTimer, Timer, saturating_nanos};
 
 use crate::adaptive_ttl::{AdaptiveTtl, Controller, Grouping};
 use crate::budget::{Room, UNBOUNDED};
@@ -19,7 +19,6 @@ use crate::policy::{AnyPolicy, EvictionPolicy, Touch};
 use crate::removal::{Deliveries, Listener, RemovalCause};
 use crate::shard::Layout;
 use crate::store::Plain;
-use crate::time::{NEVER, Time, nanos};
 
 /// How a cache is to be.
 pub struct CacheBuilder<K, V, S = RandomState> {
@@ -440,9 +439,9 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             plain: self.plain,
             glances: self.plain && idle.is_none(),
             weighted: self.weigher.is_some(),
-            idle: idle.map(nanos),
+            idle: idle.map(saturating_nanos),
             aged: ahead.into_iter().any(|(_, set)| set),
-            keep: keep.map_or(0, nanos),
+            keep: keep.map_or(0, saturating_nanos),
             first_slots: usize::try_from(bounds.entries / shards as u64).unwrap_or(usize::MAX),
         };
         let groups = self.adaptive_ttl_groups;
@@ -458,11 +457,11 @@ impl<K, V, S> CacheBuilder<K, V, S> {
             simple,
             weigher: self.weigher,
             expire_with: self.expire_with,
-            time_to_live: time_to_live.map_or(NEVER, nanos),
+            time_to_live: time_to_live.map_or(NEVER, saturating_nanos),
             jitter: self.ttl_jitter,
             adaptive,
         };
-        let clock = self.clock.map_or_else(Time::system, Time::given);
+        let clock = self.clock.map_or_else(NanoClock::system, NanoClock::new);
         let deliveries = Deliveries::new(self.eviction_listener);
         // SAFETY: `plain` is only ever set by `optimistic_reads`, which asks for plain data.
         let inner = unsafe {

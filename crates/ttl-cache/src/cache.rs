@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use brolly_sync::NEVER;
+
 use crate::adaptive_ttl::Controller;
 use crate::budget::UNBOUNDED;
 use crate::builder::CacheBuilder;
@@ -17,7 +19,6 @@ use crate::iter::{Iter, Keys};
 use crate::load::Counted;
 use crate::policy::EvictionPolicy;
 use crate::stats::{Stats, ratio};
-use crate::time::NEVER;
 
 /// A concurrent, bounded cache with expiry.
 ///

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
+use brolly_sync::NEVER;
+
 use crate::budget::Room;
 use crate::cache::Cache;
-use crate::time::NEVER;
 
 /// What [`Cache::check`] found.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use brolly_sync::{NEVER, NanoClock, saturating_nanos};
+
 use crate::adaptive_ttl::Controller;
 use crate::budget::{Budget, Hand, Room, UNBOUNDED};
 use crate::error::Refusal;
@@ -17,7 +19,6 @@ use crate::readers::{Lookup, Readers, ReadersId};
 use crate::removal::{Deliveries, RemovalCause, Removed, drop_payload};
 use crate::shard::{Layout, Retired, Shard, State, Write, Writing};
 use crate::store::Glance;
-use crate::time::{NEVER, Time, after, nanos};
 use crate::watch::{Claim, Watch};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -48,7 +49,7 @@ pub(crate) struct Inner<K, V, S> {
     hasher: S,
     /// The hasher is not ours, and may be a weak one.
     mix: bool,
-    pub(crate) clock: Time,
+    pub(crate) clock: NanoClock,
     enabled: AtomicBool,
     /// It is on, and nobody takes notes of lookups.
     plainly: AtomicBool,
@@ -147,7 +148,7 @@ impl<K, V, S> Inner<K, V, S> {
         bounds: Room,
         hasher: S,
         mix: bool,
-        clock: Time,
+        clock: NanoClock,
         enabled: bool,
         rules: Rules<K, V>,
         deliveries: Deliveries<K, V>,
@@ -692,11 +693,11 @@ where
             if ttl.is_zero() {
                 return Err(Refusal::TimeToLive { value: ttl });
             }
-            time_to_live = nanos(ttl);
+            time_to_live = saturating_nanos(ttl);
         } else if let Some(expire_with) = &rules.expire_with
             && let Some(ttl) = contained("expire_with", || expire_with(key, value))?
         {
-            time_to_live = nanos(ttl);
+            time_to_live = saturating_nanos(ttl);
         } else if let Some(adaptive) = &rules.adaptive {
             let group = contained("adaptive_ttl_groups", || adaptive.group(key, hash))?;
             time_to_live = adaptive.write(group, hash, time_to_live, self.clock.now());
@@ -754,14 +755,14 @@ where
         if shard.may_be_due(now) || !condition.is_unwritten(hash, &shard.watches) {
             return Err((key, value));
         }
-        let deadline = after(now, self.rules.time_to_live);
+        let deadline = now.saturating_add(self.rules.time_to_live);
         // A clock may panic: not once room was taken.
         let ended = condition.ends_at(now, &self.clock);
         // What was not there when a load was listed is not there while it is unwritten.
         let searched = !condition.is_absent();
         let present = searched.then(|| shard.find_entry(hash, &key)).flatten();
         if let Some((slot, before)) = present.map(|entry| (entry.slot, entry.deadline)) {
-            if before != NEVER && self.clock.has_come_at(before, now) {
+            if before != NEVER && self.clock.is_past_at(before, now) {
                 return Err((key, value));
             }
             condition.end(hash, &mut shard.watches, ended);
@@ -842,7 +843,7 @@ where
             let mut present = shard.find(hash as u32, &key);
             if let Some(slot) = present {
                 let deadline = shard.slab.deadline(slot);
-                if deadline != NEVER && self.clock.has_come_at(deadline, now) {
+                if deadline != NEVER && self.clock.is_past_at(deadline, now) {
                     let (key, value, freed) = shard.remove(slot, RemovalCause::Expired);
                     hand.room = hand.room.plus(freed);
                     removed.push(key, value, RemovalCause::Expired);
@@ -887,7 +888,7 @@ where
                 hash: hash as u32,
                 weight: terms.weight,
                 now,
-                deadline: after(now, terms.time_to_live),
+                deadline: now.saturating_add(terms.time_to_live),
             };
             let mut old = None;
             let slot = if let Some(slot) = present {

@@ -42,7 +42,6 @@ mod stats;
 mod store;
 mod str_key;
 mod tags;
-mod time;
 mod transaction;
 mod watch;
 

@@ -32,7 +32,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brolly_sync::{Flight, WaitList};
+use brolly_sync::{Flight, NEVER, WaitList};
 
 #[cfg(feature = "macros")]
 pub(crate) use begin::Wish;
@@ -41,7 +41,6 @@ pub(crate) use listing::{Counted, Ended, Left, Listing};
 pub(crate) use rules::LoadRules;
 pub use stats::LoadStats;
 
-use crate::time::NEVER;
 use early::Early;
 use outcome::Outcome;
 use stats::LoadCounters;

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use brolly_sync::NEVER;
 use thiserror::Error;
 
 use crate::cache::Cache;
 use crate::error::ConfigError;
 use crate::hasher::RandomState;
 use crate::inner::{Inner, MAINTAIN_STEPS};
-use crate::time::NEVER;
 
 /// What a round of maintenance did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

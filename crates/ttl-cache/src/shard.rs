@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use brolly_sync::NEVER;
+
 use crate::budget::{Hand, Room};
 use crate::order::{SlotVec, Step, Wheel, expected};
 use crate::policy::{AnyPolicy, EvictionPolicy, Marks, Policy, STEP, Touch, with_policy};
@@ -16,7 +18,6 @@ use crate::store::{
     Biased, Chunk, Entry, Glance, Index, Published, Reading, Sequence, Slab, Table, biased,
 };
 use crate::tags::Tags;
-use crate::time::{NEVER, after};
 use crate::watch::Watches;
 
 /// What all shards of a cache have in common.
@@ -376,7 +377,7 @@ impl<K, V> State<K, V> {
     /// Puts the end of an idle entry off, since it was read.
     pub(crate) fn put_off(&self, slot: u32, now: u64) {
         if let Some(idle) = self.layout.idle {
-            let deadline = after(now, idle).min(self.ends.get(slot));
+            let deadline = now.saturating_add(idle).min(self.ends.get(slot));
             self.slab.set_deadline(slot, deadline);
         }
     }
@@ -466,7 +467,9 @@ impl<K, V> Writing<'_, K, V> {
         state.policy.insert(slot, hash, view!(shard, state));
         state.index.insert(hash, slot);
         if deadline != NEVER {
-            state.wheel.insert(slot, after(deadline, state.layout.keep));
+            state
+                .wheel
+                .insert(slot, deadline.saturating_add(state.layout.keep));
         }
         state.counts.inserts += 1;
         state.watches.wrote(hash);
@@ -599,7 +602,7 @@ impl<K, V> Writing<'_, K, V> {
         while budget > 0 {
             let state = &mut *self.state;
             let (slab, keep) = (&state.slab, state.layout.keep);
-            match (state.wheel).step(now, |slot| after(slab.deadline(slot), keep)) {
+            match (state.wheel).step(now, |slot| slab.deadline(slot).saturating_add(keep)) {
                 Step::Due(slot) => {
                     let slots = self.most_slots;
                     let (key, value, room) = self.remove(slot, RemovalCause::Expired);
@@ -739,7 +742,7 @@ impl<K, V> State<K, V> {
     /// The deadline that readers go by.
     fn deadline(&self, write: &Write<K, V>) -> u64 {
         match self.layout.idle {
-            Some(idle) => after(write.now, idle).min(write.deadline),
+            Some(idle) => write.now.saturating_add(idle).min(write.deadline),
             None => write.deadline,
         }
     }
@@ -771,7 +774,8 @@ impl<K, V> State<K, V> {
             self.wheel.remove(slot);
         }
         if sooner {
-            self.wheel.insert(slot, after(deadline, self.layout.keep));
+            self.wheel
+                .insert(slot, deadline.saturating_add(self.layout.keep));
         }
     }
 

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use brolly_sync::{NEVER, saturating_nanos};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -19,7 +20,6 @@ use crate::budget::Room;
 use crate::cache::Cache;
 use crate::error::Refusal;
 use crate::inner::{Condition, Inner, Terms, Written};
-use crate::time::{NEVER, nanos};
 
 /// The version that is written, and the only one that is read.
 const VERSION: u32 = 1;
@@ -600,7 +600,7 @@ where
         }
         Ok(Restoring {
             cache: self,
-            age: nanos(age),
+            age: saturating_nanos(age),
             entries: 0,
             sum: crc32fast::Hasher::new(),
             room: Room::NONE,

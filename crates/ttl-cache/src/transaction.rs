@@ -14,7 +14,6 @@ use crate::inner::{Inner, Terms};
 use crate::primitive::lock;
 use crate::removal::{RemovalCause, Removed};
 use crate::shard::{Write, Writing};
-use crate::time::after;
 
 /// A transaction has so many operations at most.
 const MAX_OPERATIONS: usize = 10_000;
@@ -298,7 +297,7 @@ where
                 hash,
                 weight: terms.weight,
                 now,
-                deadline: after(now, terms.time_to_live),
+                deadline: now.saturating_add(terms.time_to_live),
             };
             match present {
                 Some(slot) => {

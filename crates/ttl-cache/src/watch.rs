@@ -9,9 +9,10 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use brolly_sync::NanoClock;
+
 use crate::inner::Condition;
 use crate::load::{Ended, Left, Listing};
-use crate::time::Time;
 
 use crate::primitive::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -84,7 +85,7 @@ impl<K, V> Condition<'_, K, V> {
     /// When the write is done, if that matters to what the condition is about. `now` is zero if the
     /// write did not have to read the clock.
     #[inline(always)]
-    pub(crate) fn ends_at(&self, now: u64, clock: &Time) -> u64 {
+    pub(crate) fn ends_at(&self, now: u64, clock: &NanoClock) -> u64 {
         match self {
             Self::IfLoading(_) if now == 0 => clock.coarse(),
             _ => now,

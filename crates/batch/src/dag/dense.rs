@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::OnceLock;
 
 use crate::config::checked_concurrency;
+use crate::control::Control;
 use crate::dag::build::{self, Rows};
 use crate::dag::error::{DagError, DagErrors};
 use crate::dag::levels::Levels;
@@ -182,7 +183,7 @@ impl DenseDag {
         Fut: Future<Output = Result<T, E>>,
     {
         let limit = checked_concurrency("limit", limit)?;
-        let work = Drive::new(DagWork::new(self), limit, f).await;
+        let work = Drive::new(DagWork::new(self), limit, Control::default(), f).await;
         Ok(work.into_outcomes())
     }
 
@@ -203,7 +204,7 @@ impl DenseDag {
         E: Send,
     {
         let limit = checked_concurrency("limit", limit)?;
-        Ok(threads::run(DagWork::new(self), limit, f).into_outcomes())
+        Ok(threads::run(DagWork::new(self), limit, Control::default(), f).into_outcomes())
     }
 
     pub(crate) fn program(&self) -> &Program {

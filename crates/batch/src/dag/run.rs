@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use crate::cancel::Stopped;
 use crate::dag::dense::DenseDag;
 use crate::dag::program::Program;
 use crate::dag::schedule::Schedule;
@@ -117,6 +118,10 @@ impl<T, E> Work for DagWork<'_, T, E> {
         // The placeholder owns nothing; forgetting it saves reading memory that is out of cache.
         let node = self.program.node_at(rank);
         mem::forget(mem::replace(&mut self.outcomes[node], outcome));
+    }
+
+    fn stop(&mut self, _why: Stopped) -> bool {
+        false
     }
 
     fn index(&self, rank: usize) -> usize {

@@ -3,8 +3,8 @@
 use std::marker::PhantomPinned;
 
 use brolly_batch::{
-    BatchProcessor, ConfigError, Dag, DagErrors, DenseDag, ItemError, Map, Outcome, Panic, Permit,
-    WorkerPool,
+    BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DenseDag, ItemError, Map,
+    Outcome, Panic, Permit, Stopped, WorkerPool,
 };
 
 fn is_send<T: Send>(_: &T) {}
@@ -14,6 +14,9 @@ const fn crosses_threads<T: Send + Sync + Unpin + 'static>() {}
 #[test]
 fn handles_and_errors_cross_threads() {
     crosses_threads::<BatchProcessor>();
+    crosses_threads::<CancelToken>();
+    crosses_threads::<Cancelled>();
+    crosses_threads::<Stopped>();
     crosses_threads::<WorkerPool>();
     crosses_threads::<Permit>();
     crosses_threads::<Dag<String>>();

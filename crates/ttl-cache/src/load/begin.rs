@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use brolly_sync::{Flight, Join, TimerExt};
+use brolly_sync::{Flight, Join, NEVER, TimerExt};
 
 use super::listing::{Arrived, Asker, Joins, Manner, Outdated, Sought, start};
 use super::outcome::{Failure, Outcome};
 use super::thread::this_thread;
 use crate::inner::{Found, Inner, Look};
 use crate::shard::State;
-use crate::time::NEVER;
 
 /// What a call wants.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use brolly_sync::WaitList;
+use brolly_sync::{WaitList, saturating_nanos};
 
 use super::NoValue;
 use super::begin::{Listed, Wish};
@@ -16,7 +16,6 @@ use super::listing::{Ended, Failed};
 use super::outcome::{Failure, Outcome, meaning, own};
 use super::thread::Running;
 use crate::inner::Inner;
-use crate::time::{after, nanos};
 use crate::watch::Claim;
 
 /// How many failures a cache keeps.
@@ -283,7 +282,11 @@ where
             (Some(failure), Some(time)) => (Some(failure), time),
             _ => (None, rules.retry_after().filter(|_| self.refresh)?),
         };
-        let until = after(self.cache.clock.now(), nanos(time));
+        let until = self
+            .cache
+            .clock
+            .now()
+            .saturating_add(saturating_nanos(time));
         Some(Failed { failure, until })
     }
 }
