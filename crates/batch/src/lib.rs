@@ -28,9 +28,14 @@ mod worker_pool;
 pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
 pub use error::{ConfigError, ItemError};
+pub use limiter::{AcquireLimiter, Limiter, LimiterPermit};
 pub use map::Map;
 pub use panic::Panic;
 pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use retry::RetryPolicy;
-pub use worker_pool::{Permit, WorkerPool};
+pub use throttle::{
+    Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
+    Throttled,
+};
+pub use worker_pool::{Acquire, AcquireMany, Permit, WaitForCapacity, WeightError, WorkerPool};
