@@ -18,8 +18,8 @@ use crate::processor::Settings;
 use crate::progress::BatchDone;
 use crate::retry::RetryPolicy;
 use crate::work::Work;
-pub use call::{BatchCall, NoRetry};
-use call::Calls;
+pub use call::NoRetry;
+use call::{BatchCall, Calls};
 use cut::{Cut, Failure, Part, Size};
 pub use size::{AdaptiveBatchSize, AdaptiveBatchSizeBuilder};
 

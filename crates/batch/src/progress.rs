@@ -112,7 +112,7 @@ impl Progress {
     pub fn changed(&mut self) -> impl Future<Output = bool> + Send {
         Changed {
             progress: self,
-            place: None,
+            ticket: None,
         }
     }
 }

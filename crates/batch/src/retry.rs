@@ -113,34 +113,31 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut failed = false;
-        loop {
-            if let Some(wait) = this.wait {
-                ready!(Pin::new(wait).poll(cx));
-                *this.wait = None;
-            }
-            if failed {
-                // One attempt at a poll, or a policy without waits could keep the thread for ever.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            if this.attempt.is_none() {
-                let attempt = (this.trial.f)(this.item.clone());
-                this.attempt.set(Some(attempt));
-            }
-            let attempt = this.attempt.as_mut().as_pin_mut().expect("it was just set");
-            let result = ready!(attempt.poll(cx));
-            this.attempt.set(None);
-            let Err(error) = result else {
-                return Poll::Ready(result);
-            };
-            failed = true;
-            *this.failures = this.failures.saturating_add(1);
-            match this.trial.policy.delay(*this.failures, &error) {
-                None => return Poll::Ready(Err(error)),
-                Some(delay) => *this.wait = Some(this.trial.timer.sleep(delay)),
-            }
+        if let Some(wait) = this.wait {
+            ready!(Pin::new(wait).poll(cx));
+            *this.wait = None;
         }
+        if this.attempt.is_none() {
+            let attempt = (this.trial.f)(this.item.clone());
+            this.attempt.set(Some(attempt));
+        }
+        let attempt = this.attempt.as_mut().as_pin_mut();
+        let result = ready!(attempt.expect("it was just set").poll(cx));
+        this.attempt.set(None);
+        let Err(error) = result else {
+            return Poll::Ready(result);
+        };
+        *this.failures = this.failures.saturating_add(1);
+        let Some(delay) = this.trial.policy.delay(*this.failures, &error) else {
+            return Poll::Ready(Err(error));
+        };
+        // One attempt at a poll, or a policy without waits could keep the thread for ever.
+        let mut wait = this.trial.timer.sleep(delay);
+        if Pin::new(&mut wait).poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        *this.wait = Some(wait);
+        Poll::Pending
     }
 }
 

@@ -17,7 +17,6 @@ use crate::error::ItemError;
 use crate::map::MapWork;
 use crate::planned::{Plan, Planned};
 use crate::processor::Settings;
-use crate::work::Work;
 use flow::Flow;
 pub use source::{FromIter, Source};
 #[cfg(feature = "futures-core")]

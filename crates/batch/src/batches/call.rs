@@ -102,7 +102,7 @@ pin_project! {
     /// The future of one batch. Never panics itself: a panic of the function is a failure of the
     /// batch, which may still be split.
     #[must_use = "futures do nothing unless polled"]
-    pub struct BatchCall<T, F, Fut, P> {
+    pub(crate) struct BatchCall<T, F, Fut, P> {
         shared: Arc<Shared<F, P>>,
         copy: Option<fn(&Vec<T>) -> Vec<T>>,
         bisects: bool,

@@ -6,8 +6,10 @@ use std::task::Context;
 #[cfg(feature = "futures-core")]
 use {futures_core::Stream, std::collections::VecDeque, std::pin::Pin, std::task::Poll};
 
-/// Hands out items, some of which must be fetched by polling first.
-pub trait Source {
+/// Where the items of a [`MapStream`](crate::MapStream) come from: [`FromIter`] or `FromStream`.
+///
+/// Not to be implemented elsewhere; it may get more methods.
+pub trait Source: sealed::Sealed {
     /// What it hands out.
     type Item;
 
@@ -23,6 +25,13 @@ pub trait Source {
 
     /// The most items there can be.
     fn at_most(&self) -> usize;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<I> Sealed for super::FromIter<I> {}
+    #[cfg(feature = "futures-core")]
+    impl<S: futures_core::Stream> Sealed for super::FromStream<S> {}
 }
 
 /// The items of an iterator.
