@@ -78,9 +78,8 @@ pub struct MapBatches<I: Iterator, F, Fut, R, E, P = NoRetry, C = fn(BatchDone)>
 }
 
 /// The items of this work are futures already, which call the function themselves when polled.
-type Begin<I, F, Fut, P> = fn(
-    BatchCall<<I as Iterator>::Item, F, Fut, P>,
-) -> BatchCall<<I as Iterator>::Item, F, Fut, P>;
+type Begin<I, F, Fut, P> =
+    fn(BatchCall<<I as Iterator>::Item, F, Fut, P>) -> BatchCall<<I as Iterator>::Item, F, Fut, P>;
 
 impl<I, F, Fut, R, E> MapBatches<I, F, Fut, R, E>
 where

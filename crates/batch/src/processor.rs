@@ -263,7 +263,10 @@ impl BatchProcessor {
         } = self.settings;
         let work = Batches::new(items.into_iter(), batch_size);
         let control = self.settings.control();
-        threads::run(work, max_concurrent, control, |part| call_blocking(&f, part)).into_batched()
+        threads::run(work, max_concurrent, control, |part| {
+            call_blocking(&f, part)
+        })
+        .into_batched()
     }
 
     /// [`map`](Self::map) over the items of a stream, as a stream of results, in the order in which

@@ -18,9 +18,9 @@ use crate::map::MapWork;
 use crate::planned::{Plan, Planned};
 use crate::processor::Settings;
 use flow::Flow;
-pub use source::{FromIter, Source};
 #[cfg(feature = "futures-core")]
 pub use source::FromStream;
+pub use source::{FromIter, Source};
 pub use spawned::SpawnedStream;
 
 /// How many items of an input stream one poll fetches.

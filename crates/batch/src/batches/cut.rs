@@ -246,9 +246,7 @@ impl<I: Iterator, R, E> Cut<I, R, E> {
             return false;
         };
         let count = source.take(STOPPED_AT_ONCE).count();
-        let (items, _) = self
-            .never_started
-            .get_or_insert((self.cut..self.cut, why));
+        let (items, _) = self.never_started.get_or_insert((self.cut..self.cut, why));
         items.end += count;
         if count < STOPPED_AT_ONCE {
             self.items = None;
@@ -272,7 +270,8 @@ impl<I: Iterator, R, E> Cut<I, R, E> {
                 error: why.into(),
             });
         }
-        self.failed.sort_unstable_by_key(|failed| failed.items.start);
+        self.failed
+            .sort_unstable_by_key(|failed| failed.items.start);
         Batched {
             output: self.output.into_iter().flat_map(|(_, part)| part).collect(),
             failed: self.failed,

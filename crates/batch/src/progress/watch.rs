@@ -138,7 +138,8 @@ where
         panicked.defuse();
         if let Poll::Ready(result) = &polled {
             let succeeded = result.is_ok();
-            this.watch.update(|tally| tally.ended(*this.index, succeeded));
+            this.watch
+                .update(|tally| tally.ended(*this.index, succeeded));
         }
         polled
     }
