@@ -41,6 +41,7 @@ pub use blocking_pool::OnBlockingPool;
 pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
 pub use error::{ConfigError, ItemError};
+pub use gather::{Gather, GatherError, Gathered, Gathering, SourceError, gather};
 pub use limiter::{AcquireLimiter, Limiter, LimiterPermit};
 pub use map::Map;
 pub use modes::{CollectErrors, Collected, FailFast, FirstFailure};
@@ -49,6 +50,10 @@ pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError,
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use progress::{BatchDone, Counted, Progress, ProgressSnapshot, Watched};
 pub use retry::{Attempts, LinearRetry, RetryPolicy};
+pub use sink::{
+    BatchOutcome, BulkGate, BulkPass, BulkSink, BulkSinkBuilder, BulkStore, Flushed, Inserted,
+    Receipt, Rejected, SinkError, SinkStats,
+};
 #[cfg(feature = "futures-core")]
 #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 pub use stream::FromStream;
