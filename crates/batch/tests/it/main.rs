@@ -3,7 +3,9 @@
 mod cancel;
 mod cancel_token;
 mod dag;
+mod dag_estimates;
 mod dag_model;
+mod dag_runner;
 mod gather;
 mod limiter;
 mod map;
