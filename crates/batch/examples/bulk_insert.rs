@@ -57,6 +57,7 @@ impl Table {
         let file = Connection::open(path)?;
         file.execute_batch(
             "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = NORMAL;
              CREATE TABLE memory (source TEXT, id INTEGER, PRIMARY KEY (source, id));",
         )?;
         let file = Arc::new(Mutex::new(file));

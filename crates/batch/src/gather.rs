@@ -55,7 +55,7 @@ const DEFAULT_LIMIT: usize = 64;
 ///
 /// # Panics
 ///
-/// Only if the iterator does.
+/// Only if the iterator does, or comparing ids; before anything starts.
 ///
 /// # Cost
 ///

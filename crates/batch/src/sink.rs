@@ -123,7 +123,9 @@ where
     /// The items belong to the sink from this call on, before the future is polled. The future
     /// borrows nothing, so it may be spawned or outlive the handle it came from.
     ///
-    /// A store that calls `insert` or `flush` of its own sink and waits for it may wait for itself.
+    /// Batches of all calls take turns in order of arrival. A call that is kept but not polled keeps
+    /// the turns that it was given, and a store that waits for an `insert` or `flush` of its own
+    /// sink may wait for itself.
     ///
     /// # Cancel safety
     ///

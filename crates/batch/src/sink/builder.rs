@@ -99,8 +99,8 @@ impl<T, S: BulkStore<T>> BulkSinkBuilder<T, S> {
     }
 
     /// Ends what this sink does when the token says so: batches that have not started go to the
-    /// buffer, and so do those under way if it is cancelled and not only drained. Whatever is
-    /// inserted later goes to the buffer at once.
+    /// buffer, and so do those under way if it is cancelled and not only drained; if drained, they
+    /// end with all their attempts. Whatever is inserted later goes to the buffer at once.
     pub fn cancel_with(mut self, token: &CancelToken) -> Self {
         self.token = Some(token.clone());
         self

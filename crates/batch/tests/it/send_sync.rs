@@ -3,8 +3,9 @@
 use std::marker::PhantomPinned;
 
 use brolly_batch::{
-    BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DenseDag, ItemError, Map,
-    Outcome, Panic, Permit, PriorityQueue, PushError, Stopped, Throttle, Throttled, WorkerPool,
+    BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DenseDag, Flushed,
+    GatherError, Gathered, Inserted, ItemError, Map, Outcome, Panic, Permit, PriorityQueue,
+    PushError, Rejected, SourceError, Stopped, Throttle, Throttled, WorkerPool,
 };
 
 fn is_send<T: Send>(_: &T) {}
@@ -29,6 +30,12 @@ fn handles_and_errors_cross_threads() {
     crosses_threads::<DagErrors<String>>();
     crosses_threads::<ItemError<String>>();
     crosses_threads::<Outcome<u8, String>>();
+    crosses_threads::<Gathered<u8, String, String>>();
+    crosses_threads::<GatherError<String>>();
+    crosses_threads::<SourceError<String>>();
+    crosses_threads::<Inserted<String>>();
+    crosses_threads::<Flushed<String>>();
+    crosses_threads::<Rejected>();
 }
 
 #[test]

@@ -868,3 +868,18 @@ fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime without threads").block_on(future)
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn counts_are_data_and_refuse_unknown_fields() {
+    let sink = sink(2, 1, &Store::new([Does::Fail]));
+    run(sink.insert(vec![1, 2, 3]));
+    let text = serde_json::to_string(&sink.stats()).unwrap();
+    let expected =
+        r#"{"given":3,"stored":1,"buffered":2,"in_flight":0,"dropped":0,"taken":0,"calls":2}"#;
+    assert_eq!(text, expected);
+    let back: brolly_batch::SinkStats = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, sink.stats());
+    let more = text.replace("given", "got");
+    assert!(serde_json::from_str::<brolly_batch::SinkStats>(&more).is_err());
+}
