@@ -33,6 +33,8 @@ pub use panic::Panic;
 pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
 pub use retry::RetryPolicy;
+#[cfg(feature = "memory")]
+pub use throttle::{LoadAverage, ProcessMemory, Stalls};
 pub use throttle::{
     Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
     Throttled,

@@ -6,6 +6,8 @@ mod event;
 mod level;
 mod line;
 mod pressure;
+#[cfg(feature = "memory")]
+mod process;
 mod run;
 mod sampler;
 mod stats;
@@ -22,6 +24,8 @@ pub use builder::ThrottleBuilder;
 pub use error::Throttled;
 pub use event::{ThrottleChange, ThrottleEvent};
 pub use pressure::{Pressure, Reading};
+#[cfg(feature = "memory")]
+pub use process::{LoadAverage, ProcessMemory, Stalls};
 pub(crate) use run::ThrottledRun;
 use sampler::Sampler;
 pub use stats::ThrottleStats;

@@ -10,4 +10,5 @@ mod priority_queue;
 mod send_sync;
 mod support;
 mod throttle;
+mod throttle_process;
 mod worker_pool;
