@@ -174,7 +174,6 @@ impl Throttle {
     }
 
     /// A run's own view of this throttle.
-    #[allow(dead_code, reason = "called by the parts that offer this setting")]
     pub(crate) fn run(&self) -> ThrottledRun {
         ThrottledRun::new(Arc::clone(&self.sampler))
     }
