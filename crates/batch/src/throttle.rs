@@ -5,6 +5,8 @@ mod error;
 mod event;
 mod level;
 mod line;
+#[cfg(all(test, brolly_loom))]
+mod models;
 mod pressure;
 #[cfg(feature = "memory")]
 mod process;
