@@ -25,6 +25,10 @@ mod woken;
 mod work;
 mod worker_pool;
 
+pub use adaptive_limit::{
+    AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
+    LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
+};
 pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
 pub use error::{ConfigError, ItemError};
