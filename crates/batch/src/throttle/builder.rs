@@ -22,10 +22,16 @@ pub struct ThrottleBuilder {
     resume_percent: Option<u8>,
     max_wait: Duration,
     sample_interval: Duration,
-    /// With the threshold and the resume level of its own, if it has them.
-    sources: Vec<(Box<dyn Pressure>, Option<(u8, u8)>)>,
+    sources: Vec<Unchecked>,
     on_change: Option<Listener>,
     timer: Option<Arc<dyn Timer>>,
+}
+
+/// A source before its levels were checked.
+struct Unchecked {
+    pressure: Box<dyn Pressure>,
+    /// The threshold and the resume level of its own, if it has them.
+    levels: Option<(u8, u8)>,
 }
 
 /// Reading `/proc` a hundred times a second costs about a thousandth of a core.
@@ -54,7 +60,10 @@ impl ThrottleBuilder {
     /// Adds a source, held to [`threshold_percent`](Self::threshold_percent). Without any source a
     /// throttle is always open.
     pub fn source(mut self, source: impl Pressure + 'static) -> Self {
-        self.sources.push((Box::new(source), None));
+        self.sources.push(Unchecked {
+            pressure: Box::new(source),
+            levels: None,
+        });
         self
     }
 
@@ -65,8 +74,10 @@ impl ThrottleBuilder {
         threshold_percent: u8,
         resume_percent: u8,
     ) -> Self {
-        let levels = Some((threshold_percent, resume_percent));
-        self.sources.push((Box::new(source), levels));
+        self.sources.push(Unchecked {
+            pressure: Box::new(source),
+            levels: Some((threshold_percent, resume_percent)),
+        });
         self
     }
 
@@ -131,7 +142,7 @@ impl ThrottleBuilder {
             LEAST_INTERVAL..=Duration::MAX,
         )?;
         let mut sources = Vec::with_capacity(self.sources.len());
-        for (pressure, levels) in self.sources {
+        for Unchecked { pressure, levels } in self.sources {
             let level = match levels {
                 None => default,
                 Some((threshold, resume)) => Level {
@@ -163,7 +174,8 @@ fn checked_percent(field: &'static str, value: u8, max: u8) -> Result<u8, Config
 
 impl fmt::Debug for ThrottleBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sources: Vec<_> = self.sources.iter().map(|source| source.0.name()).collect();
+        let sources = self.sources.iter().map(|source| source.pressure.name());
+        let sources: Vec<_> = sources.collect();
         f.debug_struct("ThrottleBuilder")
             .field("enabled", &self.enabled)
             .field("sources", &sources)

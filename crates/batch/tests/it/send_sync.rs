@@ -4,7 +4,7 @@ use std::marker::PhantomPinned;
 
 use brolly_batch::{
     BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DenseDag, ItemError, Map,
-    Outcome, Panic, Permit, Stopped, WorkerPool,
+    Outcome, Panic, Permit, PriorityQueue, PushError, Stopped, Throttle, Throttled, WorkerPool,
 };
 
 fn is_send<T: Send>(_: &T) {}
