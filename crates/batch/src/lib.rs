@@ -32,6 +32,10 @@ mod woken;
 mod work;
 mod worker_pool;
 
+pub use adaptive_limit::{
+    AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
+    LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
+};
 pub use batches::{
     AdaptiveBatchSize, AdaptiveBatchSizeBuilder, Batched, FailedBatch, MapBatches, NoRetry,
 };
