@@ -32,6 +32,10 @@ mod woken;
 mod work;
 mod worker_pool;
 
+pub use adaptive_limit::{
+    AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
+    LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
+};
 pub use batches::{
     AdaptiveBatchSize, AdaptiveBatchSizeBuilder, Batched, FailedBatch, MapBatches, NoRetry,
 };
@@ -62,6 +66,9 @@ pub use sink::{
 #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 pub use stream::FromStream;
 pub use stream::{FromIter, MapStream, Source, SpawnedStream};
+#[cfg(feature = "memory")]
+#[cfg_attr(docsrs, doc(cfg(feature = "memory")))]
+pub use throttle::{LoadAverage, ProcessMemory, Stalls};
 pub use throttle::{
     Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
     Throttled,
