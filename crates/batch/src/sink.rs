@@ -20,6 +20,7 @@ use brolly_sync::WaitList;
 use crate::cancel::CancelToken;
 use crate::control::Control;
 use crate::drive::Drive;
+use crate::limiter::Limiter;
 use crate::primitive::{Mutex, lock};
 use batch::Sender;
 use held::{Batch, Held, Origin};
@@ -79,6 +80,7 @@ struct Shared<T, S: BulkStore<T>> {
     /// The most batches under way in one call, and over all calls.
     limit: usize,
     token: Option<CancelToken>,
+    limiter: Option<Limiter>,
     strict_order: bool,
     /// One for each batch that may be under way. In strict order a call holds the only one.
     turns: WaitList<()>,
@@ -185,7 +187,11 @@ where
     async fn run(&self, work: Sending<T, S::Error>) -> Sending<T, S::Error> {
         let send = |batch: Batch<T>| async {
             let _turn = self.turn_of_batch().await;
-            Ok(self.sender.send(batch).await)
+            let sending = self.sender.send(batch);
+            Ok(match &self.limiter {
+                Some(limiter) => limiter.run(sending).await,
+                None => sending.await,
+            })
         };
         Drive::new(work, self.limit, self.control(), send).await
     }

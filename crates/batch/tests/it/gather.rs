@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use brolly_batch::{CancelToken, ConfigError, GatherError, SourceError, gather};
+use brolly_batch::{CancelToken, ConfigError, GatherError, Limiter, SourceError, gather};
 use brolly_sync::{Clock, ManualClock, Timer};
 use proptest::prelude::*;
 
@@ -458,5 +458,38 @@ proptest! {
                 (kind, other) => prop_assert!(false, "{} came to {:?}", kind, other),
             }
         }
+    }
+}
+
+#[test]
+fn a_shared_limiter_bounds_all_that_use_it_and_nesting_ends() {
+    let clock = ManualClock::new();
+    for bound in [1, 3] {
+        let limiter = Limiter::new(bound).unwrap();
+        let gauge = Gauge::default();
+        let outer = (0..4).map(|id| {
+            let (limiter, gauge, clock) = (&limiter, &gauge, &clock);
+            (id, async move {
+                let inner = (0..5).map(|id| {
+                    (id, async move {
+                        let _guard = gauge.enter();
+                        clock.sleep(SECOND).await;
+                        Ok::<_, Infallible>(())
+                    })
+                });
+                let answer = gather(inner).limiter(limiter).timeout(SECOND * 3 / 2);
+                let answer = answer.timer(clock.clone()).await;
+                assert!(
+                    answer.unwrap().is_complete(),
+                    "waiting in line costs no time"
+                );
+                Ok::<_, Infallible>(())
+            })
+        });
+        let gathering = gather(outer).limiter(&limiter);
+        let answer = run_with(&clock, gathering.into_future()).unwrap();
+        assert!(answer.is_complete());
+        assert_eq!(gauge.peak(), bound);
+        assert_eq!(limiter.pool().active(), 0);
     }
 }

@@ -8,8 +8,8 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use brolly_batch::{
-    BatchOutcome, BulkGate, BulkPass, BulkSink, BulkStore, CancelToken, ConfigError, Receipt,
-    Rejected, SinkError,
+    BatchOutcome, BulkGate, BulkPass, BulkSink, BulkStore, CancelToken, ConfigError, Limiter,
+    Receipt, Rejected, SinkError,
 };
 use brolly_sync::{Clock, ManualClock, Timer};
 
@@ -882,4 +882,32 @@ fn counts_are_data_and_refuse_unknown_fields() {
     assert_eq!(back, sink.stats());
     let more = text.replace("given", "got");
     assert!(serde_json::from_str::<brolly_batch::SinkStats>(&more).is_err());
+}
+
+#[test]
+fn sinks_that_share_a_limiter_share_its_bound() {
+    let store = Store::default();
+    let limiter = Limiter::new(3).unwrap();
+    let sinks: Vec<_> = (0..3)
+        .map(|_| {
+            let builder = BulkSink::builder().batch_size(2).max_concurrent(2);
+            builder.limiter(&limiter).build(store.clone()).unwrap()
+        })
+        .collect();
+    let items = || (0..20).collect();
+    let (first, second, third) = run(async {
+        tokio::join!(
+            sinks[0].insert(items()),
+            sinks[1].insert(items()),
+            sinks[2].insert(items())
+        )
+    });
+    assert!(first.is_complete() && second.is_complete() && third.is_complete());
+    assert_eq!(store.peak(), 3);
+
+    // What waits for the limiter when it is dropped is in the buffer.
+    let _all = [(); 3].map(|()| limiter.try_acquire().unwrap());
+    drop_after(&ManualClock::new(), sinks[0].insert(items()), 3);
+    assert_eq!(sinks[0].buffered(), 20);
+    assert_eq!(limiter.pool().waiting(), 0);
 }
