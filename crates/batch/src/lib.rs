@@ -10,6 +10,7 @@ mod dag;
 mod drive;
 mod error;
 mod gather;
+mod herd;
 mod limiter;
 mod map;
 mod panic;
