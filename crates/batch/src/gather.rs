@@ -207,6 +207,7 @@ fn shared_timer() -> Arc<dyn Timer> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Gathering<K, Fut, V, E>(State<K, Fut, V, E>);
 
+#[expect(clippy::large_enum_variant, reason = "next to all of them run")]
 enum State<K, Fut, V, E> {
     Refused(Option<GatherError<K>>),
     Running(Running<K, Fut, V, E>),

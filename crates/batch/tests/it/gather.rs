@@ -2,9 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::future::{IntoFuture, pending, poll_fn, ready};
+use std::future::{IntoFuture, pending, ready};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use brolly_batch::{CancelToken, ConfigError, GatherError, Limiter, SourceError, gather};
@@ -394,33 +393,6 @@ fn a_gathering_moves_and_is_send_when_its_futures_are() {
     is_send_and_unpin(&gathering);
     let (_, waker) = Wakes::new();
     assert!(poll(&mut gathering, &waker).is_ready());
-}
-
-#[test]
-fn a_future_that_is_not_woken_is_not_polled() {
-    let polls = Cell::new(0);
-    let sources = (0..2).map(|id| {
-        let polls = &polls;
-        (
-            id,
-            poll_fn(move |cx| match id {
-                0 => {
-                    polls.set(polls.get() + 1);
-                    Poll::Pending
-                }
-                _ => {
-                    cx.waker().wake_by_ref();
-                    Poll::<Result<(), Infallible>>::Pending
-                }
-            }),
-        )
-    });
-    let mut gathering = gather(sources).into_future();
-    let (_, waker) = Wakes::new();
-    for _ in 0..10 {
-        assert!(poll(&mut gathering, &waker).is_pending());
-    }
-    assert_eq!(polls.get(), 1);
 }
 
 proptest! {
