@@ -13,6 +13,7 @@ mod dag;
 mod drive;
 mod error;
 mod gather;
+mod herd;
 mod limiter;
 mod map;
 mod modes;
@@ -66,6 +67,9 @@ pub use sink::{
 #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 pub use stream::FromStream;
 pub use stream::{FromIter, MapStream, Source, SpawnedStream};
+#[cfg(feature = "memory")]
+#[cfg_attr(docsrs, doc(cfg(feature = "memory")))]
+pub use throttle::{LoadAverage, ProcessMemory, Stalls};
 pub use throttle::{
     Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
     Throttled,

@@ -17,4 +17,6 @@ mod sink;
 mod sink_model;
 mod support;
 mod throttle;
+mod throttle_process;
+mod throttle_runs;
 mod worker_pool;
