@@ -25,6 +25,9 @@ mod woken;
 mod work;
 mod worker_pool;
 
+pub use batcher::{
+    BatchError, Batcher, BatcherBuilder, BatcherStats, Close, Submit, TrySubmitError,
+};
 pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
 pub use error::{ConfigError, ItemError};

@@ -1,5 +1,6 @@
 //! What the crate promises, one module per topic.
 
+mod batcher;
 mod cancel;
 mod cancel_token;
 mod dag;
