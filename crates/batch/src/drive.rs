@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::cancel::Stopped;
 use crate::control::{Control, Order};
@@ -91,11 +91,11 @@ where
         let this = &mut *self;
         let more = if this.control.is_free() {
             let running = this.work.as_mut().expect(UNFINISHED);
-            this.slots.begin_poll();
+            this.slots.begin_poll(cx.waker());
             this.slots.poll_woken(running);
             this.slots.start(running, &mut this.begin, STARTS_PER_POLL)
         } else {
-            this.poll_controlled()
+            this.poll_controlled(cx.waker())
         };
         let running = this.work.as_ref().expect(UNFINISHED);
         let waits = this.staged.is_some() || (running.is_paused() && this.stopped.is_none());
@@ -117,8 +117,8 @@ where
 {
     /// A poll that obeys the control. Returns whether there is more to do at once.
     #[inline(never)]
-    fn poll_controlled(&mut self) -> bool {
-        let signalled = self.slots.begin_poll();
+    fn poll_controlled(&mut self, waker: &Waker) -> bool {
+        let signalled = self.slots.begin_poll(waker);
         if signalled {
             self.obey();
         }
@@ -127,6 +127,10 @@ where
         for _ in 0..STARTS_PER_POLL {
             if self.control.is_stopping() {
                 self.obey(); // the call may have come from an item of this poll
+            }
+            let work = self.work.as_mut().expect(UNFINISHED);
+            if let Some(why) = work.closed() {
+                self.close(why);
             }
             let work = self.work.as_mut().expect(UNFINISHED);
             if let Some(why) = self.stopped {
@@ -161,14 +165,20 @@ where
             Order::Drain(why) => (why, false),
             Order::Drop(why) => (why, true),
         };
-        let work = self.work.as_mut().expect(UNFINISHED);
-        self.control.leave_gates();
         if drops {
+            let work = self.work.as_mut().expect(UNFINISHED);
             self.slots
                 .drop_running(|tag| work.finish(tag, Err(why.into())));
         }
+        self.close(why);
+    }
+
+    /// Lets nothing more start.
+    fn close(&mut self, why: Stopped) {
+        self.control.leave_gates();
         if let Some((tag, item)) = self.staged.take() {
-            work.finish(tag, Err(why.into()));
+            let work = self.work.as_mut().expect(UNFINISHED);
+            work.turned_back(tag, why);
             contained(|| drop(item));
         }
         self.stopped.get_or_insert(why);

@@ -3,6 +3,9 @@
 
 mod adaptive_limit;
 mod batcher;
+mod batches;
+#[cfg(feature = "tokio")]
+mod blocking_pool;
 mod cancel;
 mod config;
 mod control;
@@ -10,30 +13,71 @@ mod dag;
 mod drive;
 mod error;
 mod gather;
+mod herd;
 mod limiter;
 mod map;
+mod modes;
 mod panic;
+mod planned;
 mod primitive;
 mod priority_queue;
 mod processor;
+mod progress;
 mod retry;
 mod sink;
 mod slots;
+mod stream;
 mod threads;
 mod throttle;
 mod woken;
 mod work;
 mod worker_pool;
 
+<<<<<<< HEAD
 pub use batcher::{
     BatchError, Batcher, BatcherBuilder, BatcherStats, Close, Submit, TrySubmitError,
 };
+=======
+pub use adaptive_limit::{
+    AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
+    LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
+};
+pub use batches::{
+    AdaptiveBatchSize, AdaptiveBatchSizeBuilder, Batched, FailedBatch, MapBatches, NoRetry,
+};
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use blocking_pool::OnBlockingPool;
+>>>>>>> main
 pub use cancel::{CancelToken, Cancelled, Stopped};
-pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
+pub use dag::{
+    Causes, Dag, DagError, DagErrors, DagRunner, DenseDag, DurationEstimates,
+    DurationEstimatesBuilder, EstimatesSnapshot, Join, Levels, Node, NodeEstimate, OnFailure,
+    Outcome,
+};
 pub use error::{ConfigError, ItemError};
+pub use gather::{Gather, GatherError, Gathered, Gathering, SourceError, gather};
+pub use limiter::{AcquireLimiter, Limiter, LimiterPermit};
 pub use map::Map;
+pub use modes::{CollectErrors, Collected, FailFast, FirstFailure};
 pub use panic::Panic;
 pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
-pub use retry::RetryPolicy;
-pub use worker_pool::{Permit, WorkerPool};
+pub use progress::{BatchDone, Counted, Progress, ProgressSnapshot, Watched};
+pub use retry::{Attempts, LinearRetry, RetryPolicy};
+pub use sink::{
+    BatchOutcome, BulkGate, BulkPass, BulkSink, BulkSinkBuilder, BulkStore, Flushed, Inserted,
+    Receipt, Rejected, SinkError, SinkStats,
+};
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+pub use stream::FromStream;
+pub use stream::{FromIter, MapStream, Source, SpawnedStream};
+#[cfg(feature = "memory")]
+#[cfg_attr(docsrs, doc(cfg(feature = "memory")))]
+pub use throttle::{LoadAverage, ProcessMemory, Stalls};
+pub use throttle::{
+    Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
+    Throttled,
+};
+pub use worker_pool::{Acquire, AcquireMany, Permit, WaitForCapacity, WeightError, WorkerPool};

@@ -4,7 +4,7 @@ use std::marker::PhantomPinned;
 
 use brolly_batch::{
     BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DenseDag, ItemError, Map,
-    Outcome, Panic, Permit, Stopped, WorkerPool,
+    Outcome, Panic, Permit, PriorityQueue, PushError, Stopped, Throttle, Throttled, WorkerPool,
 };
 
 fn is_send<T: Send>(_: &T) {}
@@ -22,6 +22,10 @@ fn handles_and_errors_cross_threads() {
     crosses_threads::<Dag<String>>();
     crosses_threads::<DenseDag>();
     crosses_threads::<ConfigError>();
+    crosses_threads::<PriorityQueue<u8>>();
+    crosses_threads::<PushError<u8>>();
+    crosses_threads::<Throttle>();
+    crosses_threads::<Throttled>();
     crosses_threads::<DagErrors<String>>();
     crosses_threads::<ItemError<String>>();
     crosses_threads::<Outcome<u8, String>>();
@@ -36,6 +40,10 @@ fn futures_are_send_when_what_they_run_is() {
     is_send(&dag.run(1, |node| async move { Ok::<_, ()>(node.index) }));
     let pool = WorkerPool::new(1).unwrap();
     is_send(&pool.acquire());
+    let throttle = Throttle::builder().build().unwrap();
+    is_send(&throttle.admit());
+    let queue = PriorityQueue::<u8>::builder().build().unwrap();
+    is_send(&queue.pop());
 }
 
 #[test]

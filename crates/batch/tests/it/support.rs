@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use brolly_batch::BatchProcessor;
+use brolly_sync::ManualClock;
 
 pub(crate) fn processor(max_concurrent: usize) -> BatchProcessor {
     BatchProcessor::builder()
@@ -117,4 +118,41 @@ impl Drop for GaugeGuard<'_> {
     fn drop(&mut self) {
         self.0.now.set(self.0.now.get() - 1);
     }
+}
+
+/// Polls a future as an executor would, and moves the clock to the next sleeper's deadline whenever
+/// nothing else goes on; panics if nobody sleeps either.
+pub(crate) fn run_with<F: Future>(clock: &ManualClock, future: F) -> F::Output {
+    let mut future = pin!(future);
+    let (wakes, waker) = Wakes::new();
+    loop {
+        let before = wakes.count();
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        if before == wakes.count() {
+            let next = clock.next_deadline();
+            clock.set(next.expect("pending, and nobody will wake it"));
+        }
+    }
+}
+
+/// Polls at most `times`, moving the clock when nothing else goes on, then drops. Says whether it
+/// ended before.
+pub(crate) fn drop_after(clock: &ManualClock, future: impl Future, times: usize) -> bool {
+    let mut future = pin!(future);
+    let (wakes, waker) = Wakes::new();
+    let mut context = Context::from_waker(&waker);
+    for _ in 0..times {
+        let before = wakes.count();
+        if future.as_mut().poll(&mut context).is_ready() {
+            return true;
+        }
+        if before == wakes.count()
+            && let Some(next) = clock.next_deadline()
+        {
+            clock.set(next);
+        }
+    }
+    false
 }
