@@ -33,6 +33,11 @@ mod woken;
 mod work;
 mod worker_pool;
 
+<<<<<<< HEAD
+pub use batcher::{
+    BatchError, Batcher, BatcherBuilder, BatcherStats, Close, Submit, TrySubmitError,
+};
+=======
 pub use adaptive_limit::{
     AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
     LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
@@ -43,6 +48,7 @@ pub use batches::{
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use blocking_pool::OnBlockingPool;
+>>>>>>> main
 pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{
     Causes, Dag, DagError, DagErrors, DagRunner, DenseDag, DurationEstimates,

@@ -1,5 +1,6 @@
 //! What the crate promises, one module per topic.
 
+mod batcher;
 mod adaptive_limit;
 mod cancel;
 mod cancel_token;
