@@ -33,14 +33,12 @@ mod woken;
 mod work;
 mod worker_pool;
 
-<<<<<<< HEAD
-pub use batcher::{
-    BatchError, Batcher, BatcherBuilder, BatcherStats, Close, Submit, TrySubmitError,
-};
-=======
 pub use adaptive_limit::{
     AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
     LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
+};
+pub use batcher::{
+    BatchError, Batcher, BatcherBuilder, BatcherStats, Close, Submit, TrySubmitError,
 };
 pub use batches::{
     AdaptiveBatchSize, AdaptiveBatchSizeBuilder, Batched, FailedBatch, MapBatches, NoRetry,
@@ -48,7 +46,6 @@ pub use batches::{
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use blocking_pool::OnBlockingPool;
->>>>>>> main
 pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{
     Causes, Dag, DagError, DagErrors, DagRunner, DenseDag, DurationEstimates,
