@@ -178,7 +178,7 @@ where
 impl<I, F, Fut, R, E, P, C> Future for MapBatches<I, F, Fut, R, E, P, C>
 where
     I: Iterator,
-    F: Fn(Vec<I::Item>) -> Fut,
+    F: FnMut(Vec<I::Item>) -> Fut,
     Fut: Future<Output = Result<Vec<R>, E>>,
     P: RetryPolicy<E>,
     C: FnMut(BatchDone),

@@ -129,7 +129,6 @@ where
     >
     where
         I::Item: Clone,
-        F: Fn(I::Item) -> Fut,
         P: RetryPolicy<E>,
     {
         let plan = self.run.into_plan();
@@ -141,7 +140,8 @@ where
 
     /// Calls `callback` exactly once for each batch of
     /// [`batch_size`](crate::BatchProcessorBuilder::batch_size) consecutive items, when the last of
-    /// them has ended, in the order in which the batches end.
+    /// them has ended, in the order in which the batches end. That the last batch is complete, if it
+    /// is shorter, is known once the iterator has ended.
     ///
     /// Batches are a measure of progress here and no barrier: their items overlap. A batch with
     /// items that were dropped or never started is not reported. A panic of the callback is caught

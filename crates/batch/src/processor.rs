@@ -235,7 +235,7 @@ impl BatchProcessor {
     ) -> MapBatches<I::IntoIter, F, Fut, R, E>
     where
         I: IntoIterator,
-        F: Fn(Vec<I::Item>) -> Fut,
+        F: FnMut(Vec<I::Item>) -> Fut,
         Fut: Future<Output = Result<Vec<R>, E>>,
     {
         MapBatches::new(self.settings.clone(), items.into_iter(), f)

@@ -17,6 +17,7 @@ use super::cut::{Failure, Part};
 use crate::error::ItemError;
 use crate::panic::{Panic, contained};
 use crate::retry::RetryPolicy;
+use crate::shared_fn::SharedFn;
 
 /// The policy of a run without retries.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +40,14 @@ pub(super) struct Calls<T, F, Fut, P> {
 }
 
 struct Shared<F, P> {
-    f: F,
+    f: SharedFn<F>,
     policy: P,
     timer: Arc<dyn Timer>,
 }
 
 impl<T, F, Fut, P> Calls<T, F, Fut, P> {
     pub(super) fn new(f: F, policy: P, timer: Arc<dyn Timer>) -> Self {
+        let f = SharedFn::new(f);
         Self {
             shared: Arc::new(Shared { f, policy, timer }),
             copy: None,
@@ -61,11 +63,12 @@ impl<T, F, Fut, P> Calls<T, F, Fut, P> {
         T: Clone,
     {
         let shared = Arc::into_inner(self.shared).expect("no call has begun");
+        let f = shared.f.into_inner().expect("no call has begun");
         Calls {
             copy: Some(Vec::clone),
             bisects: self.bisects,
             size: self.size,
-            ..Calls::new(shared.f, policy, shared.timer)
+            ..Calls::new(f, policy, shared.timer)
         }
     }
 
@@ -120,7 +123,7 @@ pin_project! {
 
 impl<T, F, Fut, P, R, E> Future for BatchCall<T, F, Fut, P>
 where
-    F: Fn(Vec<T>) -> Fut,
+    F: FnMut(Vec<T>) -> Fut,
     Fut: Future<Output = Result<Vec<R>, E>>,
     P: RetryPolicy<E>,
 {
@@ -141,7 +144,7 @@ where
                 if this.size.is_some() {
                     *this.begun = this.shared.timer.now();
                 }
-                this.attempt.set(Some((this.shared.f)(items)));
+                this.attempt.set(Some(this.shared.f.call(|f| f(items))));
             }
             let attempt = this.attempt.as_mut().as_pin_mut();
             let result = ready!(attempt.expect("it was just set").poll(cx));
