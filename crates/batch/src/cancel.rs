@@ -156,4 +156,7 @@ pub enum Stopped {
     /// Its deadline has passed.
     #[error("the deadline of the run has passed")]
     DeadlineExceeded,
+    /// Another item failed, and the run was to end at the first failure.
+    #[error("the run ended at the failure of another item")]
+    Failed,
 }

@@ -129,6 +129,10 @@ where
                 self.obey(); // the call may have come from an item of this poll
             }
             let work = self.work.as_mut().expect(UNFINISHED);
+            if let Some(why) = work.closed() {
+                self.close(why);
+            }
+            let work = self.work.as_mut().expect(UNFINISHED);
             if let Some(why) = self.stopped {
                 return work.stop(why);
             }
@@ -161,14 +165,20 @@ where
             Order::Drain(why) => (why, false),
             Order::Drop(why) => (why, true),
         };
-        let work = self.work.as_mut().expect(UNFINISHED);
-        self.control.leave_gates();
         if drops {
+            let work = self.work.as_mut().expect(UNFINISHED);
             self.slots
                 .drop_running(|tag| work.finish(tag, Err(why.into())));
         }
+        self.close(why);
+    }
+
+    /// Lets nothing more start.
+    fn close(&mut self, why: Stopped) {
+        self.control.leave_gates();
         if let Some((tag, item)) = self.staged.take() {
-            work.finish(tag, Err(why.into()));
+            let work = self.work.as_mut().expect(UNFINISHED);
+            work.turned_back(tag, why);
             contained(|| drop(item));
         }
         self.stopped.get_or_insert(why);

@@ -58,7 +58,7 @@ pub enum ItemError<E> {
 impl<E> From<Stopped> for ItemError<E> {
     fn from(why: Stopped) -> Self {
         match why {
-            Stopped::Cancelled => Self::Cancelled,
+            Stopped::Cancelled | Stopped::Failed => Self::Cancelled,
             Stopped::DeadlineExceeded => Self::DeadlineExceeded,
         }
     }

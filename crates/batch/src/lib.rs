@@ -33,6 +33,10 @@ mod woken;
 mod work;
 mod worker_pool;
 
+pub use adaptive_limit::{
+    AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
+    LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
+};
 pub use batches::{
     AdaptiveBatchSize, AdaptiveBatchSizeBuilder, Batched, FailedBatch, MapBatches, NoRetry,
 };
@@ -40,7 +44,11 @@ pub use batches::{
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use blocking_pool::OnBlockingPool;
 pub use cancel::{CancelToken, Cancelled, Stopped};
-pub use dag::{Dag, DagError, DagErrors, DenseDag, Levels, Node, Outcome};
+pub use dag::{
+    Causes, Dag, DagError, DagErrors, DagRunner, DenseDag, DurationEstimates,
+    DurationEstimatesBuilder, EstimatesSnapshot, Join, Levels, Node, NodeEstimate, OnFailure,
+    Outcome,
+};
 pub use error::{ConfigError, ItemError};
 pub use gather::{Gather, GatherError, Gathered, Gathering, SourceError, gather};
 pub use limiter::{AcquireLimiter, Limiter, LimiterPermit};
@@ -59,6 +67,9 @@ pub use sink::{
 #[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
 pub use stream::FromStream;
 pub use stream::{FromIter, MapStream, Source, SpawnedStream};
+#[cfg(feature = "memory")]
+#[cfg_attr(docsrs, doc(cfg(feature = "memory")))]
+pub use throttle::{LoadAverage, ProcessMemory, Stalls};
 pub use throttle::{
     Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
     Throttled,

@@ -164,10 +164,12 @@ where
         let mut cx = Context::from_waker(&waker);
         let admission = loop {
             let running = state.running;
+            let closed = state.work.closed();
             drop(state);
-            let admission = match control.poll_order(&mut cx) {
-                Order::GoOn => control.poll_admit(running, &mut cx).map(Ok),
-                Order::Drain(why) | Order::Drop(why) => Poll::Ready(Err(why)),
+            let admission = match (closed, control.poll_order(&mut cx)) {
+                (Some(why), _) => Poll::Ready(Err(why)),
+                (None, Order::GoOn) => control.poll_admit(running, &mut cx).map(Ok),
+                (None, Order::Drain(why) | Order::Drop(why)) => Poll::Ready(Err(why)),
             };
             match admission {
                 Poll::Ready(admission) => break admission,
@@ -189,7 +191,7 @@ where
             }
             Err(why) => {
                 state.stopped = Some(why);
-                state.work.finish(tag, Err(why.into()));
+                state.work.turned_back(tag, why);
                 (state, None)
             }
         }

@@ -32,6 +32,18 @@ pub(crate) trait Work {
     /// that.
     fn stop(&mut self, why: Stopped) -> bool;
 
+    /// Takes back an item that was handed out and whose function was never called, because the run
+    /// is ended early.
+    fn turned_back(&mut self, tag: usize, why: Stopped) {
+        self.finish(tag, Err(why.into()));
+    }
+
+    /// Why the work itself wants nothing more to start, not even what was handed out and still
+    /// waits to be admitted. It then returns nothing from [`next`](Self::next) either.
+    fn closed(&self) -> Option<Stopped> {
+        None
+    }
+
     /// Whether [`next`](Self::next) returned `None` for another reason than having no item: results
     /// must be taken first, or items are yet to come. The asynchronous engine then stays pending;
     /// whoever ends the pause polls it again. Not asked after [`stop`](Self::stop), nor by the

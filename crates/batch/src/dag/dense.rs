@@ -4,16 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::sync::OnceLock;
 
-use crate::config::checked_concurrency;
-use crate::control::Control;
 use crate::dag::build::{self, Rows};
 use crate::dag::error::{DagError, DagErrors};
+use crate::dag::join::Join;
 use crate::dag::levels::Levels;
+use crate::dag::outcome::Outcome;
 use crate::dag::program::Program;
-use crate::dag::run::{DagWork, Outcome};
-use crate::drive::Drive;
+use crate::dag::runner::DagRunner;
 use crate::error::ConfigError;
-use crate::threads;
 
 /// An immutable dependency graph over the indexes `0..n`, made for millions of nodes.
 ///
@@ -38,6 +36,8 @@ pub struct DenseDag {
     order: Box<[u32]>,
     /// Per node, the weight of the heaviest path that starts with it.
     remaining: Box<[u64]>,
+    /// Per node, whether one dependency suffices; empty if that is so for none.
+    waits_for_any: Box<[bool]>,
     /// Made by the first run.
     program: OnceLock<Program>,
 }
@@ -82,6 +82,7 @@ impl DenseDag {
                 dependencies,
                 order: order.nodes,
                 remaining: order.remaining,
+                waits_for_any: Box::default(),
                 program: OnceLock::new(),
             }),
             Err(open) => Err(build::cycles(edges, &dependencies, open)),
@@ -92,17 +93,18 @@ impl DenseDag {
     /// in any unit. When several nodes are ready, the one with the heaviest path still ahead of it
     /// starts first. Sums stop at `u64::MAX`.
     #[must_use]
-    pub fn with_weights(mut self, mut weight: impl FnMut(usize) -> u64) -> Self {
-        self.remaining.fill(0);
-        for &node in self.order.iter().rev() {
-            let node = node as usize;
-            let through = self.remaining[node].saturating_add(weight(node));
-            self.remaining[node] = through;
-            for &dependency in self.dependencies.row(node) {
-                let longest = &mut self.remaining[dependency as usize];
-                *longest = (*longest).max(through);
-            }
-        }
+    pub fn with_weights(mut self, weight: impl FnMut(usize) -> u64) -> Self {
+        self.remaining = self.weighed(weight);
+        self.program = OnceLock::new();
+        self
+    }
+
+    /// Says of each node how many of its dependencies it waits for; without it every node waits
+    /// for all.
+    #[must_use]
+    pub fn with_joins(mut self, mut join: impl FnMut(usize) -> Join) -> Self {
+        let waits_for_any = (0..self.len()).map(|node| join(node) == Join::Any);
+        self.waits_for_any = waits_for_any.collect();
         self.program = OnceLock::new();
         self
     }
@@ -129,6 +131,15 @@ impl DenseDag {
         }
     }
 
+    /// How many of its dependencies a node waits for; all, if `node` is not a node.
+    #[must_use]
+    pub fn join(&self, node: usize) -> Join {
+        match self.waits_for_any(node) {
+            true => Join::Any,
+            false => Join::All,
+        }
+    }
+
     /// All nodes, each after its dependencies.
     #[must_use]
     pub fn topological_order(&self) -> &[u32] {
@@ -142,7 +153,8 @@ impl DenseDag {
         self.remaining.get(node).copied().unwrap_or(0)
     }
 
-    /// The weight of the heaviest path: no run can be shorter, whatever its limit.
+    /// The weight of the heaviest path: no run can be shorter, whatever its limit. (Nodes that
+    /// wait for [any](Join::Any) of several dependencies can make it shorter all the same.)
     #[must_use]
     pub fn critical_path(&self) -> u64 {
         self.remaining.iter().copied().max().unwrap_or(0)
@@ -155,15 +167,19 @@ impl DenseDag {
         Levels::new(self)
     }
 
-    /// Runs `f` for every node, each as soon as all its dependencies have succeeded and at most
+    /// Runs `f` for every node, each as soon as its dependencies have succeeded and at most
     /// `limit` at a time, and returns what became of each node, by index.
     ///
     /// - When a node fails or panics, everything that depends on it, directly or not, is
     ///   [`Outcome::Blocked`] and does not run; all else goes on.
+    /// - A node that waits for [any](Join::Any) dependency starts with the first that succeeds, and
+    ///   is blocked only if none does.
     /// - There are no rounds: each end of a node starts the next one that is ready, the one with
     ///   the longest remaining path first, and of equals the one with the lower index.
     /// - Nothing is spawned; the futures run in the calling task, as in
     ///   [`BatchProcessor::map`](crate::BatchProcessor::map).
+    ///
+    /// [`runner`](Self::runner) has more settings.
     ///
     /// # Errors
     ///
@@ -182,9 +198,7 @@ impl DenseDag {
         F: Fn(usize) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let limit = checked_concurrency("limit", limit)?;
-        let work = Drive::new(DagWork::new(self), limit, Control::default(), f).await;
-        Ok(work.into_outcomes())
+        self.runner().limit(limit).run(f).await
     }
 
     /// The same for functions that block or compute, on at most `limit` scoped threads including
@@ -203,13 +217,44 @@ impl DenseDag {
         T: Send,
         E: Send,
     {
-        let limit = checked_concurrency("limit", limit)?;
-        Ok(threads::run(DagWork::new(self), limit, Control::default(), f).into_outcomes())
+        self.runner().limit(limit).run_blocking(f)
+    }
+
+    /// A run with more settings than a limit.
+    pub fn runner(&self) -> DagRunner<'_, Self> {
+        DagRunner::new(self)
+    }
+
+    pub(crate) fn waits_for_any(&self, node: usize) -> bool {
+        self.waits_for_any.get(node).is_some_and(|&any| any)
     }
 
     pub(crate) fn program(&self) -> &Program {
-        self.program
-            .get_or_init(|| Program::new(&self.dependencies, &self.remaining))
+        self.program.get_or_init(|| self.ranked_by(&self.remaining))
+    }
+
+    /// The program for other weights than those of the graph.
+    pub(crate) fn program_with(&self, weight: impl FnMut(usize) -> u64) -> Program {
+        self.ranked_by(&self.weighed(weight))
+    }
+
+    fn ranked_by(&self, remaining: &[u64]) -> Program {
+        Program::new(&self.dependencies, &self.waits_for_any, remaining)
+    }
+
+    /// The weight of the heaviest path that starts with each node.
+    fn weighed(&self, mut weight: impl FnMut(usize) -> u64) -> Box<[u64]> {
+        let mut remaining = vec![0_u64; self.len()].into_boxed_slice();
+        for &node in self.order.iter().rev() {
+            let node = node as usize;
+            let through = remaining[node].saturating_add(weight(node));
+            remaining[node] = through;
+            for &dependency in self.dependencies.row(node) {
+                let longest = &mut remaining[dependency as usize];
+                *longest = (*longest).max(through);
+            }
+        }
+        remaining
     }
 }
 

@@ -9,7 +9,9 @@ use std::hash::Hash;
 use crate::dag::build;
 use crate::dag::dense::DenseDag;
 use crate::dag::error::{DagError, DagErrors};
-use crate::dag::run::{Node, Outcome};
+use crate::dag::join::Join;
+use crate::dag::outcome::{Node, Outcome};
+use crate::dag::runner::DagRunner;
 use crate::error::ConfigError;
 
 /// An immutable dependency graph over named nodes.
@@ -147,6 +149,15 @@ impl<K: Clone + Eq + Hash + Ord> Dag<K> {
         self
     }
 
+    /// Says of each node how many of its dependencies it waits for; without it every node waits
+    /// for all.
+    #[must_use]
+    pub fn with_joins(mut self, mut join: impl FnMut(&K) -> Join) -> Self {
+        let keys = &self.keys;
+        self.dense = self.dense.with_joins(|index| join(&keys[index]));
+        self
+    }
+
     /// The index of a node, or `None` if there is none of that name.
     #[must_use]
     pub fn index_of<Q>(&self, key: &Q) -> Option<usize>
@@ -206,7 +217,8 @@ impl<K> Dag<K> {
         self.keys.get(index)
     }
 
-    /// The weight of the heaviest path: no run can be shorter, whatever its limit.
+    /// The weight of the heaviest path: no run can be shorter, whatever its limit. (Nodes that
+    /// wait for [any](Join::Any) of several dependencies can make it shorter all the same.)
     #[must_use]
     pub fn critical_path(&self) -> u64 {
         self.dense.critical_path()
@@ -218,10 +230,10 @@ impl<K> Dag<K> {
         &self.dense
     }
 
-    /// Runs `f` for every node, each as soon as all its dependencies have succeeded and at most
+    /// Runs `f` for every node, each as soon as its dependencies have succeeded and at most
     /// `limit` at a time, and returns what became of each node, in order of insertion.
     ///
-    /// The promises are those of [`DenseDag::run`].
+    /// The promises are those of [`DenseDag::run`]; [`runner`](Self::runner) has more settings.
     ///
     /// # Errors
     ///
@@ -240,9 +252,7 @@ impl<K> Dag<K> {
         F: Fn(Node<'a, K>) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.dense
-            .run(limit, |index| f(Node::new(index, &self.keys[index])))
-            .await
+        self.runner().limit(limit).run(f).await
     }
 
     /// The same for functions that block or compute, on at most `limit` scoped threads including
@@ -262,8 +272,12 @@ impl<K> Dag<K> {
         T: Send,
         E: Send,
     {
-        self.dense
-            .run_blocking(limit, |index| f(Node::new(index, &self.keys[index])))
+        self.runner().limit(limit).run_blocking(f)
+    }
+
+    /// A run with more settings than a limit.
+    pub fn runner(&self) -> DagRunner<'_, Self> {
+        DagRunner::new(self)
     }
 }
 

@@ -9,17 +9,18 @@ use crate::dag::build::Rows;
 
 pub(crate) struct Program {
     node_at: Box<[u32]>,
-    rank_of: Box<[u32]>,
     /// Ranks of the dependents, per rank.
     dependents: Rows,
-    /// How many dependencies there are, per rank.
-    dependency_counts: Box<[u32]>,
+    /// How many dependencies must succeed before a node may start, per rank.
+    missing_at_start: Box<[u32]>,
 }
 
 impl Program {
-    pub(crate) fn new(dependencies: &Rows, remaining: &[u64]) -> Self {
+    /// `waits_for_any` tells for each node whether one of its dependencies suffices; if it is
+    /// empty, none does.
+    pub(crate) fn new(dependencies: &Rows, waits_for_any: &[bool], remaining: &[u64]) -> Self {
         let node_at = by_remaining_path(remaining);
-        let mut rank_of = vec![0; node_at.len()].into_boxed_slice();
+        let mut rank_of = vec![0; node_at.len()];
         for (rank, &node) in (0..).zip(&node_at) {
             rank_of[node as usize] = rank;
         }
@@ -31,11 +32,16 @@ impl Program {
                 .map(move |&dependency| (rank_of[dependency as usize], rank))
         });
         let dependents = Rows::new(node_at.len(), edges);
-        let counts = node_at.iter().map(|&node| row(node).len() as u32);
+        let missing = node_at.iter().map(|&node| {
+            let all = row(node).len() as u32;
+            match waits_for_any.get(node as usize) {
+                Some(true) => all.min(1),
+                _ => all,
+            }
+        });
         Self {
-            dependency_counts: counts.collect(),
+            missing_at_start: missing.collect(),
             dependents,
-            rank_of,
             node_at: node_at.into(),
         }
     }
@@ -44,16 +50,12 @@ impl Program {
         self.node_at[rank] as usize
     }
 
-    pub(crate) fn rank_of(&self, node: usize) -> usize {
-        self.rank_of[node] as usize
-    }
-
     pub(crate) fn dependents(&self, rank: usize) -> &[u32] {
         self.dependents.row(rank)
     }
 
-    pub(crate) fn dependency_counts(&self) -> &[u32] {
-        &self.dependency_counts
+    pub(crate) fn missing_at_start(&self) -> &[u32] {
+        &self.missing_at_start
     }
 }
 

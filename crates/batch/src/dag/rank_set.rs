@@ -30,6 +30,10 @@ impl RankSet {
         self.levels.last().is_none_or(|root| root[0] == 0)
     }
 
+    pub(crate) fn contains(&self, number: usize) -> bool {
+        self.levels[0][number / BITS] & (1 << (number % BITS)) != 0
+    }
+
     pub(crate) fn insert(&mut self, number: usize) {
         self.first = self.first.min(number / BITS);
         let mut position = number;
@@ -101,6 +105,7 @@ mod tests {
             for op in ops {
                 match op.map(|index| index.index(capacity)) {
                     Some(number) => {
+                        prop_assert_eq!(set.contains(number), model.contains(&number));
                         set.insert(number);
                         model.insert(number);
                     }

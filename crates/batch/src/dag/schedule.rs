@@ -1,33 +1,35 @@
 //! [`Schedule`]: which node may start next. It knows no clock, no lock and no I/O.
 //!
-//! A node is ready when all its dependencies have succeeded. Of those that are ready, the one with
-//! the longest remaining path comes first, and of equals the one with the lower index: the least
-//! rank of the [`Program`]. A node is lost when it has failed, or when one of its dependencies is.
+//! A node is ready when as many of its dependencies have succeeded as it waits for: all, or one.
+//! Of those that are ready, the one with the longest remaining path comes first, and of equals the
+//! one with the lower index: the least rank of the [`Program`].
+//!
+//! A failure changes nothing here: whatever waits for the node goes on waiting, and what can never
+//! become ready is found at the end of the run, in one walk over the graph.
 
 use crate::dag::program::Program;
 use crate::dag::rank_set::RankSet;
 
 pub(crate) struct Schedule<'a> {
     program: &'a Program,
-    /// Per rank, how many dependencies have not ended yet.
-    open: Vec<u32>,
+    /// Per rank, how many more dependencies must succeed. A node that waits for one of several
+    /// passes zero once; the successes that come later wrap around and, as there are fewer edges
+    /// than a counter has values, never reach zero again.
+    missing: Vec<u32>,
     ready: RankSet,
-    /// Per rank; allocated at the first failure.
-    lost: Vec<bool>,
 }
 
 impl<'a> Schedule<'a> {
     pub(crate) fn new(program: &'a Program) -> Self {
-        let open = program.dependency_counts().to_vec();
-        let mut ready = RankSet::new(open.len());
-        for (rank, _) in open.iter().enumerate().filter(|&(_, &count)| count == 0) {
+        let missing = program.missing_at_start().to_vec();
+        let mut ready = RankSet::new(missing.len());
+        for (rank, _) in missing.iter().enumerate().filter(|&(_, &count)| count == 0) {
             ready.insert(rank);
         }
         Self {
             program,
-            open,
+            missing,
             ready,
-            lost: Vec::new(),
         }
     }
 
@@ -42,47 +44,21 @@ impl<'a> Schedule<'a> {
         self.ready.take_least()
     }
 
-    /// Tells that a node has ended.
+    /// Whether [`next`](Self::next) has returned this node.
+    pub(crate) fn was_handed_out(&self, rank: usize) -> bool {
+        let missing = self.missing[rank];
+        let is_released = missing == 0 || missing > self.program.missing_at_start()[rank];
+        is_released && !self.ready.contains(rank)
+    }
+
+    /// Tells that a node has succeeded.
     #[inline]
-    pub(crate) fn complete(&mut self, rank: usize, succeeded: bool) {
-        if !succeeded || !self.lost.is_empty() {
-            return self.complete_with_losses(rank, succeeded);
-        }
+    pub(crate) fn succeeded(&mut self, rank: usize) {
         for &dependent in self.program.dependents(rank) {
-            let open = &mut self.open[dependent as usize];
-            *open -= 1;
-            if *open == 0 {
+            let missing = &mut self.missing[dependent as usize];
+            *missing = missing.wrapping_sub(1);
+            if *missing == 0 {
                 self.ready.insert(dependent as usize);
-            }
-        }
-    }
-
-    /// Whether any node is lost.
-    pub(crate) fn has_losses(&self) -> bool {
-        !self.lost.is_empty()
-    }
-
-    /// Whether this node failed or was blocked.
-    pub(crate) fn is_lost(&self, rank: usize) -> bool {
-        self.lost.get(rank).is_some_and(|&lost| lost)
-    }
-
-    #[cold]
-    fn complete_with_losses(&mut self, rank: usize, succeeded: bool) {
-        self.lost.resize(self.open.len(), false);
-        self.lost[rank] = !succeeded;
-        let mut ended = vec![rank];
-        while let Some(rank) = ended.pop() {
-            let lost = self.lost[rank];
-            for &dependent in self.program.dependents(rank) {
-                let dependent = dependent as usize;
-                self.open[dependent] -= 1;
-                self.lost[dependent] |= lost;
-                match (self.open[dependent], self.lost[dependent]) {
-                    (0, true) => ended.push(dependent),
-                    (0, false) => self.ready.insert(dependent),
-                    _ => {}
-                }
             }
         }
     }

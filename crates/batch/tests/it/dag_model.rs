@@ -3,8 +3,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use brolly_batch::{Dag, DagError, DenseDag, ItemError, Outcome};
+use brolly_batch::{
+    Dag, DagError, DenseDag, DurationEstimates, ItemError, Join, OnFailure, Outcome, Stopped,
+};
 use proptest::prelude::*;
 
 use crate::support::{run, yield_times};
@@ -26,8 +29,30 @@ fn any_graph() -> impl Strategy<Value = Dependencies> {
     })
 }
 
-/// A graph without cycles under a random numbering, and which nodes fail.
-fn acyclic() -> impl Strategy<Value = (Dependencies, Vec<bool>)> {
+/// A graph without cycles, and what its nodes are like.
+#[derive(Clone, Debug)]
+struct Graph {
+    dependencies: Dependencies,
+    fails: Vec<bool>,
+    waits_for_any: Vec<bool>,
+}
+
+impl Graph {
+    fn len(&self) -> usize {
+        self.dependencies.len()
+    }
+
+    fn dag(&self) -> DenseDag {
+        let dag = DenseDag::from_edges(self.len(), &edges_of(&self.dependencies)).unwrap();
+        dag.with_joins(|node| match self.waits_for_any[node] {
+            true => Join::Any,
+            false => Join::All,
+        })
+    }
+}
+
+/// A graph without cycles under a random numbering.
+fn acyclic() -> impl Strategy<Value = Graph> {
     (1_usize..40).prop_flat_map(|nodes| {
         let rank = Just((0..nodes).collect::<Vec<_>>()).prop_shuffle();
         let on = prop::collection::vec(
@@ -35,14 +60,20 @@ fn acyclic() -> impl Strategy<Value = (Dependencies, Vec<bool>)> {
             nodes,
         );
         let fails = prop::collection::vec(prop::bool::weighted(0.15), nodes);
-        (rank, on, fails).prop_map(move |(rank, on, fails)| {
+        let joins = prop_oneof![Just(0.0), Just(0.5), Just(1.0)]
+            .prop_flat_map(move |any| prop::collection::vec(prop::bool::weighted(any), nodes));
+        (rank, on, fails, joins).prop_map(move |(rank, on, fails, waits_for_any)| {
             let mut dependencies = vec![BTreeSet::new(); nodes];
             for at in 1..nodes {
                 for index in &on[at] {
                     dependencies[rank[at]].insert(rank[index.index(at)]);
                 }
             }
-            (dependencies, fails)
+            Graph {
+                dependencies,
+                fails,
+                waits_for_any,
+            }
         })
     })
 }
@@ -71,27 +102,35 @@ fn reaches(dependencies: &Dependencies, from: usize, to: usize, without: &BTreeS
     false
 }
 
-fn expected(dependencies: &Dependencies, fails: &[bool], node: usize) -> Outcome<usize, usize> {
-    let by: Box<[usize]> = dependencies[node]
+/// How the definition says a node ends when nothing stops the run.
+fn expected(graph: &Graph, node: usize) -> Outcome<usize, usize> {
+    let all = &graph.dependencies[node];
+    let lost = all
         .iter()
         .copied()
-        .filter(|&on| !expected(dependencies, fails, on).is_done())
-        .collect();
-    match (by.is_empty(), fails[node]) {
-        (false, _) => Outcome::Blocked { by },
-        (true, true) => Outcome::Failed(ItemError::Failed(node)),
-        (true, false) => Outcome::Done(node),
+        .filter(|&on| !expected(graph, on).is_done());
+    let by: Vec<usize> = lost.collect();
+    let is_blocked = match graph.waits_for_any[node] {
+        true => !all.is_empty() && by.len() == all.len(),
+        false => !by.is_empty(),
+    };
+    match (is_blocked, graph.fails[node]) {
+        (true, _) => Outcome::Blocked { by: by.into() },
+        (false, true) => Outcome::Failed(ItemError::Failed(node)),
+        (false, false) => Outcome::Done(node),
     }
 }
 
-/// Panics unless every start comes after the end of all dependencies.
-fn check_order(dependencies: &Dependencies, events: &[(usize, bool)]) {
+/// Panics unless every start comes after the success of the dependencies it waits for.
+fn check_order(graph: &Graph, events: &[(usize, bool)]) {
     for (at, &(node, is_end)) in events.iter().enumerate() {
-        if !is_end {
-            for &on in &dependencies[node] {
-                assert!(events[..at].contains(&(on, true)), "{node} before {on}");
-            }
-        }
+        let has_succeeded = |&on: &usize| events[..at].contains(&(on, true)) && !graph.fails[on];
+        let on = &graph.dependencies[node];
+        let may_start = match graph.waits_for_any[node] {
+            true => on.is_empty() || on.iter().any(has_succeeded),
+            false => on.iter().all(has_succeeded),
+        };
+        assert!(is_end || may_start, "{node} came too early");
     }
 }
 
@@ -99,7 +138,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn levels_equal_the_definition((dependencies, _) in acyclic()) {
+    fn levels_equal_the_definition(graph in acyclic()) {
+        let dependencies = graph.dependencies;
         let named = dependencies.iter().enumerate().map(|(n, on)| (n, on.iter().copied()));
         let levels = Dag::from_dependencies(named).unwrap().levels();
         let mut seen = 0;
@@ -114,12 +154,10 @@ proptest! {
     }
 
     #[test]
-    fn a_run_ends_as_the_definition_says((dependencies, fails) in acyclic(), limit in 1_usize..6) {
-        let dag = DenseDag::from_edges(dependencies.len(), &edges_of(&dependencies)).unwrap();
-        let work = |node: usize| if fails[node] { Err(node) } else { Ok(node) };
-        let definition: Vec<_> = (0..dependencies.len())
-            .map(|node| expected(&dependencies, &fails, node))
-            .collect();
+    fn a_run_ends_as_the_definition_says(graph in acyclic(), limit in 1_usize..6) {
+        let dag = graph.dag();
+        let work = |node: usize| if graph.fails[node] { Err(node) } else { Ok(node) };
+        let definition: Vec<_> = (0..graph.len()).map(|node| expected(&graph, node)).collect();
 
         let events = RefCell::new(Vec::new());
         let outcomes = run(dag.run(limit, |node| {
@@ -132,7 +170,7 @@ proptest! {
             }
         }));
         prop_assert_eq!(outcomes.unwrap(), definition.clone());
-        check_order(&dependencies, &events.into_inner());
+        check_order(&graph, &events.into_inner());
 
         let events = Mutex::new(Vec::new());
         let outcomes = dag.run_blocking(limit, |node| {
@@ -142,14 +180,60 @@ proptest! {
             result
         });
         prop_assert_eq!(outcomes.unwrap(), definition);
-        check_order(&dependencies, &events.into_inner().unwrap());
+        check_order(&graph, &events.into_inner().unwrap());
+    }
+
+    /// Whatever stops a run half way: what ran has its result, what failures block is blocked, and
+    /// only the rest is stopped.
+    #[test]
+    fn a_run_that_stops_at_a_failure_says_of_each_node_how_far_it_came(
+        graph in acyclic(),
+        limit in 1_usize..6,
+        drains in any::<bool>(),
+    ) {
+        let dag = graph.dag();
+        let [started, ended] = [(); 2].map(|()| RefCell::new(BTreeSet::new()));
+        let on_failure = if drains { OnFailure::Drain } else { OnFailure::Cancel };
+        let outcomes = run(dag.runner().limit(limit).on_failure(on_failure).run(|node| {
+            let (started, ended, fails) = (&started, &ended, &graph.fails);
+            async move {
+                assert!(ended.borrow().iter().all(|&on: &usize| !fails[on]), "started after a failure");
+                started.borrow_mut().insert(node);
+                yield_times(node % 3).await;
+                ended.borrow_mut().insert(node);
+                if fails[node] { Err(node) } else { Ok(node) }
+            }
+        })).unwrap();
+        let (started, ended) = (started.into_inner(), ended.into_inner());
+
+        if drains {
+            prop_assert_eq!(&started, &ended);
+        }
+        let lost = |node: usize| matches!(outcomes[node], Outcome::Failed(_) | Outcome::Blocked { .. });
+        for (node, outcome) in outcomes.iter().enumerate() {
+            let all = &graph.dependencies[node];
+            let by: Vec<usize> = all.iter().copied().filter(|&on| lost(on)).collect();
+            let is_blocked = match graph.waits_for_any[node] {
+                true => !all.is_empty() && by.len() == all.len(),
+                false => !by.is_empty(),
+            };
+            let is_started = started.contains(&node);
+            let definition = match (ended.contains(&node), graph.fails[node]) {
+                (true, false) => Outcome::Done(node),
+                (true, true) => Outcome::Failed(ItemError::Failed(node)),
+                (false, _) if is_blocked && !is_started => Outcome::Blocked { by: by.into() },
+                (false, _) => Outcome::Stopped { started: is_started, why: Stopped::Failed },
+            };
+            prop_assert_eq!(outcome, &definition);
+        }
+        let has_failed = ended.iter().any(|&node| graph.fails[node]);
+        let is_stopped = outcomes.iter().any(|end| matches!(end, Outcome::Stopped { .. }));
+        prop_assert!(has_failed || !is_stopped);
     }
 
     #[test]
-    fn ready_nodes_start_in_order_of_their_remaining_path((dependencies, _) in acyclic(), weights in prop::collection::vec(0_u64..9, 40)) {
-        let nodes = dependencies.len();
-        let dag = DenseDag::from_edges(nodes, &edges_of(&dependencies)).unwrap()
-            .with_weights(|node| weights[node]);
+    fn ready_nodes_start_in_order_of_their_remaining_path(graph in acyclic(), weights in prop::collection::vec(0_u64..9, 40)) {
+        let dag = graph.dag().with_weights(|node| weights[node]);
         let order = RefCell::new(Vec::new());
         run(dag.run(1, |node| {
             order.borrow_mut().push(node);
@@ -158,12 +242,40 @@ proptest! {
 
         let mut done = BTreeSet::new();
         for node in order.into_inner() {
-            let ready = (0..nodes)
-                .filter(|n| !done.contains(n) && dependencies[*n].is_subset(&done));
+            let is_ready = |node: usize| {
+                let on = &graph.dependencies[node];
+                on.is_subset(&done) || graph.waits_for_any[node] && !on.is_disjoint(&done)
+            };
+            let ready = (0..graph.len()).filter(|n| !done.contains(n) && is_ready(*n));
             let best = ready.max_by_key(|&n| (dag.remaining_path(n), std::cmp::Reverse(n)));
             prop_assert_eq!(Some(node), best);
             done.insert(node);
         }
+    }
+
+    #[test]
+    fn estimates_change_the_order_and_never_the_outcomes(
+        graph in acyclic(),
+        limit in 1_usize..6,
+        durations in prop::collection::vec(prop::option::of(0_u64..1_000), 40),
+    ) {
+        let named = graph.dependencies.iter().enumerate().map(|(n, on)| (n, on.iter().copied()));
+        let dag = Dag::from_dependencies(named).unwrap().with_joins(|&node| graph.dag().join(node));
+        let estimates = DurationEstimates::builder().build().unwrap();
+        for (node, nanos) in durations.iter().enumerate() {
+            if let Some(nanos) = nanos {
+                estimates.record(&node, Duration::from_nanos(*nanos));
+            }
+        }
+        let outcomes = run(dag.runner().limit(limit).estimates(&estimates).run(|node| {
+            let fails = graph.fails[node.index];
+            async move {
+                yield_times(node.index % 3).await;
+                if fails { Err(node.index) } else { Ok(node.index) }
+            }
+        })).unwrap();
+        let definition: Vec<_> = (0..graph.len()).map(|node| expected(&graph, node)).collect();
+        prop_assert_eq!(outcomes, definition);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What the crate promises, one module per topic.
 
+mod adaptive_limit;
 mod cancel;
 mod cancel_token;
 mod dag;
+mod dag_estimates;
 mod dag_model;
+mod dag_runner;
 mod gather;
 mod limiter;
 mod map;
@@ -20,4 +23,6 @@ mod sink;
 mod sink_model;
 mod support;
 mod throttle;
+mod throttle_process;
+mod throttle_runs;
 mod worker_pool;
