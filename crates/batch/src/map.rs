@@ -117,6 +117,10 @@ where
     /// of its last attempt. Panics are not tried again.
     ///
     /// The waits are the timer's of the processor. Costs one allocation a run.
+    #[expect(
+        clippy::type_complexity,
+        reason = "it names how the function is wrapped, so that auto traits show"
+    )]
     pub fn retry<P>(
         self,
         policy: P,
@@ -150,6 +154,10 @@ where
     /// [`Progress::channel`](crate::Progress::channel) makes a callback that others can watch.
     ///
     /// Costs one lock an item.
+    #[expect(
+        clippy::type_complexity,
+        reason = "it names how the function is wrapped, so that auto traits show"
+    )]
     pub fn on_progress<C>(
         self,
         callback: C,

@@ -29,11 +29,13 @@ impl<E> RetryPolicy<E> for NoRetry {
     }
 }
 
+/// Copies the items of a batch, where more than one call may need them.
+type Copy<T> = fn(&Vec<T>) -> Vec<T>;
+
 /// How the batches of a run are called.
 pub(super) struct Calls<T, F, Fut, P> {
     shared: Arc<Shared<F, P>>,
-    /// How to copy the items of a batch, where more than one call may need them.
-    copy: Option<fn(&Vec<T>) -> Vec<T>>,
+    copy: Option<Copy<T>>,
     bisects: bool,
     size: Option<AdaptiveBatchSize>,
     future: PhantomData<fn() -> Fut>,
@@ -107,7 +109,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct BatchCall<T, F, Fut, P> {
         shared: Arc<Shared<F, P>>,
-        copy: Option<fn(&Vec<T>) -> Vec<T>>,
+        copy: Option<Copy<T>>,
         bisects: bool,
         size: Option<AdaptiveBatchSize>,
         start: usize,

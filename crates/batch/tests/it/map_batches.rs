@@ -22,7 +22,7 @@ fn sized(max_concurrent: usize, batch_size: usize) -> BatchProcessor {
         .max_concurrent(max_concurrent)
         .batch_size(batch_size)
         .build()
-        .unwrap()
+        .expect("tests use settings within range")
 }
 
 fn timed(clock: &ManualClock, max_concurrent: usize, batch_size: usize) -> BatchProcessor {
@@ -31,7 +31,7 @@ fn timed(clock: &ManualClock, max_concurrent: usize, batch_size: usize) -> Batch
         .batch_size(batch_size)
         .timer(Arc::new(clock.clone()))
         .build()
-        .unwrap()
+        .expect("tests use settings within range")
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn splitting_holds_no_more_items_than_the_batches_in_flight() {
                     return Err(());
                 }
                 ended.set(ended.get() + 1);
-                if batch[0] % 2 == 0 {
+                if batch[0].is_multiple_of(2) {
                     Ok(batch)
                 } else {
                     Err(())

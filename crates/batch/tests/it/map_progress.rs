@@ -16,7 +16,7 @@ fn sized(max_concurrent: usize, batch_size: usize) -> BatchProcessor {
         .max_concurrent(max_concurrent)
         .batch_size(batch_size)
         .build()
-        .unwrap()
+        .expect("tests use settings within range")
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn timed(clock: &ManualClock, max_concurrent: usize) -> BatchProcessor {
         .max_concurrent(max_concurrent)
         .timer(Arc::new(clock.clone()))
         .build()
-        .unwrap()
+        .expect("tests use settings within range")
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -20,7 +20,7 @@ fn timed(clock: &ManualClock, max_concurrent: usize, batch_size: usize) -> Batch
         .batch_size(batch_size)
         .timer(Arc::new(clock.clone()))
         .build()
-        .unwrap()
+        .expect("tests use settings within range")
 }
 
 /// Ends at once below `hangs_from`, and never from there on.

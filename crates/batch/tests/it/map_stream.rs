@@ -6,7 +6,7 @@ use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -297,20 +297,24 @@ struct Tasks(Arc<Mutex<Vec<Task>>>);
 
 impl Spawn for Tasks {
     fn spawn(&self, task: Task) {
-        self.0.lock().unwrap().push(task);
+        self.list().push(task);
     }
 }
 
 impl Tasks {
     /// Polls every task once.
     fn go(&self, waker: &Waker) {
-        let mut tasks = std::mem::take(&mut *self.0.lock().unwrap());
+        let mut tasks = std::mem::take(&mut *self.list());
         tasks.retain_mut(|task| poll(task, waker).is_pending());
-        self.0.lock().unwrap().extend(tasks);
+        self.list().extend(tasks);
     }
 
     fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.list().len()
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Task>> {
+        self.0.lock().expect("no test panics with the lock held")
     }
 }
 
@@ -416,7 +420,7 @@ fn a_spawner_that_drops_the_task_cancels_the_run() {
     let mut stream = map.as_completed().spawned(&tasks);
     tasks.go(Waker::noop());
     assert!(next(&mut stream).is_pending());
-    tasks.0.lock().unwrap().clear();
+    tasks.list().clear();
     assert_eq!(next(&mut stream), Poll::Ready(None));
     assert_eq!(stream.stopped(), Some(Stopped::Cancelled));
 }
