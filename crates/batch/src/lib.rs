@@ -13,6 +13,7 @@ mod dag;
 mod drive;
 mod error;
 mod gather;
+mod herd;
 mod limiter;
 mod map;
 mod modes;
