@@ -37,6 +37,9 @@ pub use adaptive_limit::{
     AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
     LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
 };
+pub use batcher::{
+    BatchError, Batcher, BatcherBuilder, BatcherStats, Close, Submit, TrySubmitError,
+};
 pub use batches::{
     AdaptiveBatchSize, AdaptiveBatchSizeBuilder, Batched, FailedBatch, MapBatches, NoRetry,
 };

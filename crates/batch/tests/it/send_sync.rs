@@ -19,6 +19,16 @@ fn handles_and_errors_cross_threads() {
     crosses_threads::<Stopped>();
     crosses_threads::<WorkerPool>();
     crosses_threads::<Permit>();
+    crosses_threads::<brolly_batch::Acquire>();
+    crosses_threads::<brolly_batch::AcquireMany>();
+    crosses_threads::<brolly_batch::WaitForCapacity>();
+    crosses_threads::<brolly_batch::WeightError>();
+    crosses_threads::<brolly_batch::Limiter>();
+    crosses_threads::<brolly_batch::LimiterPermit>();
+    crosses_threads::<brolly_batch::AcquireLimiter>();
+    crosses_threads::<brolly_batch::AdaptiveLimit>();
+    crosses_threads::<brolly_batch::LimitSample>();
+    crosses_threads::<brolly_batch::AcquireSample>();
     crosses_threads::<Dag<String>>();
     crosses_threads::<DenseDag>();
     crosses_threads::<ConfigError>();
@@ -56,6 +66,13 @@ fn a_map_can_be_moved_while_its_futures_cannot() {
         Ok(())
     });
     is_unpin(&map);
+}
+
+#[test]
+fn permits_stay_small() {
+    assert_eq!(size_of::<Permit>(), 16);
+    assert_eq!(size_of::<Option<Permit>>(), 16);
+    assert!(size_of::<brolly_batch::LimiterPermit>() <= 64);
 }
 
 #[test]
