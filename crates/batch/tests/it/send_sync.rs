@@ -3,9 +3,10 @@
 use std::marker::PhantomPinned;
 
 use brolly_batch::{
-    BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DenseDag, Flushed,
-    GatherError, Gathered, Inserted, ItemError, Map, Outcome, Panic, Permit, PriorityQueue,
-    PushError, Rejected, SourceError, Stopped, Throttle, Throttled, WorkerPool,
+    AdaptiveBatchSize, BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors,
+    DenseDag, FirstFailure, Flushed, GatherError, Gathered, Inserted, ItemError, LinearRetry, Map,
+    Outcome, Panic, Permit, PriorityQueue, Progress, PushError, Rejected, SourceError, Stopped,
+    Throttle, Throttled, WorkerPool,
 };
 
 fn is_send<T: Send>(_: &T) {}
@@ -61,6 +62,27 @@ fn futures_are_send_when_what_they_run_is() {
     is_send(&throttle.admit());
     let queue = PriorityQueue::<u8>::builder().build().unwrap();
     is_send(&queue.pop());
+}
+
+#[test]
+fn forms_of_a_map_are_send_when_what_they_run_is() {
+    let processor = BatchProcessor::builder().build().unwrap();
+    let map = || processor.map(0..3, |n| async move { Ok::<_, ()>(n) });
+    let once = LinearRetry::new(1, std::time::Duration::ZERO);
+    let (progress, publish) = Progress::channel();
+    is_send(&map().retry(once).on_progress(publish));
+    is_send(&map().fail_fast());
+    is_send(&map().collect_errors());
+    let mut ordered = map().ordered();
+    is_send(&ordered.next());
+    let mut spawned = map().as_completed().spawned(&|task| drop(task));
+    is_send(&spawned.next());
+    let batches = processor.map_batches(0..3, |batch| async move { Ok::<_, ()>(batch) });
+    is_send(&batches.retry(once).bisect());
+    is_send(&progress);
+    crosses_threads::<AdaptiveBatchSize>();
+    crosses_threads::<Progress>();
+    crosses_threads::<FirstFailure<String>>();
 }
 
 #[test]
