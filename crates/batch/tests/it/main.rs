@@ -11,6 +11,7 @@ mod gather;
 mod limiter;
 mod map;
 mod panic;
+mod polls;
 mod priority_queue;
 mod send_sync;
 mod sink;
