@@ -11,6 +11,12 @@ pub(crate) const DEFAULT_MAX_CONCURRENT: usize = 5;
 /// What any limit on concurrency may be. The upper bound keeps the bookkeeping of one run small.
 pub(crate) const CONCURRENCY: RangeInclusive<usize> = 1..=1 << 20;
 
+/// How many items a batch has when nothing was set.
+pub(crate) const DEFAULT_BATCH_SIZE: usize = 10;
+
+/// How many items a batch may have.
+pub(crate) const BATCH_SIZE: RangeInclusive<usize> = 1..=1 << 30;
+
 /// Checks a limit on concurrency; `field` is the name the caller knows it by.
 pub(crate) fn checked_concurrency(field: &'static str, value: usize) -> Result<usize, ConfigError> {
     checked_size(field, value, CONCURRENCY)

@@ -3,6 +3,9 @@
 
 mod adaptive_limit;
 mod batcher;
+mod batches;
+#[cfg(feature = "tokio")]
+mod blocking_pool;
 mod cancel;
 mod config;
 mod control;
@@ -12,19 +15,33 @@ mod error;
 mod gather;
 mod limiter;
 mod map;
+mod modes;
 mod panic;
+mod planned;
 mod primitive;
 mod priority_queue;
 mod processor;
+mod progress;
 mod retry;
 mod sink;
 mod slots;
+mod stream;
 mod threads;
 mod throttle;
 mod woken;
 mod work;
 mod worker_pool;
 
+pub use adaptive_limit::{
+    AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
+    LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
+};
+pub use batches::{
+    AdaptiveBatchSize, AdaptiveBatchSizeBuilder, Batched, FailedBatch, MapBatches, NoRetry,
+};
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use blocking_pool::OnBlockingPool;
 pub use cancel::{CancelToken, Cancelled, Stopped};
 pub use dag::{
     Causes, Dag, DagError, DagErrors, DagRunner, DenseDag, DurationEstimates,
@@ -35,14 +52,23 @@ pub use error::{ConfigError, ItemError};
 pub use gather::{Gather, GatherError, Gathered, Gathering, SourceError, gather};
 pub use limiter::{AcquireLimiter, Limiter, LimiterPermit};
 pub use map::Map;
+pub use modes::{CollectErrors, Collected, FailFast, FirstFailure};
 pub use panic::Panic;
 pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
-pub use retry::RetryPolicy;
+pub use progress::{BatchDone, Counted, Progress, ProgressSnapshot, Watched};
+pub use retry::{Attempts, LinearRetry, RetryPolicy};
 pub use sink::{
     BatchOutcome, BulkGate, BulkPass, BulkSink, BulkSinkBuilder, BulkStore, Flushed, Inserted,
     Receipt, Rejected, SinkError, SinkStats,
 };
+#[cfg(feature = "futures-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "futures-core")))]
+pub use stream::FromStream;
+pub use stream::{FromIter, MapStream, Source, SpawnedStream};
+#[cfg(feature = "memory")]
+#[cfg_attr(docsrs, doc(cfg(feature = "memory")))]
+pub use throttle::{LoadAverage, ProcessMemory, Stalls};
 pub use throttle::{
     Pressure, Reading, Throttle, ThrottleBuilder, ThrottleChange, ThrottleEvent, ThrottleStats,
     Throttled,

@@ -5,7 +5,11 @@ mod error;
 mod event;
 mod level;
 mod line;
+#[cfg(all(test, brolly_loom))]
+mod models;
 mod pressure;
+#[cfg(feature = "memory")]
+mod process;
 mod run;
 mod sampler;
 mod stats;
@@ -22,6 +26,8 @@ pub use builder::ThrottleBuilder;
 pub use error::Throttled;
 pub use event::{ThrottleChange, ThrottleEvent};
 pub use pressure::{Pressure, Reading};
+#[cfg(feature = "memory")]
+pub use process::{LoadAverage, ProcessMemory, Stalls};
 pub(crate) use run::ThrottledRun;
 use sampler::Sampler;
 pub use stats::ThrottleStats;
@@ -170,7 +176,6 @@ impl Throttle {
     }
 
     /// A run's own view of this throttle.
-    #[allow(dead_code, reason = "called by the parts that offer this setting")]
     pub(crate) fn run(&self) -> ThrottledRun {
         ThrottledRun::new(Arc::clone(&self.sampler))
     }

@@ -45,7 +45,8 @@ pub use kind::Kind;
 pub use process::profiler::{Profile, Profiler, Profiling, RunningOperation};
 #[cfg(feature = "process")]
 pub use process::{
-    DiskReading, MemoryPressure, ProcessMonitor, ProcessReader, ProcessReading, ReadError,
+    DiskReading, LoadReading, MemoryPressure, MemoryReading, ProcessMonitor, ProcessReader,
+    ProcessReading, ReadError, StallKind,
 };
 #[cfg(brolly_loom)]
 #[doc(hidden)]

@@ -19,4 +19,6 @@ mod reading;
 pub use error::ReadError;
 pub use monitor::ProcessMonitor;
 pub use reader::ProcessReader;
-pub use reading::{DiskReading, MemoryPressure, ProcessReading};
+pub use reading::{
+    DiskReading, LoadReading, MemoryPressure, MemoryReading, ProcessReading, StallKind,
+};

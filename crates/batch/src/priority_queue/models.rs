@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ fn queue() -> PriorityQueue<u8> {
     PriorityQueue::builder()
         .capacity(4)
         .aging(Duration::MAX)
-        .clock(ManualClock::new())
+        .clock(Arc::new(ManualClock::new()))
         .build()
         .expect("the settings are in range")
 }

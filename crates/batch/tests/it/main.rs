@@ -1,5 +1,6 @@
 //! What the crate promises, one module per topic.
 
+mod adaptive_limit;
 mod cancel;
 mod cancel_token;
 mod dag;
@@ -16,4 +17,6 @@ mod sink;
 mod sink_model;
 mod support;
 mod throttle;
+mod throttle_process;
+mod throttle_runs;
 mod worker_pool;

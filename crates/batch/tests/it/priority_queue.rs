@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -19,7 +20,7 @@ fn queue<T>(clock: &ManualClock, capacity: usize) -> PriorityQueue<T> {
     PriorityQueue::builder()
         .capacity(capacity)
         .aging(AGING)
-        .clock(clock.clone())
+        .clock(Arc::new(clock.clone()))
         .build()
         .expect("tests use settings within range")
 }
@@ -263,7 +264,7 @@ fn without_aging_a_lower_class_waits_for_all_higher_ones() {
     let clock = ManualClock::new();
     let queue = PriorityQueue::builder()
         .aging(Duration::MAX)
-        .clock(clock.clone())
+        .clock(Arc::new(clock.clone()))
         .build()
         .unwrap();
     queue.push("patient", 1).unwrap();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::ReadError;
-use super::reading::ProcessReading;
+use super::reading::{LoadReading, MemoryReading, ProcessReading, StallKind};
 
 #[derive(Debug)]
 pub(super) struct Files;
@@ -18,6 +18,18 @@ impl Files {
     }
 
     pub(super) fn resident_memory(&mut self) -> Result<Option<u64>, ReadError> {
+        Ok(None)
+    }
+
+    pub(super) fn memory(&mut self) -> MemoryReading {
+        MemoryReading::default()
+    }
+
+    pub(super) fn load(&mut self) -> LoadReading {
+        LoadReading::default()
+    }
+
+    pub(super) fn stalled(&mut self, _kind: StallKind) -> Result<Option<f64>, ReadError> {
         Ok(None)
     }
 }

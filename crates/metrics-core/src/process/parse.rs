@@ -1,6 +1,7 @@
 //! Readers of the kernel's text files, as pure functions: any bytes give a value or a mistake.
 //!
-//! Formats: proc(5), and the kernel's documents on cgroup v2 and on pressure stall information.
+//! Formats: proc(5), and the kernel's documents on cgroups v1 and v2 and on pressure stall
+//! information.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -81,8 +82,12 @@ pub(super) fn cgroup_path(bytes: &[u8]) -> Result<Option<Vec<&[u8]>>, Malformed>
     let Some(path) = lines(bytes).find_map(|line| line.strip_prefix(b"0::")) else {
         return Ok(None);
     };
+    names(path)
+}
+
+fn names(path: &[u8]) -> Result<Option<Vec<&[u8]>>, Malformed> {
     if path.first() != Some(&b'/') || path.contains(&0) {
-        return Err(Malformed("a path that starts with `/` after `0::`"));
+        return Err(Malformed("a path of a cgroup that starts with `/`"));
     }
     let names: Vec<_> = path
         .split(|byte| *byte == b'/')
@@ -90,6 +95,18 @@ pub(super) fn cgroup_path(bytes: &[u8]) -> Result<Option<Vec<&[u8]>>, Malformed>
         .collect();
     let is_visible = !names.iter().any(|name| matches!(*name, b"." | b".."));
     Ok(is_visible.then_some(names))
+}
+
+/// The same for the memory controller of cgroup v1.
+pub(super) fn memory_cgroup_path(bytes: &[u8]) -> Result<Option<Vec<&[u8]>>, Malformed> {
+    // Lines are `number:controllers with commas between:path`.
+    let path = lines(bytes).find_map(|line| {
+        let mut fields = line.splitn(3, |byte| *byte == b':');
+        let mut controllers = fields.nth(1)?.split(|byte| *byte == b',');
+        controllers.find(|name| *name == b"memory")?;
+        fields.next()
+    });
+    path.map_or(Ok(None), names)
 }
 
 /// `memory.current` or `memory.max`; none for no limit.
@@ -102,21 +119,79 @@ pub(super) fn cgroup_bytes(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
     }
 }
 
+/// `memory.limit_in_bytes` of cgroup v1, where a number near the largest stands for no limit.
+pub(super) fn v1_limit(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
+    let limit = cgroup_bytes(bytes)?;
+    Ok(limit.filter(|limit| *limit < 1 << 62))
+}
+
+/// The file pages in `memory.stat` that were not used lately; with v1, of the cgroups below too.
+pub(super) fn inactive_file(bytes: &[u8]) -> Result<u64, Malformed> {
+    let value = |name: &[u8]| {
+        let line = lines(bytes).find_map(|line| line.strip_prefix(name))?;
+        words(line).next().and_then(parse)
+    };
+    value(b"total_inactive_file ")
+        .or_else(|| value(b"inactive_file "))
+        .ok_or(Malformed("a line `inactive_file`"))
+}
+
+/// The memory of the machine in `/proc/meminfo`, in bytes.
+pub(super) fn machine_memory(bytes: &[u8]) -> Result<u64, Malformed> {
+    let line = lines(bytes).find_map(|line| line.strip_prefix(b"MemTotal:"));
+    let kibibytes: Option<u64> = line.and_then(|line| words(line).next().and_then(parse));
+    kibibytes
+        .map(|kibibytes| kibibytes.saturating_mul(1024))
+        .ok_or(Malformed("a line `MemTotal:`"))
+}
+
+/// The average of the last minute in `/proc/loadavg`.
+pub(super) fn load_average(bytes: &[u8]) -> Result<f64, Malformed> {
+    let load: Option<f64> = words(bytes).next().and_then(parse);
+    load.filter(|load| load.is_finite())
+        .ok_or(Malformed("the load average as field 1"))
+}
+
+/// How many processors a list such as `0-3,6` has.
+pub(super) fn processors(bytes: &[u8]) -> Result<u64, Malformed> {
+    let list = words(bytes).next().unwrap_or_default();
+    let range = |range: &[u8]| {
+        let mut ends = range.splitn(2, |byte| *byte == b'-');
+        let first: u32 = ends.next().and_then(parse)?;
+        let last = match ends.next() {
+            Some(last) => parse(last)?,
+            None => first,
+        };
+        Some(u64::from(last.checked_sub(first)?) + 1)
+    };
+    list.split(|byte| *byte == b',')
+        .try_fold(0_u64, |sum, part| Some(sum + range(part)?))
+        .ok_or(Malformed("a list of processors"))
+}
+
 /// `/proc/pressure/memory` or `memory.pressure`: the share of the last ten seconds in which work
 /// stood still for want of memory.
 pub(super) fn pressure(bytes: &[u8]) -> Result<MemoryPressure, Malformed> {
-    let share = |who: &[u8]| {
-        let line = lines(bytes).find_map(|line| line.strip_prefix(who))?;
-        let per_cent = words(line).find_map(|word| word.strip_prefix(b"avg10="))?;
-        let per_cent: f64 = parse(per_cent)?;
-        (0.0..=100.0)
-            .contains(&per_cent)
-            .then_some(per_cent / 100.0)
-    };
     Ok(MemoryPressure {
-        some: share(b"some ").ok_or(Malformed("a line `some avg10=` with a per cent"))?,
-        full: share(b"full ").ok_or(Malformed("a line `full avg10=` with a per cent"))?,
+        some: some_pressure(bytes)?,
+        full: share_of_time(bytes, b"full ")
+            .ok_or(Malformed("a line `full avg10=` with a per cent"))?,
     })
+}
+
+/// The share of the last ten seconds in which some task stood still, of any such file: for the
+/// processor there need not be another line.
+pub(super) fn some_pressure(bytes: &[u8]) -> Result<f64, Malformed> {
+    share_of_time(bytes, b"some ").ok_or(Malformed("a line `some avg10=` with a per cent"))
+}
+
+fn share_of_time(bytes: &[u8], who: &[u8]) -> Option<f64> {
+    let line = lines(bytes).find_map(|line| line.strip_prefix(who))?;
+    let per_cent = words(line).find_map(|word| word.strip_prefix(b"avg10="))?;
+    let per_cent: f64 = parse(per_cent)?;
+    (0.0..=100.0)
+        .contains(&per_cent)
+        .then_some(per_cent / 100.0)
 }
 
 /// A limit: none for the word that stands for no limit; nothing for what is neither.
@@ -232,6 +307,39 @@ mod tests {
         assert!(cgroup_path(b"0::nowhere\n").is_err());
     }
 
+    #[test]
+    fn the_files_of_cgroup_v1_are_understood() {
+        let file = b"9:name=systemd:/\n4:cpu,memory:/box/a:b\n0::/\n";
+        let names = memory_cgroup_path(file).unwrap();
+        assert_eq!(names, Some(vec![&b"box"[..], b"a:b"]));
+        assert_eq!(memory_cgroup_path(b"0::/\n5:memoryless:/x\n"), Ok(None));
+        assert!(memory_cgroup_path(b"4:memory:x\n").is_err());
+        assert_eq!(v1_limit(b"9223372036854771712\n"), Ok(None));
+        assert_eq!(v1_limit(b"134217728\n"), Ok(Some(134_217_728)));
+        let stat = b"cache 9\ninactive_file 5\ntotal_inactive_file 7\n";
+        assert_eq!(inactive_file(stat), Ok(7));
+        assert_eq!(inactive_file(b"anon 1\ninactive_file 5\n"), Ok(5));
+        assert!(inactive_file(b"inactive_file x\n").is_err());
+    }
+
+    #[test]
+    fn the_files_of_the_machine_are_understood() {
+        let text = b"MemTotal:       24684084 kB\nMemFree:        22372316 kB\n";
+        assert_eq!(machine_memory(text), Ok(24_684_084 * 1024));
+        assert!(machine_memory(b"MemFree: 1 kB\n").is_err());
+        assert_eq!(load_average(b"2.62 1.02 1.39 6/125 5955\n"), Ok(2.62));
+        for text in ["", "NaN 0 0", "inf 0 0", "-1.0 0 0", "1e999 0 0"] {
+            assert!(load_average(text.as_bytes()).is_err(), "{text}");
+        }
+        for (list, count) in [("0\n", 1), ("0-3\n", 4), ("0-1,4,8-9\n", 5)] {
+            assert_eq!(processors(list.as_bytes()), Ok(count), "{list}");
+        }
+        for list in ["", "3-0", "1-", "-1", "0,,1", "x"] {
+            assert!(processors(list.as_bytes()).is_err(), "{list}");
+        }
+        assert_eq!(some_pressure(b"some avg10=66.81 avg60=23.58\n"), Ok(0.6681));
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
@@ -242,6 +350,12 @@ mod tests {
             let _ = cgroup_path(&bytes);
             let _ = cgroup_bytes(&bytes);
             let _ = pressure(&bytes);
+            let _ = memory_cgroup_path(&bytes);
+            let _ = v1_limit(&bytes);
+            let _ = inactive_file(&bytes);
+            let _ = machine_memory(&bytes);
+            let _ = load_average(&bytes);
+            let _ = processors(&bytes);
         }
 
         #[test]
@@ -253,6 +367,9 @@ mod tests {
             let _ = max_open_files(format!("Max open files {rest}").as_bytes());
             let _ = boot_time(format!("btime {rest}").as_bytes());
             let _ = pressure(format!("some avg10={rest}\nfull avg10={rest}").as_bytes());
+            let _ = inactive_file(format!("inactive_file {rest}").as_bytes());
+            let _ = machine_memory(format!("MemTotal: {rest}").as_bytes());
+            let _ = processors(format!("0-{rest}").as_bytes());
             if let Ok(Some(names)) = cgroup_path(format!("0::/{rest}").as_bytes()) {
                 prop_assert!(names.iter().all(|name| !matches!(*name, b"" | b"." | b"..")));
             }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::ReadError;
 use super::files::Files;
-use super::reading::ProcessReading;
+use super::reading::{LoadReading, MemoryReading, ProcessReading, StallKind};
 
 /// Asks the operating system about this process: memory, CPU time, descriptors, threads, its cgroup
 /// and the disks it names.
 ///
-/// On Linux it reads `/proc` and the files of cgroup v2, which it keeps open: it is about the
+/// On Linux it reads `/proc` and the files of cgroup v2, or of v1 where that has the memory
+/// controller, which it keeps open: it is about the
 /// process that first read through it, so make a new one after a fork. On other systems every
 /// figure is absent. Clones share the open files and read one after the other.
 ///
@@ -65,6 +66,30 @@ impl ProcessReader {
     /// When the file that tells cannot be read or understood.
     pub fn resident_memory(&self) -> Result<Option<u64>, ReadError> {
         self.files().resident_memory()
+    }
+
+    /// Memory alone: of the process, of its cgroup and of the machine. Takes five to ten system
+    /// calls.
+    #[must_use]
+    pub fn memory(&self) -> MemoryReading {
+        self.files().memory()
+    }
+
+    /// The load of the machine alone. Takes four system calls.
+    #[must_use]
+    pub fn load(&self) -> LoadReading {
+        self.files().load()
+    }
+
+    /// The share of the last ten seconds in which some task stood still for want of this, from 0
+    /// to 1: in the cgroup of the process if it tells (v2 alone does), else in the whole machine.
+    /// `None` where the kernel keeps no such account. Takes four to six system calls.
+    ///
+    /// # Errors
+    ///
+    /// When a file that tells cannot be read or understood.
+    pub fn stalled(&self, kind: StallKind) -> Result<Option<f64>, ReadError> {
+        self.files().stalled(kind)
     }
 
     fn files(&self) -> MutexGuard<'_, Files> {

@@ -1,4 +1,4 @@
-//! [`ProcessReading`]: what the operating system said of this process at one moment.
+//! [`ProcessReading`] and its parts: what the operating system said at one moment.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -47,6 +47,65 @@ impl ProcessReading {
     pub fn used_memory(&self) -> Option<u64> {
         self.resident_memory.max(self.cgroup_memory)
     }
+}
+
+/// What the operating system said of memory alone at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryReading {
+    /// Memory of this process held in RAM, in bytes.
+    pub resident: Option<u64>,
+    /// Memory charged to the cgroup of this process, page cache included, in bytes.
+    pub cgroup: Option<u64>,
+    /// How much of that is page cache that was not used lately: the kernel takes it back before it
+    /// refuses anybody memory.
+    pub reclaimable: Option<u64>,
+    /// The limit of the cgroup or of one above it, whichever is smallest, in bytes.
+    pub cgroup_limit: Option<u64>,
+    /// The memory of the machine, in bytes.
+    pub machine: Option<u64>,
+    /// What could not be read or understood. A file that does not exist is no error.
+    pub errors: Vec<ReadError>,
+}
+
+impl MemoryReading {
+    /// What the cgroup holds on to: what is charged to it without what can be taken back.
+    #[must_use]
+    pub fn working_set(&self) -> Option<u64> {
+        let reclaimable = self.reclaimable.unwrap_or(0);
+        self.cgroup.map(|bytes| bytes.saturating_sub(reclaimable))
+    }
+
+    /// What there is at most: the limit of the cgroup or the memory of the machine, whichever is
+    /// smaller.
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        self.cgroup_limit.into_iter().chain(self.machine).min()
+    }
+}
+
+/// What the operating system said of the load of the machine at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct LoadReading {
+    /// How many tasks ran, could run or waited for a disk, as an average over the last minute.
+    pub load_average: Option<f64>,
+    /// Processors that are online.
+    pub processors: Option<u64>,
+    /// What could not be read or understood. A file that does not exist is no error.
+    pub errors: Vec<ReadError>,
+}
+
+/// What work can stand still for want of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StallKind {
+    /// A processor.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Disks and other devices of blocks.
+    Io,
 }
 
 /// How much work stood still for want of memory, as a share of the last ten seconds.

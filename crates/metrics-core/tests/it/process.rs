@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use brolly_metrics_core::{
     Format, ProcessMonitor, ProcessReader, ProcessReading, ReadError, RegisterError, Registry,
+    StallKind,
 };
 use proptest::prelude::*;
 use rustix::param::{clock_ticks_per_second, page_size};
@@ -463,4 +464,99 @@ proptest! {
         let climbs = std::ffi::OsStr::from_bytes(&name);
         prop_assert_ne!(reading.cgroup_memory, Some(666), "{:?}", climbs);
     }
+}
+
+/// Files of a machine whose memory controller is one of cgroup v1, as many containers still see it.
+fn v1_root() -> Root {
+    let root = Root::new();
+    root.write(
+        "proc/self/cgroup",
+        "9:name=systemd:/\n4:cpuset,memory:/box/a\n0::/\n",
+    );
+    for file in ["memory.max", "app/memory.max", "app/web/memory.max"] {
+        root.remove(&format!("sys/fs/cgroup/{file}"));
+    }
+    root.cgroup("memory/memory.limit_in_bytes", "9223372036854771712\n");
+    root.cgroup("memory/box/memory.limit_in_bytes", "9223372036854771712\n");
+    root.cgroup("memory/box/a/memory.limit_in_bytes", "800000\n");
+    root.cgroup("memory/box/a/memory.usage_in_bytes", "600000\n");
+    root.cgroup(
+        "memory/box/a/memory.stat",
+        "cache 1\ninactive_file 5\ntotal_inactive_file 50000\n",
+    );
+    root.write("proc/meminfo", "MemTotal:       1000 kB\nMemFree:  1 kB\n");
+    root
+}
+
+#[test]
+fn cgroup_v1_serves_where_v2_has_no_memory_controller() {
+    let root = v1_root();
+    let reading = root.reader().read();
+    assert_eq!(reading.errors, []);
+    assert_eq!(reading.cgroup_memory, Some(600_000));
+    assert_eq!(reading.memory_limit, Some(800_000));
+    let memory = root.reader().memory();
+    assert_eq!(memory.errors, []);
+    assert_eq!(memory.resident, Some(pages(300)));
+    assert_eq!(memory.cgroup, Some(600_000));
+    assert_eq!(memory.working_set(), Some(550_000));
+    assert_eq!(memory.machine, Some(1_024_000));
+    assert_eq!(memory.limit(), Some(800_000));
+    // Seen from inside, the own cgroup is the outermost, whatever its name is outside.
+    root.write("proc/self/cgroup", "4:memory:/elsewhere\n");
+    root.cgroup("memory/memory.limit_in_bytes", "2000000\n");
+    let memory = root.reader().memory();
+    assert_eq!(
+        (memory.cgroup, memory.cgroup_limit),
+        (None, Some(2_000_000))
+    );
+    assert_eq!(memory.limit(), Some(1_024_000), "the machine has less");
+}
+
+#[test]
+fn memory_alone_says_what_the_kernel_would_take_back() {
+    let root = Root::new();
+    let reader = root.reader();
+    let memory = reader.memory();
+    assert_eq!(memory.errors, []);
+    assert_eq!((memory.cgroup, memory.reclaimable), (Some(3_000_000), None));
+    assert_eq!(memory.working_set(), Some(3_000_000));
+    assert_eq!((memory.limit(), memory.machine), (Some(4_000_000), None));
+    root.cgroup("app/web/memory.stat", "anon 1\ninactive_file 2500000\n");
+    assert_eq!(reader.memory().working_set(), Some(500_000));
+    root.cgroup("app/web/memory.stat", "inactive_file 9000000\n");
+    assert_eq!(reader.memory().working_set(), Some(0));
+    root.cgroup("app/web/memory.stat", "nothing\n");
+    let memory = reader.memory();
+    assert_eq!(
+        (memory.working_set(), memory.errors.len()),
+        (Some(3_000_000), 1)
+    );
+}
+
+#[test]
+fn load_and_stalls_are_read() {
+    let root = Root::new();
+    let reader = root.reader();
+    let load = reader.load();
+    assert_eq!((load.load_average, load.processors), (None, None));
+    assert_eq!(load.errors, []);
+    assert_eq!(reader.stalled(StallKind::Cpu), Ok(None));
+    root.write("proc/loadavg", "2.50 1.00 0.50 1/100 42\n");
+    root.write("sys/devices/system/cpu/online", "0-3\n");
+    let load = reader.load();
+    assert_eq!((load.load_average, load.processors), (Some(2.5), Some(4)));
+    root.write("proc/loadavg", "much\n");
+    assert_eq!(reader.load().errors.len(), 1);
+
+    let line = |share: u32| format!("some avg10={share}.50 avg60=0 avg300=0 total=9\n");
+    root.write("proc/pressure/cpu", line(12));
+    root.write("proc/pressure/io", line(6));
+    assert_eq!(reader.stalled(StallKind::Cpu), Ok(Some(0.125)));
+    assert_eq!(reader.stalled(StallKind::Io), Ok(Some(0.065)));
+    assert_eq!(reader.stalled(StallKind::Memory), Ok(Some(0.015)));
+    root.cgroup("app/web/cpu.pressure", line(24));
+    root.cgroup("app/web/io.pressure", "nothing\n");
+    assert_eq!(reader.stalled(StallKind::Cpu), Ok(Some(0.245)));
+    assert!(reader.stalled(StallKind::Io).is_err());
 }

@@ -1,0 +1,64 @@
+//! [`OnBlockingPool`]: a function on the threads that a tokio runtime keeps for such.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// The future of one call on the pool; see
+/// [`BatchProcessor::map_on_blocking_pool`](crate::BatchProcessor::map_on_blocking_pool).
+///
+/// Dropping it keeps a call from starting, not from ending.
+#[must_use = "a result nobody waits for is lost"]
+pub struct OnBlockingPool<T> {
+    call: JoinHandle<T>,
+}
+
+/// Makes a function that blocks into one of futures.
+pub(crate) fn on_blocking_pool<T, O>(
+    f: impl Fn(T) -> O + Send + Sync + 'static,
+) -> impl FnMut(T) -> OnBlockingPool<O>
+where
+    T: Send + 'static,
+    O: Send + 'static,
+{
+    let f = Arc::new(f);
+    move |item| {
+        let f = Arc::clone(&f);
+        OnBlockingPool {
+            call: spawn_blocking(move || f(item)),
+        }
+    }
+}
+
+impl<T> Future for OnBlockingPool<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        Pin::new(&mut self.call).poll(cx).map(|ended| match ended {
+            Ok(output) => output,
+            Err(error) => match error.try_into_panic() {
+                Ok(payload) => resume_unwind(payload), // the item's panic, which the map reports
+                Err(error) => panic!("the runtime has dropped the call: {error}"),
+            },
+        })
+    }
+}
+
+impl<T> Drop for OnBlockingPool<T> {
+    fn drop(&mut self) {
+        self.call.abort();
+    }
+}
+
+impl<T> fmt::Debug for OnBlockingPool<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnBlockingPool")
+            .field("ended", &self.call.is_finished())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! [`Flow`]: the work of a [`MapStream`](crate::MapStream), whose results leave while it runs.
+
+use std::collections::VecDeque;
+use std::task::Context;
+
+use super::source::Source;
+use crate::cancel::Stopped;
+use crate::error::ItemError;
+use crate::work::Work;
+
+/// A position among the inputs and what became of that item.
+pub(super) type Ended<R, E> = (usize, Result<R, ItemError<E>>);
+
+/// Items of a source; results that wait to be taken.
+///
+/// Items are alive from their start until their result is taken, never more than `live_at_most`:
+/// when results are not taken, nothing starts.
+pub(crate) struct Flow<S, R, E> {
+    source: S,
+    ordered: bool,
+    live_at_most: usize,
+    started: usize,
+    taken: usize,
+    /// In any order: the results, as they came. In order: what became of item `taken` and those
+    /// after it, none for those that have not ended.
+    results: VecDeque<Option<Ended<R, E>>>,
+    stopped: Option<Stopped>,
+}
+
+impl<S: Source, R, E> Flow<S, R, E> {
+    pub(super) fn new(source: S, live_at_most: usize) -> Self {
+        Self {
+            source,
+            ordered: false,
+            live_at_most,
+            started: 0,
+            taken: 0,
+            results: VecDeque::new(),
+            stopped: None,
+        }
+    }
+
+    pub(super) fn set_ordered(&mut self, ordered: bool) {
+        self.ordered = ordered;
+    }
+
+    pub(super) fn set_live_at_most(&mut self, live_at_most: usize) {
+        self.live_at_most = live_at_most;
+    }
+
+    pub(super) fn live_at_most(&self) -> usize {
+        self.live_at_most
+    }
+
+    pub(super) fn stopped(&self) -> Option<Stopped> {
+        self.stopped
+    }
+
+    /// Items that were started and whose results were not taken.
+    pub(super) fn live(&self) -> usize {
+        self.started - self.taken
+    }
+
+    /// Has the source fetch what may start now, beside `in_flight` of at most `limit`. Returns
+    /// whether `at_once` cut it short.
+    pub(super) fn fetch(
+        &mut self,
+        in_flight: usize,
+        limit: usize,
+        at_once: usize,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        if self.stopped.is_some() {
+            return false;
+        }
+        let room = self.live_at_most.saturating_sub(self.live());
+        let wanted = room.min(limit.saturating_sub(in_flight));
+        self.source.fetch(wanted.min(at_once), cx);
+        wanted > at_once
+    }
+
+    /// The next result that may leave.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Ended<R, E>> {
+        let ended = self.results.front_mut()?.take()?;
+        self.results.pop_front();
+        self.taken += 1;
+        Some(ended)
+    }
+}
+
+impl<S: Source, R, E> Work for Flow<S, R, E> {
+    type Item = S::Item;
+    type Output = R;
+    type Error = E;
+
+    #[inline]
+    fn next(&mut self) -> Option<(usize, S::Item)> {
+        if self.live() >= self.live_at_most {
+            return None;
+        }
+        let item = self.source.next()?;
+        let index = self.started;
+        self.started += 1;
+        Some((index, item))
+    }
+
+    #[inline]
+    fn finish(&mut self, index: usize, result: Result<R, ItemError<E>>) {
+        let ended = Some((index, result));
+        if !self.ordered {
+            self.results.push_back(ended);
+            return;
+        }
+        let place = index - self.taken; // in order, nothing is taken before it has ended
+        while self.results.len() <= place {
+            self.results.push_back(None);
+        }
+        self.results[place] = ended;
+    }
+
+    /// Items that never start are not reported: there may be no end of them.
+    fn stop(&mut self, why: Stopped) -> bool {
+        self.stopped.get_or_insert(why);
+        false
+    }
+
+    fn is_paused(&self) -> bool {
+        !self.source.is_over()
+    }
+
+    fn may_have_next(&self) -> bool {
+        !self.source.is_over()
+    }
+
+    fn most_in_flight(&self) -> usize {
+        self.live_at_most.min(self.source.at_most())
+    }
+}
