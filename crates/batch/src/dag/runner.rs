@@ -60,11 +60,13 @@ struct Settings<'a> {
     learning: Option<Learning<'a>>,
 }
 
+type Learn<'a> = dyn Fn(&[Measured]) + Send + Sync + 'a;
+
 /// Where durations come from and go to.
 struct Learning<'a> {
     clock: &'a dyn Clock,
     /// Takes the durations of all nodes, by index.
-    learn: Box<dyn Fn(&[Measured]) + Send + Sync + 'a>,
+    learn: Box<Learn<'a>>,
 }
 
 impl<'a, G> DagRunner<'a, G> {
