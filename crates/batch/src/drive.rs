@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::cancel::Stopped;
 use crate::control::{Control, Order};
@@ -91,11 +91,11 @@ where
         let this = &mut *self;
         let more = if this.control.is_free() {
             let running = this.work.as_mut().expect(UNFINISHED);
-            this.slots.begin_poll();
+            this.slots.begin_poll(cx.waker());
             this.slots.poll_woken(running);
             this.slots.start(running, &mut this.begin, STARTS_PER_POLL)
         } else {
-            this.poll_controlled()
+            this.poll_controlled(cx.waker())
         };
         let running = this.work.as_ref().expect(UNFINISHED);
         let waits = this.staged.is_some() || (running.is_paused() && this.stopped.is_none());
@@ -117,8 +117,8 @@ where
 {
     /// A poll that obeys the control. Returns whether there is more to do at once.
     #[inline(never)]
-    fn poll_controlled(&mut self) -> bool {
-        let signalled = self.slots.begin_poll();
+    fn poll_controlled(&mut self, waker: &Waker) -> bool {
+        let signalled = self.slots.begin_poll(waker);
         if signalled {
             self.obey();
         }

@@ -12,26 +12,47 @@ use std::task::{Context, Poll, Waker};
 
 use crate::control::Pass;
 use crate::error::ItemError;
+use crate::herd::Herd;
 use crate::panic::{Panic, contained};
 use crate::woken::{SlotWaker, Woken};
 use crate::work::Work;
+
+/// What a slot is trusted with at most: so many of its polls may find a future of the herd pending
+/// before the next ones wait for its own waker.
+const MOST_TRUST: u8 = 4;
+
+/// What a slot earns by a poll that was worth it.
+const REWARD: u8 = 2;
+
+/// The greatest limit of a run whose futures may share a waker, so that one wake-up stays short.
+const MOST_IN_HERD: usize = 32;
 
 pub(crate) struct Slots<Fut> {
     slots: Vec<Slot<Fut>>,
     /// The last one is used next. It leaves the list only when its future turns out pending.
     free: Vec<usize>,
     limit: usize,
-    woken: Arc<Woken>,
+    herd: Herd,
+    /// A bit for each slot whose pending future has the waker of the herd: those with trust left.
+    members: u64,
+    /// Those of them that are to be polled.
+    herd_due: u64,
+    /// The other slots that were woken. Made with the first waker of its own that a slot needs.
+    woken: Option<Arc<Woken>>,
     /// Wakes the run itself, as the future of a slot of its own would, behind those of the limit.
     signal: Option<Waker>,
-    /// Scratch space of one poll: the slots that were woken.
+    /// Scratch space of one poll: the other slots that are to be polled.
     due: Vec<usize>,
+    /// Whether these are at least half of the slots that wait alone, in a run that may have a herd.
+    dense: bool,
 }
 
 struct Slot<Fut> {
     /// Boxed, because a future must not move while the vector grows.
     future: Pin<Box<Option<Fut>>>,
-    waker: Waker,
+    /// Made when it is needed for the first time.
+    waker: Option<Waker>,
+    trust: u8,
     tag: usize,
     /// What the future holds while it runs; always none in a run without a signal.
     pass: Pass,
@@ -43,18 +64,22 @@ impl<Fut> Slots<Fut> {
             slots: Vec::new(),
             free: Vec::new(),
             limit,
-            woken: Arc::new(Woken::new(limit)),
+            herd: Herd::default(),
+            members: 0,
+            herd_due: 0,
+            woken: None,
             signal: None,
             due: Vec::new(),
+            dense: false,
         }
     }
 
     /// Slots whose run has a signal. It is raised to begin with.
     pub(crate) fn with_signal(limit: usize) -> Self {
         let mut slots = Self::new(limit);
-        slots.woken = Arc::new(Woken::new(limit + 1));
-        slots.woken.raise(limit);
-        slots.signal = Some(SlotWaker::waker(&slots.woken, limit));
+        let signal = new_waker(&mut slots.woken, limit, limit);
+        signal.wake_by_ref();
+        slots.signal = Some(signal);
         slots
     }
 
@@ -71,7 +96,11 @@ impl<Fut> Slots<Fut> {
     /// Ends a poll of the task that is not over: `waker` is woken when a future asks for it, or at
     /// once if `again`.
     pub(crate) fn end_poll(&self, waker: &Waker, again: bool) {
-        self.woken.end_poll(waker, again);
+        match &self.woken {
+            Some(woken) => woken.end_poll(waker, again),
+            None if again => waker.wake_by_ref(),
+            None => {}
+        }
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -82,21 +111,30 @@ impl<Fut> Slots<Fut> {
         self.slots.len() - self.free.len()
     }
 
-    /// Begins a poll of the task: notes which slots were woken. Returns whether the signal was.
-    pub(crate) fn begin_poll(&mut self) -> bool {
-        let Self {
-            woken, due, limit, ..
-        } = self;
+    /// Begins a poll of the task, whose waker this is: notes which slots are to be polled. Returns
+    /// whether the signal was raised.
+    pub(crate) fn begin_poll(&mut self, waker: &Waker) -> bool {
+        let may_have_herd = self.limit <= MOST_IN_HERD;
+        if may_have_herd && self.herd.begin_poll(waker) {
+            self.herd_due = std::mem::take(&mut self.members);
+        }
         let mut signalled = false;
-        woken.begin_poll(|index| match index == *limit {
-            true => signalled = true,
-            false => due.push(index),
-        });
+        if let Some(woken) = &self.woken {
+            let Self { due, limit, .. } = self;
+            woken.begin_poll(|index| match index == *limit {
+                true => signalled = true,
+                false => due.push(index),
+            });
+            let of_herd = (self.members | self.herd_due).count_ones() as usize;
+            let alone = self.slots.len() - self.free.len() - of_herd;
+            self.dense = may_have_herd && self.due.len() * 2 >= alone;
+        }
         signalled
     }
 
     /// Drops all futures, telling each one's tag.
     pub(crate) fn drop_running(&mut self, mut tell: impl FnMut(usize)) {
+        self.members = 0;
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if slot.future.is_some() {
                 slot.clear();
@@ -105,18 +143,6 @@ impl<Fut> Slots<Fut> {
                 slot.release();
             }
         }
-    }
-
-    #[cold]
-    fn add_slot(&mut self) {
-        let index = self.slots.len();
-        self.slots.push(Slot {
-            future: Box::pin(None),
-            waker: SlotWaker::waker(&self.woken, index),
-            tag: 0,
-            pass: None,
-        });
-        self.free.push(index);
     }
 }
 
@@ -136,22 +162,69 @@ where
         let Self {
             slots,
             free,
-            due,
+            limit,
+            herd,
+            members,
+            woken,
             signal,
-            ..
+            due,
+            herd_due,
+            dense,
         } = self;
         let already_free = free.len();
+        let shared = herd.waker();
         let mut next = 0;
-        while next < due.len() {
+        while *herd_due != 0 || next < due.len() {
             let mut active = None;
             let polled = catch_unwind(AssertUnwindSafe(|| {
+                let mut bits = *herd_due;
+                while bits != 0 {
+                    let index = bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    *herd_due = bits;
+                    active = Some(index);
+                    let slot = &mut slots[index];
+                    let waker = match slot.trust {
+                        1 => own_waker(&mut slot.waker, woken, *limit, index),
+                        _ => shared,
+                    };
+                    match poll_and_clear(slot.future.as_mut(), waker) {
+                        Poll::Ready(result) => {
+                            if slot.trust < MOST_TRUST {
+                                slot.trust = MOST_TRUST.min(slot.trust + REWARD);
+                            }
+                            free.push(index);
+                            work.finish(slot.tag, result.map_err(ItemError::Failed));
+                        }
+                        Poll::Pending => {
+                            slot.trust -= 1;
+                            if slot.trust > 0 {
+                                *members |= 1 << index;
+                            }
+                        }
+                    }
+                }
                 while let Some(&index) = due.get(next) {
                     next += 1;
                     let slot = &mut slots[index];
+                    if slot.trust > 0 || slot.future.is_none() {
+                        continue; // a late wake-up: the future is gone, or by now of the herd
+                    }
                     active = Some(index);
-                    if let Poll::Ready(result) = poll_and_clear(slot.future.as_mut(), &slot.waker) {
-                        free.push(index);
-                        work.finish(slot.tag, result.map_err(ItemError::Failed));
+                    if *dense {
+                        slot.trust = REWARD;
+                    }
+                    let waker = match slot.trust {
+                        0 => own_waker(&mut slot.waker, woken, *limit, index),
+                        _ => shared,
+                    };
+                    match poll_and_clear(slot.future.as_mut(), waker) {
+                        Poll::Ready(result) => {
+                            free.push(index);
+                            work.finish(slot.tag, result.map_err(ItemError::Failed));
+                        }
+                        Poll::Pending if slot.trust > 0 => *members |= 1 << index,
+                        Poll::Pending => {}
                     }
                 }
             }));
@@ -187,20 +260,27 @@ where
         W: Work<Output = R, Error = E>,
     {
         if self.free.is_empty() {
-            self.add_slot();
+            add_slot(&mut self.slots, &mut self.free, self.limit);
         }
         let index = *self.free.last().expect("a slot was added if none was free");
         let slot = &mut self.slots[index];
         slot.pass = pass;
+        let waker = match slot.trust {
+            0 => own_waker(&mut slot.waker, &mut self.woken, self.limit, index),
+            _ => self.herd.waker(),
+        };
+        let mut place = slot.future.as_mut();
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            let mut place = slot.future.as_mut();
             place.set(Some(begin(item)));
-            poll_and_clear(place, &slot.waker)
+            poll_and_clear(place, waker)
         }));
         match polled {
             Ok(Poll::Pending) => {
                 slot.tag = tag;
                 self.free.pop();
+                if slot.trust > 0 {
+                    self.members |= 1 << index;
+                }
                 return;
             }
             Ok(Poll::Ready(result)) => work.finish(tag, result.map_err(ItemError::Failed)),
@@ -224,42 +304,65 @@ where
     where
         W: Work<Output = R, Error = E>,
     {
+        let Self {
+            slots,
+            free,
+            limit,
+            herd,
+            members,
+            woken,
+            ..
+        } = self;
+        let shared = herd.waker();
         let mut left = budget;
         loop {
             let mut active = None;
             let started = catch_unwind(AssertUnwindSafe(|| {
-                while left > 0 && self.has_room() {
-                    if self.free.is_empty() {
-                        self.add_slot();
+                while left > 0 {
+                    if free.is_empty() {
+                        if slots.len() == *limit {
+                            return false;
+                        }
+                        add_slot(slots, free, *limit);
                     }
-                    let Some((tag, item)) = work.next() else {
-                        return false;
+                    let index = *free.last().expect("a slot was added if none was free");
+                    let slot = &mut slots[index];
+                    let waker = match slot.trust {
+                        0 => own_waker(&mut slot.waker, woken, *limit, index),
+                        _ => shared,
                     };
-                    left -= 1;
-                    active = Some(tag);
-                    let index = *self.free.last().expect("a slot was added if none was free");
-                    let slot = &mut self.slots[index];
                     let mut place = slot.future.as_mut();
-                    place.set(Some(begin(item)));
-                    let polled = poll_and_clear(place, &slot.waker);
-                    active = None;
-                    match polled {
-                        Poll::Ready(result) => {
-                            work.finish(tag, result.map_err(ItemError::Failed));
-                        }
-                        Poll::Pending => {
+                    // Items that never wait all run in this slot.
+                    loop {
+                        let Some((tag, item)) = work.next() else {
+                            return false;
+                        };
+                        left -= 1;
+                        active = Some(tag);
+                        place.set(Some(begin(item)));
+                        let polled = poll_and_clear(place.as_mut(), waker);
+                        active = None;
+                        let Poll::Ready(result) = polled else {
                             slot.tag = tag;
-                            self.free.pop();
+                            break;
+                        };
+                        work.finish(tag, result.map_err(ItemError::Failed));
+                        if left == 0 {
+                            return true;
                         }
+                    }
+                    free.pop();
+                    if slot.trust > 0 {
+                        *members |= 1 << index;
                     }
                 }
-                left == 0
+                true
             }));
             match (started, active) {
                 (Ok(out_of_budget), _) => return out_of_budget,
                 (Err(payload), Some(tag)) => {
-                    let index = *self.free.last().expect("the slot that was in use");
-                    self.slots[index].clear();
+                    let index = *free.last().expect("the slot that was in use");
+                    slots[index].clear();
                     let panic = Panic::new(work.index(tag), payload);
                     work.finish(tag, Err(ItemError::Panicked(panic)));
                 }
@@ -271,7 +374,9 @@ where
 
 impl<Fut> Drop for Slots<Fut> {
     fn drop(&mut self) {
-        self.woken.clear_parent();
+        if let Some(woken) = &self.woken {
+            woken.clear_parent();
+        }
     }
 }
 
@@ -289,6 +394,38 @@ impl<Fut> Slot<Fut> {
             contained(|| drop(pass));
         }
     }
+}
+
+#[cold]
+fn add_slot<Fut>(slots: &mut Vec<Slot<Fut>>, free: &mut Vec<usize>, limit: usize) {
+    free.push(slots.len());
+    slots.push(Slot {
+        future: Box::pin(None),
+        waker: None,
+        trust: match limit {
+            ..=MOST_IN_HERD => MOST_TRUST,
+            _ => 0,
+        },
+        tag: 0,
+        pass: None,
+    });
+}
+
+/// The waker of one slot alone.
+#[inline]
+fn own_waker<'a>(
+    waker: &'a mut Option<Waker>,
+    woken: &mut Option<Arc<Woken>>,
+    limit: usize,
+    index: usize,
+) -> &'a Waker {
+    waker.get_or_insert_with(|| new_waker(woken, limit, index))
+}
+
+#[cold]
+fn new_waker(woken: &mut Option<Arc<Woken>>, limit: usize, index: usize) -> Waker {
+    let woken = woken.get_or_insert_with(|| Arc::new(Woken::new(limit + 1)));
+    SlotWaker::waker(woken, index)
 }
 
 /// Polls the future of a slot, if there is one: a waker of an earlier future may come late.

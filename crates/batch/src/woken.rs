@@ -47,7 +47,7 @@ pub(crate) struct Woken {
 }
 
 impl Woken {
-    /// A set of at most `capacity` futures.
+    /// A set of at most `capacity` futures, made while the task is being polled, or before.
     pub(crate) fn new(capacity: usize) -> Self {
         let mut levels = Vec::new();
         let mut count = capacity;
@@ -56,7 +56,7 @@ impl Woken {
             levels.push((0..count).map(|_| AtomicU64::new(0)).collect());
         }
         Self {
-            root: AtomicU64::new(0),
+            root: AtomicU64::new(POLLING),
             levels: levels.into(),
             parent: Mutex::new(None),
         }

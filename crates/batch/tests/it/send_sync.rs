@@ -4,9 +4,9 @@ use std::marker::PhantomPinned;
 use std::time::Duration;
 
 use brolly_batch::{
-    BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DagRunner, DenseDag,
-    DurationEstimates, ItemError, Map, Outcome, Panic, Permit, PriorityQueue, PushError, Stopped,
-    Throttle, Throttled, WorkerPool,
+    AdaptiveBatchSize, BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors,
+    DagRunner, DenseDag, DurationEstimates, FirstFailure, ItemError, LinearRetry, Map, Outcome,
+    Panic, Permit, PriorityQueue, Progress, PushError, Stopped, Throttle, Throttled, WorkerPool,
 };
 
 fn is_send<T: Send>(_: &T) {}
@@ -21,6 +21,16 @@ fn handles_and_errors_cross_threads() {
     crosses_threads::<Stopped>();
     crosses_threads::<WorkerPool>();
     crosses_threads::<Permit>();
+    crosses_threads::<brolly_batch::Acquire>();
+    crosses_threads::<brolly_batch::AcquireMany>();
+    crosses_threads::<brolly_batch::WaitForCapacity>();
+    crosses_threads::<brolly_batch::WeightError>();
+    crosses_threads::<brolly_batch::Limiter>();
+    crosses_threads::<brolly_batch::LimiterPermit>();
+    crosses_threads::<brolly_batch::AcquireLimiter>();
+    crosses_threads::<brolly_batch::AdaptiveLimit>();
+    crosses_threads::<brolly_batch::LimitSample>();
+    crosses_threads::<brolly_batch::AcquireSample>();
     crosses_threads::<Dag<String>>();
     crosses_threads::<DenseDag>();
     crosses_threads::<ConfigError>();
@@ -55,6 +65,27 @@ fn futures_are_send_when_what_they_run_is() {
 }
 
 #[test]
+fn forms_of_a_map_are_send_when_what_they_run_is() {
+    let processor = BatchProcessor::builder().build().unwrap();
+    let map = || processor.map(0..3, |n| async move { Ok::<_, ()>(n) });
+    let once = LinearRetry::new(1, std::time::Duration::ZERO);
+    let (progress, publish) = Progress::channel();
+    is_send(&map().retry(once).on_progress(publish));
+    is_send(&map().fail_fast());
+    is_send(&map().collect_errors());
+    let mut ordered = map().ordered();
+    is_send(&ordered.next());
+    let mut spawned = map().as_completed().spawned(&|task| drop(task));
+    is_send(&spawned.next());
+    let batches = processor.map_batches(0..3, |batch| async move { Ok::<_, ()>(batch) });
+    is_send(&batches.retry(once).bisect());
+    is_send(&progress);
+    crosses_threads::<AdaptiveBatchSize>();
+    crosses_threads::<Progress>();
+    crosses_threads::<FirstFailure<String>>();
+}
+
+#[test]
 fn a_map_can_be_moved_while_its_futures_cannot() {
     let processor = BatchProcessor::builder().build().unwrap();
     let map: Map<_, _, _, (), ()> = processor.map([()], |()| async {
@@ -64,6 +95,13 @@ fn a_map_can_be_moved_while_its_futures_cannot() {
         Ok(())
     });
     is_unpin(&map);
+}
+
+#[test]
+fn permits_stay_small() {
+    assert_eq!(size_of::<Permit>(), 16);
+    assert_eq!(size_of::<Option<Permit>>(), 16);
+    assert!(size_of::<brolly_batch::LimiterPermit>() <= 64);
 }
 
 #[test]
