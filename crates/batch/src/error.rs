@@ -33,6 +33,14 @@ pub enum ConfigError {
         /// The most it may be.
         max: Duration,
     },
+    /// A setting has no meaning without another one.
+    #[error("{needed_by} is set, which needs {field}")]
+    Missing {
+        /// The setting that is missing.
+        field: &'static str,
+        /// The one that was set.
+        needed_by: &'static str,
+    },
 }
 
 /// Why an item has no result.

@@ -24,6 +24,7 @@ mod priority_queue;
 mod processor;
 mod progress;
 mod retry;
+mod shared_fn;
 mod sink;
 mod slots;
 mod stream;
@@ -36,6 +37,9 @@ mod worker_pool;
 pub use adaptive_limit::{
     AcquireSample, AdaptiveLimit, AdaptiveLimitBuilder, AdaptiveStats, Aimd, Gradient,
     LimitAlgorithm, LimitDecision, LimitReason, LimitSample, Verdict,
+};
+pub use batcher::{
+    BatchError, Batcher, BatcherBuilder, BatcherStats, Close, Submit, TrySubmitError,
 };
 pub use batches::{
     AdaptiveBatchSize, AdaptiveBatchSizeBuilder, Batched, FailedBatch, MapBatches, NoRetry,

@@ -57,9 +57,9 @@ async fn join_all<F: Future<Output = ()>>(futures: impl IntoIterator<Item = F>) 
 
 #[test]
 fn a_limit_of_nothing_is_refused() {
-    let names = |result: Result<Limiter, ConfigError>| match result.unwrap_err() {
-        ConfigError::OutOfRange { field, value, .. } => (field, value),
-        other => panic!("{other}"),
+    let names = |result: Result<Limiter, ConfigError>| match result {
+        Err(ConfigError::OutOfRange { field, value, .. }) => (field, value),
+        other => panic!("{other:?}"),
     };
     assert_eq!(names(Limiter::new(0)), ("max", 0));
     assert_eq!(names(Limiter::new(1).unwrap().at_most(0)), ("at_most", 0));

@@ -1,6 +1,7 @@
 //! What the crate promises, one module per topic.
 
 mod adaptive_limit;
+mod batcher;
 mod cancel;
 mod cancel_token;
 mod dag;
@@ -10,6 +11,12 @@ mod dag_runner;
 mod gather;
 mod limiter;
 mod map;
+mod map_batches;
+mod map_modes;
+mod map_progress;
+mod map_retry;
+mod map_stop;
+mod map_stream;
 mod panic;
 mod polls;
 mod priority_queue;
