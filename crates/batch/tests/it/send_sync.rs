@@ -1,13 +1,9 @@
 //! Auto traits and sizes are part of the interface; this file fails to compile when one is lost.
 
 use std::marker::PhantomPinned;
+use std::time::Duration;
 
-use brolly_batch::{
-    AdaptiveBatchSize, BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors,
-    DenseDag, FirstFailure, Flushed, GatherError, Gathered, Inserted, ItemError, LinearRetry, Map,
-    Outcome, Panic, Permit, PriorityQueue, Progress, PushError, Rejected, SourceError, Stopped,
-    Throttle, Throttled, WorkerPool,
-};
+use brolly_batch::{AdaptiveBatchSize, BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DagRunner, DenseDag, DurationEstimates, FirstFailure, Flushed, GatherError, Gathered, Inserted, ItemError, LinearRetry, Map, Outcome, Panic, Permit, PriorityQueue, Progress, PushError, Rejected, SourceError, Stopped, Throttle, Throttled, WorkerPool};
 
 fn is_send<T: Send>(_: &T) {}
 fn is_unpin<T: Unpin>(_: &T) {}
@@ -41,12 +37,17 @@ fn handles_and_errors_cross_threads() {
     crosses_threads::<DagErrors<String>>();
     crosses_threads::<ItemError<String>>();
     crosses_threads::<Outcome<u8, String>>();
+<<<<<<< HEAD
     crosses_threads::<Gathered<u8, String, String>>();
     crosses_threads::<GatherError<String>>();
     crosses_threads::<SourceError<String>>();
     crosses_threads::<Inserted<String>>();
     crosses_threads::<Flushed<String>>();
     crosses_threads::<Rejected>();
+=======
+    crosses_threads::<DagRunner<'_, Dag<String>>>();
+    crosses_threads::<DurationEstimates<String>>();
+>>>>>>> main
 }
 
 #[test]
@@ -56,6 +57,10 @@ fn futures_are_send_when_what_they_run_is() {
     is_send(&map);
     let dag = Dag::from_dependencies([("a", [])]).unwrap();
     is_send(&dag.run(1, |node| async move { Ok::<_, ()>(node.index) }));
+    let estimates = DurationEstimates::builder().build().unwrap();
+    let runner = dag.runner().cancel_with(&CancelToken::new());
+    let runner = runner.estimates(&estimates).deadline(Duration::MAX);
+    is_send(&runner.run(|node| async move { Ok::<_, ()>(node.index) }));
     let pool = WorkerPool::new(1).unwrap();
     is_send(&pool.acquire());
     let throttle = Throttle::builder().build().unwrap();
