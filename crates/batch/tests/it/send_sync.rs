@@ -3,7 +3,12 @@
 use std::marker::PhantomPinned;
 use std::time::Duration;
 
-use brolly_batch::{AdaptiveBatchSize, BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DagRunner, DenseDag, DurationEstimates, FirstFailure, Flushed, GatherError, Gathered, Inserted, ItemError, LinearRetry, Map, Outcome, Panic, Permit, PriorityQueue, Progress, PushError, Rejected, SourceError, Stopped, Throttle, Throttled, WorkerPool};
+use brolly_batch::{
+    AdaptiveBatchSize, BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors,
+    DagRunner, DenseDag, DurationEstimates, FirstFailure, Flushed, GatherError, Gathered, Inserted,
+    ItemError, LinearRetry, Map, Outcome, Panic, Permit, PriorityQueue, Progress, PushError,
+    Rejected, SourceError, Stopped, Throttle, Throttled, WorkerPool,
+};
 
 fn is_send<T: Send>(_: &T) {}
 fn is_unpin<T: Unpin>(_: &T) {}
@@ -37,17 +42,14 @@ fn handles_and_errors_cross_threads() {
     crosses_threads::<DagErrors<String>>();
     crosses_threads::<ItemError<String>>();
     crosses_threads::<Outcome<u8, String>>();
-<<<<<<< HEAD
     crosses_threads::<Gathered<u8, String, String>>();
     crosses_threads::<GatherError<String>>();
     crosses_threads::<SourceError<String>>();
     crosses_threads::<Inserted<String>>();
     crosses_threads::<Flushed<String>>();
     crosses_threads::<Rejected>();
-=======
     crosses_threads::<DagRunner<'_, Dag<String>>>();
     crosses_threads::<DurationEstimates<String>>();
->>>>>>> main
 }
 
 #[test]
