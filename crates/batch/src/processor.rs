@@ -8,6 +8,8 @@ use std::time::Duration;
 use brolly_sync::{ThreadTimer, Timer};
 
 use crate::batches::{Batched, Batches, MapBatches, call_blocking};
+#[cfg(feature = "tokio")]
+use crate::blocking_pool::{OnBlockingPool, on_blocking_pool};
 use crate::cancel::CancelToken;
 use crate::config::{
     BATCH_SIZE, DEFAULT_BATCH_SIZE, DEFAULT_MAX_CONCURRENT, checked_concurrency, checked_size,
@@ -242,7 +244,7 @@ impl BatchProcessor {
     ) -> MapBatches<I::IntoIter, F, Fut, R, E>
     where
         I: IntoIterator,
-        F: Fn(Vec<I::Item>) -> Fut,
+        F: FnMut(Vec<I::Item>) -> Fut,
         Fut: Future<Output = Result<Vec<R>, E>>,
     {
         MapBatches::new(self.settings.clone(), items.into_iter(), f)
@@ -303,14 +305,18 @@ impl BatchProcessor {
     /// down.
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    #[expect(
+        clippy::type_complexity,
+        reason = "it names how the function is wrapped, so that auto traits show"
+    )]
     pub fn map_on_blocking_pool<I, F, R, E>(
         &self,
         items: I,
         f: F,
     ) -> Map<
         I::IntoIter,
-        impl FnMut(I::Item) -> crate::blocking_pool::OnBlockingPool<Result<R, E>> + use<I, F, R, E>,
-        crate::blocking_pool::OnBlockingPool<Result<R, E>>,
+        impl FnMut(I::Item) -> OnBlockingPool<Result<R, E>> + use<I, F, R, E>,
+        OnBlockingPool<Result<R, E>>,
         R,
         E,
     >
@@ -321,8 +327,11 @@ impl BatchProcessor {
         R: Send + 'static,
         E: Send + 'static,
     {
-        let f = crate::blocking_pool::on_blocking_pool(f);
-        Map::new(self.settings.clone(), items.into_iter(), f)
+        Map::new(
+            self.settings.clone(),
+            items.into_iter(),
+            on_blocking_pool(f),
+        )
     }
 }
 

@@ -1,10 +1,12 @@
 //! Auto traits and sizes are part of the interface; this file fails to compile when one is lost.
 
 use std::marker::PhantomPinned;
+use std::time::Duration;
 
 use brolly_batch::{
-    BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors, DenseDag, ItemError, Map,
-    Outcome, Panic, Permit, PriorityQueue, PushError, Stopped, Throttle, Throttled, WorkerPool,
+    AdaptiveBatchSize, BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors,
+    DagRunner, DenseDag, DurationEstimates, FirstFailure, ItemError, LinearRetry, Map, Outcome,
+    Panic, Permit, PriorityQueue, Progress, PushError, Stopped, Throttle, Throttled, WorkerPool,
 };
 
 fn is_send<T: Send>(_: &T) {}
@@ -39,6 +41,8 @@ fn handles_and_errors_cross_threads() {
     crosses_threads::<DagErrors<String>>();
     crosses_threads::<ItemError<String>>();
     crosses_threads::<Outcome<u8, String>>();
+    crosses_threads::<DagRunner<'_, Dag<String>>>();
+    crosses_threads::<DurationEstimates<String>>();
 }
 
 #[test]
@@ -48,12 +52,37 @@ fn futures_are_send_when_what_they_run_is() {
     is_send(&map);
     let dag = Dag::from_dependencies([("a", [])]).unwrap();
     is_send(&dag.run(1, |node| async move { Ok::<_, ()>(node.index) }));
+    let estimates = DurationEstimates::builder().build().unwrap();
+    let runner = dag.runner().cancel_with(&CancelToken::new());
+    let runner = runner.estimates(&estimates).deadline(Duration::MAX);
+    is_send(&runner.run(|node| async move { Ok::<_, ()>(node.index) }));
     let pool = WorkerPool::new(1).unwrap();
     is_send(&pool.acquire());
     let throttle = Throttle::builder().build().unwrap();
     is_send(&throttle.admit());
     let queue = PriorityQueue::<u8>::builder().build().unwrap();
     is_send(&queue.pop());
+}
+
+#[test]
+fn forms_of_a_map_are_send_when_what_they_run_is() {
+    let processor = BatchProcessor::builder().build().unwrap();
+    let map = || processor.map(0..3, |n| async move { Ok::<_, ()>(n) });
+    let once = LinearRetry::new(1, std::time::Duration::ZERO);
+    let (progress, publish) = Progress::channel();
+    is_send(&map().retry(once).on_progress(publish));
+    is_send(&map().fail_fast());
+    is_send(&map().collect_errors());
+    let mut ordered = map().ordered();
+    is_send(&ordered.next());
+    let mut spawned = map().as_completed().spawned(&|task| drop(task));
+    is_send(&spawned.next());
+    let batches = processor.map_batches(0..3, |batch| async move { Ok::<_, ()>(batch) });
+    is_send(&batches.retry(once).bisect());
+    is_send(&progress);
+    crosses_threads::<AdaptiveBatchSize>();
+    crosses_threads::<Progress>();
+    crosses_threads::<FirstFailure<String>>();
 }
 
 #[test]
