@@ -2,6 +2,7 @@
 
 mod acquire;
 mod current;
+mod gate;
 mod held;
 mod loan;
 #[cfg(all(test, brolly_loom))]

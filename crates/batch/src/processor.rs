@@ -16,6 +16,7 @@ use crate::config::{
 };
 use crate::control::Control;
 use crate::error::{ConfigError, ItemError};
+use crate::limiter::Limiter;
 use crate::map::{Map, MapWork};
 #[cfg(feature = "futures-core")]
 use crate::stream::{FromStream, MapStream};
@@ -68,6 +69,7 @@ pub(crate) struct Settings {
     token: Option<CancelToken>,
     deadline: Option<Duration>,
     throttle: Option<Throttle>,
+    limiter: Option<Limiter>,
 }
 
 impl Settings {
@@ -87,6 +89,9 @@ impl Settings {
         if let Some(throttle) = &self.throttle {
             control = control.throttle(throttle.run());
         }
+        if let Some(limiter) = &self.limiter {
+            control = control.limiter(limiter.gate());
+        }
         control
     }
 }
@@ -99,6 +104,7 @@ impl fmt::Debug for Settings {
             .field("token", &self.token)
             .field("deadline", &self.deadline)
             .field("throttle", &self.throttle)
+            .field("limiter", &self.limiter)
             .finish_non_exhaustive()
     }
 }
@@ -111,6 +117,7 @@ impl BatchProcessor {
             batch_size: DEFAULT_BATCH_SIZE,
             timer: None,
             throttle: None,
+            limiter: None,
         }
     }
 
@@ -336,6 +343,7 @@ pub struct BatchProcessorBuilder {
     batch_size: usize,
     timer: Option<Arc<dyn Timer>>,
     throttle: Option<Throttle>,
+    limiter: Option<Limiter>,
 }
 
 impl BatchProcessorBuilder {
@@ -361,6 +369,15 @@ impl BatchProcessorBuilder {
         self
     }
 
+    /// Runs each item, or batch, on a permit of this limiter, besides the processor's own limit.
+    ///
+    /// Processors that share a limiter share its bound; a run within an item of another one begins
+    /// on the permit of that item.
+    pub fn limiter(mut self, limiter: Limiter) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
     /// Starts items only when this throttle admits them.
     pub fn throttle(mut self, throttle: Throttle) -> Self {
         self.throttle = Some(throttle);
@@ -381,6 +398,7 @@ impl BatchProcessorBuilder {
                 token: None,
                 deadline: None,
                 throttle: self.throttle,
+                limiter: self.limiter,
             },
         })
     }
@@ -392,6 +410,7 @@ impl fmt::Debug for BatchProcessorBuilder {
             .field("max_concurrent", &self.max_concurrent)
             .field("batch_size", &self.batch_size)
             .field("throttle", &self.throttle)
+            .field("limiter", &self.limiter)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, Scope};
 
 use crate::cancel::Stopped;
-use crate::control::{Control, Order, Pass};
+use crate::control::{Control, Order, Pass, under};
 use crate::error::ItemError;
 use crate::panic::{Panic, Payload, contained};
 use crate::primitive::{Condvar, Mutex, MutexGuard, lock, wait};
@@ -103,7 +103,7 @@ where
                         None => (state, Some((item, None))),
                         Some(bell) => self.pass_door(state, bell, tag, item),
                     };
-                    let Some((item, pass)) = admitted else {
+                    let Some((item, mut pass)) = admitted else {
                         continue;
                     };
                     state.running += 1;
@@ -112,7 +112,8 @@ where
                     if recruit && !self.spawn(scope) {
                         lock(&self.state).threads -= 1;
                     }
-                    let result = match catch_unwind(AssertUnwindSafe(|| (self.call)(item))) {
+                    let called = AssertUnwindSafe(|| under(&mut pass, || (self.call)(item)));
+                    let result = match catch_unwind(called) {
                         Ok(result) => result.map_err(ItemError::Failed),
                         Err(payload) => {
                             let index = lock(&self.state).work.index(tag);

@@ -11,7 +11,7 @@ use super::*;
 use crate::control::Gate;
 use crate::error::ItemError;
 use crate::map::MapWork;
-use crate::{CancelToken, WorkerPool};
+use crate::{CancelToken, Limiter, WorkerPool};
 
 thread_local! {
     /// How many threads the system will refuse to start for this one.
@@ -85,11 +85,13 @@ struct Shutter {
 }
 
 impl Gate for Shutter {
-    fn poll_admit(&mut self, _in_flight: usize, cx: &mut Context<'_>) -> Poll<Pass> {
+    fn poll_admit(&mut self, in_flight: usize, cx: &mut Context<'_>) -> Poll<Pass> {
         let mut state = lock(&self.open);
         state.1 = Some(cx.waker().clone());
         match state.0 {
-            true => Poll::Ready(Some(self.pool.try_acquire().expect("there are many"))),
+            true => Limiter::from(self.pool.clone())
+                .gate()
+                .poll_admit(in_flight, cx),
             false => Poll::Pending,
         }
     }
