@@ -166,14 +166,25 @@ where
             let running = state.running;
             let closed = state.work.closed();
             drop(state);
-            let admission = match (closed, control.poll_order(&mut cx)) {
-                (Some(why), _) => Poll::Ready(Err(why)),
-                (None, Order::GoOn) => control.poll_admit(running, &mut cx).map(Ok),
-                (None, Order::Drain(why) | Order::Drop(why)) => Poll::Ready(Err(why)),
-            };
-            match admission {
-                Poll::Ready(admission) => break admission,
-                Poll::Pending => bell.wait(),
+            // Timers and gates may be the caller's.
+            let asked = catch_unwind(AssertUnwindSafe(|| {
+                match (closed, control.poll_order(&mut cx)) {
+                    (Some(why), _) => Poll::Ready(Err(why)),
+                    (None, Order::GoOn) => control.poll_admit(running, &mut cx).map(Ok),
+                    (None, Order::Drain(why) | Order::Drop(why)) => Poll::Ready(Err(why)),
+                }
+            }));
+            match asked {
+                Ok(Poll::Ready(admission)) => break admission,
+                Ok(Poll::Pending) => bell.wait(),
+                Err(payload) => {
+                    contained(|| drop(item));
+                    state = lock(&self.state);
+                    state.panic = Some(payload);
+                    state.over = true;
+                    self.something_to_do.notify_all();
+                    return (state, None);
+                }
             }
             state = lock(&self.state);
         };

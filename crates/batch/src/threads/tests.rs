@@ -169,3 +169,28 @@ fn a_gate_is_asked_again_when_an_item_ends() {
     });
     assert_eq!(work.into_results(), (0..200).map(Ok).collect::<Vec<_>>());
 }
+
+/// A clock that is out of order.
+#[derive(Debug)]
+struct Broken;
+
+impl brolly_sync::Clock for Broken {
+    fn now(&self) -> Duration {
+        panic!("a clock");
+    }
+}
+
+impl brolly_sync::Timer for Broken {
+    fn sleep_until(&self, _deadline: Duration) -> brolly_sync::Sleep {
+        panic!("a timer");
+    }
+}
+
+#[test]
+fn a_timer_that_panics_ends_the_run_for_all_its_threads() {
+    let control = Control::default().deadline(Arc::new(Broken), Duration::from_secs(1));
+    let caught = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        run(MapWork::new(0..5), 3, control, Ok::<u32, ()>);
+    }));
+    assert!(caught.is_err());
+}

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use brolly_batch::{
-    CancelToken, Causes, ConfigError, Dag, DenseDag, ItemError, Join, OnFailure, Outcome, Stopped,
+    CancelToken, Causes, ConfigError, Dag, DenseDag, ItemError, Join, OnFailure, Outcome, Reading,
+    Stopped, Throttle,
 };
 use brolly_sync::ManualClock;
 
@@ -355,6 +356,44 @@ fn a_deadline_of_zero_lets_nothing_start() {
     assert_eq!(runner().run_blocking(Ok::<_, ()>).unwrap(), never);
     let outcomes = run(runner().run(|node| async move { Ok::<_, ()>(node) }));
     assert_eq!(outcomes.unwrap(), never);
+}
+
+#[test]
+fn a_throttled_run_goes_on_at_one_node_after_the_longest_wait() {
+    let clock = Arc::new(ManualClock::new());
+    let throttle = Throttle::builder()
+        .source(|| Some(Reading::new(100, 100)))
+        .max_wait(Duration::from_secs(30))
+        .timer(clock.clone())
+        .build()
+        .unwrap();
+    let dag = DenseDag::from_edges(4, &[]).unwrap();
+    let gauge = Gauge::default();
+    let future = dag.runner().throttle(&throttle).run(|node| {
+        let gauge = &gauge;
+        async move {
+            let _guard = gauge.enter();
+            yield_times(2).await;
+            Ok::<_, Infallible>(node)
+        }
+    });
+    let mut future = pin!(future);
+    let (wakes, waker) = Wakes::new();
+    let mut context = Context::from_waker(&waker);
+    let mut polls = 0;
+    let outcomes = loop {
+        let before = wakes.count();
+        polls += 1;
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(outcomes) => break outcomes.unwrap(),
+            Poll::Pending if wakes.count() > before => {}
+            Poll::Pending => clock.set(clock.next_deadline().expect("it waits for time to pass")),
+        }
+        assert!(polls < 10_000, "it goes on");
+    };
+    assert_eq!(outcomes, [0, 1, 2, 3].map(Outcome::Done));
+    assert_eq!(gauge.peak(), 1);
+    assert!(brolly_sync::Clock::now(&*clock) >= Duration::from_secs(30));
 }
 
 /// The original looked every 50 ms whether something had ended.

@@ -18,6 +18,7 @@ mod map_retry;
 mod map_stop;
 mod map_stream;
 mod panic;
+mod polls;
 mod priority_queue;
 mod send_sync;
 mod sink;

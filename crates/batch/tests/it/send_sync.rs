@@ -1,11 +1,12 @@
 //! Auto traits and sizes are part of the interface; this file fails to compile when one is lost.
 
 use std::marker::PhantomPinned;
+use std::time::Duration;
 
 use brolly_batch::{
     AdaptiveBatchSize, BatchProcessor, CancelToken, Cancelled, ConfigError, Dag, DagErrors,
-    DenseDag, FirstFailure, ItemError, LinearRetry, Map, Outcome, Panic, Permit, PriorityQueue,
-    Progress, PushError, Stopped, Throttle, Throttled, WorkerPool,
+    DagRunner, DenseDag, DurationEstimates, FirstFailure, ItemError, LinearRetry, Map, Outcome,
+    Panic, Permit, PriorityQueue, Progress, PushError, Stopped, Throttle, Throttled, WorkerPool,
 };
 
 fn is_send<T: Send>(_: &T) {}
@@ -40,6 +41,8 @@ fn handles_and_errors_cross_threads() {
     crosses_threads::<DagErrors<String>>();
     crosses_threads::<ItemError<String>>();
     crosses_threads::<Outcome<u8, String>>();
+    crosses_threads::<DagRunner<'_, Dag<String>>>();
+    crosses_threads::<DurationEstimates<String>>();
 }
 
 #[test]
@@ -49,6 +52,10 @@ fn futures_are_send_when_what_they_run_is() {
     is_send(&map);
     let dag = Dag::from_dependencies([("a", [])]).unwrap();
     is_send(&dag.run(1, |node| async move { Ok::<_, ()>(node.index) }));
+    let estimates = DurationEstimates::builder().build().unwrap();
+    let runner = dag.runner().cancel_with(&CancelToken::new());
+    let runner = runner.estimates(&estimates).deadline(Duration::MAX);
+    is_send(&runner.run(|node| async move { Ok::<_, ()>(node.index) }));
     let pool = WorkerPool::new(1).unwrap();
     is_send(&pool.acquire());
     let throttle = Throttle::builder().build().unwrap();
