@@ -196,6 +196,12 @@ impl<S: Source, F, Fut, R, E> MapStream<S, F, Fut, R, E> {
         self.ended.as_ref().or_else(|| self.run.work())
     }
 
+    /// Whether nothing runs, and most of what may live is results to be taken. To go on with the work
+    /// would then cost each of them a look at everything, for one item that starts.
+    fn has_plenty(&self) -> bool {
+        self.run.in_flight() == 0 && self.run.work().is_some_and(Flow::has_plenty)
+    }
+
     /// The next result that may leave, without any work.
     fn take(&mut self) -> Option<Ended<R, E>> {
         let flow = match &mut self.ended {
