@@ -60,7 +60,14 @@ pub use permit::LimiterPermit;
 /// stands in the lines of the loan and of the outer limiter at once and takes whichever serves it
 /// first. When a permit is dropped while its loan is out, it is returned to its pool only after
 /// the loan: each of those items still runs on a permit. Waiting costs one place in line for each
-/// level of nesting.
+/// item around it that still runs, and permits and views within each other go as deep as items do:
+/// thousands of levels take as much of the stack as any recursion.
+///
+/// # What can wait for itself
+///
+/// An item of a stream that is not spawned runs only while somebody asks for the next result, and
+/// holds its permit all the while: whoever takes results from such a stream must not wait for a
+/// permit of the same limiter in between.
 ///
 /// Two limiters that were narrowed with [`at_most`](Self::at_most) and are each used within the
 /// other's items are two bounds taken in two orders, and can wait for each other as two locks can.
@@ -114,7 +121,8 @@ impl Limiter {
         }
     }
 
-    /// Waits for the right to run one item, in order of arrival; seen from [here](Self::here).
+    /// Waits for the right to run one item, in order of arrival; seen from [here](Self::here), and
+    /// at its first poll from where that is.
     ///
     /// Whoever holds a permit and asks for another by hand must ask
     /// [`LimiterPermit::limiter`], or may wait for itself.
@@ -125,10 +133,7 @@ impl Limiter {
     /// to the next in line.
     #[inline]
     pub fn acquire(&self) -> AcquireLimiter {
-        match self.nested_view() {
-            Some(view) => AcquireLimiter::new(&view),
-            None => AcquireLimiter::new(&self.view),
-        }
+        AcquireLimiter::new(self.nested_view().unwrap_or_else(|| self.view.clone()))
     }
 
     /// The same for threads: sleeps while there is no permit.
