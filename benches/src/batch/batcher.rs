@@ -253,7 +253,7 @@ impl Case {
         let loader = runtime.block_on(async {
             let loader = L::new(self.work);
             // Threads and tasks of the batcher are there before it counts.
-            drop(loader.clone().load(0).await);
+            let _ = loader.clone().load(0).await;
             loader
         });
         let (wrong, figure) = match self.meter {
@@ -306,7 +306,7 @@ fn lone<L: Loader>(threads: usize, calls: u64) -> Measured {
     let caller = async move {
         let work = Work { steps: 0 };
         let mut loader = L::new(work);
-        drop(loader.load(0).await);
+        let _ = loader.load(0).await;
         let start = Instant::now();
         for key in 0..calls {
             if loader.load(key).await != Some(work.expected(key)) {
