@@ -115,12 +115,13 @@ impl<'a> Session<'a> {
         let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
         flags.push_str(" --cfg brolly_loom");
         for package in &self.workspace.packages {
-            if !package.has_loom_models {
+            let Some(models) = package.loom_models else {
                 continue;
-            }
+            };
             let mut command = cargo(&self.workspace.root);
             command
-                .args(["test", "--release", "--test", "loom", "-p", &package.name])
+                .args(["test", "--release", "-p", &package.name])
+                .args(models)
                 .env("RUSTFLAGS", flags.trim())
                 .env("CARGO_TARGET_DIR", self.workspace.target.join("loom"));
             let title = format!("loom models of {}", package.name);

@@ -23,7 +23,8 @@ pub(crate) struct Package {
     pub(crate) is_library: bool,
     pub(crate) has_features: bool,
     pub(crate) has_default_features: bool,
-    pub(crate) has_loom_models: bool,
+    /// Where the loom models are, as cargo is told; nothing if there are none.
+    pub(crate) loom_models: Option<&'static [&'static str]>,
     pub(crate) examples: Vec<String>,
 }
 
@@ -68,7 +69,12 @@ impl Package {
             has_default_features: features
                 .and_then(|features| features.get("default"))
                 .is_some_and(|default| list(default).next().is_some()),
-            has_loom_models: targets("test").any(|name| name == "loom"),
+            loom_models: list(&package["dependencies"])
+                .any(|dependency| dependency["name"] == "loom")
+                .then(|| match targets("test").any(|name| name == "loom") {
+                    true => &["--test", "loom"][..],
+                    false => &["--lib"], // beside the code; other unit tests are not built for loom
+                }),
             examples: targets("example").collect(),
         }
     }

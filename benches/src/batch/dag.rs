@@ -1,10 +1,14 @@
 //! The dependency graph: one adapter per peer, and the axes they meet on.
 
 use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::time::Instant;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use brolly_batch::{DenseDag, ItemError, Outcome};
+use brolly_batch::{Dag, DenseDag, DurationEstimates, ItemError, Outcome};
+use brolly_sync::{Clock, ManualClock, Timer};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use petgraph::Directed;
@@ -32,6 +36,12 @@ enum Shape {
     Layered,
     /// `Layered`, with the numbers of the nodes shuffled.
     Scattered,
+    /// A binary tree from its root.
+    Tree,
+    /// A square in which each node stands on the one to its left and the one above it.
+    Grid,
+    /// Each node stands on two random ones of all before it.
+    Sparse,
 }
 
 impl Shape {
@@ -41,6 +51,9 @@ impl Shape {
             Self::Deep => "deep",
             Self::Layered => "layered",
             Self::Scattered => "scattered",
+            Self::Tree => "tree",
+            Self::Grid => "grid",
+            Self::Sparse => "sparse",
         }
     }
 
@@ -74,6 +87,20 @@ impl Shape {
                 let edges = Self::Layered.edges(nodes).into_iter();
                 edges
                     .map(|(from, to)| (names[from as usize], names[to as usize]))
+                    .collect()
+            }
+            Self::Tree => (1..nodes).map(|node| ((node - 1) / 2, node)).collect(),
+            Self::Grid => {
+                let side = nodes.isqrt();
+                let left = (0..nodes).filter(|node| node % side > 0);
+                let above = (side..nodes).map(|node| (node - side, node));
+                left.map(|node| (node - 1, node)).chain(above).collect()
+            }
+            Self::Sparse => {
+                let mut state = 3;
+                let mut before = |node: u32| (random(&mut state) % u64::from(node)) as u32;
+                (1..nodes)
+                    .flat_map(|node| [(before(node), node), (before(node), node)])
                     .collect()
             }
         }
@@ -162,7 +189,10 @@ struct Prepared {
 
 impl Prepared {
     fn new(shape: Shape, nodes: u32) -> Self {
-        let edges = shape.edges(nodes);
+        Self::from_edges(nodes, shape.edges(nodes))
+    }
+
+    fn from_edges(nodes: u32, edges: Vec<(u32, u32)>) -> Self {
         let mut dependencies = vec![0; nodes as usize];
         let mut offsets = vec![0; nodes as usize + 1];
         for (from, to) in &edges {
@@ -433,8 +463,6 @@ fn oracle(dag: &Prepared, what: Work) -> Vec<Fate> {
 
 /// A node may not start before the nodes it stands on have ended: run once with a clock of ticks.
 fn check_order<R: Runner>(dag: &Prepared) -> Result<(), String> {
-    use std::sync::Arc;
-
     let ticks: Arc<Vec<[AtomicU32; 2]>> = Arc::new(
         (0..dag.nodes())
             .map(|_| [AtomicU32::new(0), AtomicU32::new(0)])
@@ -514,6 +542,186 @@ fn build_and_run_ours(dag: &Prepared) -> Measured {
     Ok(elapsed.as_nanos() as f64 / dag.nodes() as f64)
 }
 
+/// Build and run in one with dagrs, whose nodes wait for each other at channels.
+fn build_and_run_dagrs(dag: &Prepared, runtime: &Runtime) -> Measured {
+    use dagrs::async_trait::async_trait;
+    use dagrs::{
+        Action, Content, DefaultNode, EnvVar, Graph, InChannels, Node, NodeTable, OutChannels,
+        Output,
+    };
+
+    struct Value(u64);
+
+    #[async_trait]
+    impl Action for Value {
+        async fn run(&self, from: &mut InChannels, to: &mut OutChannels, _: Arc<EnvVar>) -> Output {
+            for sender in from.get_sender_ids() {
+                if let Err(error) = from.recv_from(&sender).await {
+                    return Output::Err(error);
+                }
+            }
+            to.broadcast(Content::new(self.0)).await;
+            Output::Out(Some(Content::new(self.0)))
+        }
+    }
+
+    let start = Instant::now();
+    let mut table = NodeTable::new();
+    let mut graph = Graph::new();
+    let mut ids = Vec::with_capacity(dag.nodes());
+    for node in 0..dag.nodes() {
+        let name = node.to_string();
+        let added = DefaultNode::with_action(name, Value(node as u64), &mut table);
+        ids.push(added.id());
+        graph.add_node(added).map_err(|error| error.to_string())?;
+    }
+    for node in 0..dag.nodes() {
+        let dependents = dag.dependents(node).iter();
+        let dependents: Vec<_> = dependents.map(|to| ids[*to as usize]).collect();
+        if !dependents.is_empty() {
+            let added = graph.add_edge(ids[node], dependents);
+            added.map_err(|error| error.to_string())?;
+        }
+    }
+    let report = runtime.block_on(graph.async_start());
+    let elapsed = start.elapsed();
+    report.map_err(|error| error.to_string())?;
+    let outputs = graph.get_outputs();
+    for (node, id) in ids.iter().enumerate() {
+        let output = outputs.get(id).and_then(Output::get_out);
+        if output.and_then(|value| value.get::<u64>().copied()) != Some(node as u64) {
+            return Err(format!("wrong result of {node}"));
+        }
+    }
+    Ok(elapsed.as_nanos() as f64 / dag.nodes() as f64)
+}
+
+/// Plans like those of a build farm: fifty nodes on at most two others each, which take from a
+/// second to about an hour, evenly spread over the orders of magnitude, and vary by a fifth from run
+/// to run. Simulated time.
+struct Farm {
+    plans: Vec<(Prepared, Dag<u32>, DurationEstimates<u32>, Vec<Duration>)>,
+    clock: Arc<ManualClock>,
+}
+
+impl Farm {
+    const NODES: u32 = 50;
+    /// Nodes that may run at once.
+    const LIMIT: usize = 4;
+
+    fn new(plans: usize) -> Self {
+        let mut state = 4;
+        let clock = Arc::new(ManualClock::new());
+        let plans = (0..plans).map(|_| {
+            let mut random = |below: u32| (random(&mut state) % u64::from(below)) as u32;
+            let dependencies = (0..Self::NODES).map(|node| {
+                let on: Vec<u32> = (0..random(3).min(node)).map(|_| random(node)).collect();
+                (node, on)
+            });
+            let dependencies: Vec<(u32, Vec<u32>)> = dependencies.collect();
+            let mut edges: Vec<(u32, u32)> = Vec::new();
+            for (node, on) in &dependencies {
+                edges.extend(on.iter().map(|on| (*on, *node)));
+            }
+            edges.sort_unstable();
+            edges.dedup();
+            let dag = Dag::from_dependencies(dependencies).expect("no node stands on a later one");
+            let estimates = DurationEstimates::builder().clock(clock.clone());
+            let estimates = estimates.build().expect("the defaults are in range");
+            let usual = (0..Self::NODES).map(|_| 1 << random(12));
+            let usual: Vec<u64> = usual.collect();
+            for (node, seconds) in (0..).zip(&usual) {
+                estimates.record(&node, Duration::from_secs(*seconds));
+            }
+            let today = usual.iter();
+            let today =
+                today.map(|usual| Duration::from_millis(usual * u64::from(800 + random(401))));
+            (
+                Prepared::from_edges(Self::NODES, edges),
+                dag,
+                estimates,
+                today.collect(),
+            )
+        });
+        Self {
+            plans: plans.collect(),
+            clock: clock.clone(),
+        }
+    }
+
+    /// Runs a future by moving time from one event to the next, and says how long it took.
+    fn time<F: Future>(&self, future: F) -> (F::Output, f64) {
+        let start = self.clock.now();
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return (output, (self.clock.now() - start).as_secs_f64());
+            }
+            let next = self.clock.next_deadline();
+            self.clock
+                .set(next.expect("nodes that run are all there is to wait for"));
+        }
+    }
+
+    async fn work(&self, takes: Duration) -> Result<u64, Rejected> {
+        self.clock.sleep(takes).await;
+        Ok(0)
+    }
+
+    /// Seconds for all plans, one after the other.
+    fn ours(&self) -> Measured {
+        let mut total = 0.0;
+        for (_, dag, estimates, durations) in &self.plans {
+            let runner = dag.runner().limit(Self::LIMIT).estimates(estimates);
+            let run = runner.run(|node| self.work(durations[node.index]));
+            let (outcomes, took) = self.time(run);
+            let outcomes = outcomes.map_err(|error| error.to_string())?;
+            if !outcomes.iter().all(Outcome::is_done) {
+                return Err("a node did not end".to_owned());
+            }
+            total += took;
+        }
+        Ok(total)
+    }
+
+    fn without_estimates(&self) -> Measured {
+        let mut total = 0.0;
+        for (_, dag, _, durations) in &self.plans {
+            let run = dag.run(Self::LIMIT, |node| self.work(durations[node.index]));
+            let (outcomes, took) = self.time(run);
+            outcomes.map_err(|error| error.to_string())?;
+            total += took;
+        }
+        Ok(total)
+    }
+
+    /// Whatever became ready last starts first.
+    fn by_hand(&self) -> Measured {
+        let mut total = 0.0;
+        for (dag, _, _, durations) in &self.plans {
+            let run = async {
+                let mut state = ByHand::new(dag);
+                let mut running = FuturesUnordered::new();
+                loop {
+                    while running.len() < Self::LIMIT
+                        && let Some(node) = state.ready.pop()
+                    {
+                        let node = node as usize;
+                        running.push(async move { (node, self.work(durations[node]).await) });
+                    }
+                    let Some((node, result)) = running.next().await else {
+                        return;
+                    };
+                    state.finish(node, result);
+                }
+            };
+            total += self.time(run).1;
+        }
+        Ok(total)
+    }
+}
+
 pub(super) fn axes() -> Vec<Axis> {
     let sizes = [("10k", 10_000), ("1m", 1_000_000)];
     let shapes = [Shape::Wide, Shape::Deep, Shape::Layered];
@@ -523,11 +731,30 @@ pub(super) fn axes() -> Vec<Axis> {
             axes.push(plan_axis(size, nodes, shape));
         }
     }
-    axes.push(plan_axis("1m", 1_000_000, Shape::Scattered));
+    // Shapes that nothing was made for.
+    let others = [Shape::Scattered, Shape::Tree, Shape::Grid, Shape::Sparse];
+    for shape in others {
+        axes.push(plan_axis("1m", 1_000_000, shape));
+    }
     for (size, nodes) in sizes {
         for shape in shapes {
             axes.push(run_axis(size, nodes, shape));
         }
+    }
+    for shape in others {
+        let name = format!("dag_run_{}_1m", shape.name());
+        axes.push(Axis::new(name.clone(), move |effort| {
+            let nodes = 1_000_000;
+            let dag = Prepared::new(shape, nodes);
+            let [mut ours, mut unordered] = [false; 2];
+            let goal = Goal::Peer(Unordered::NAME, 3.0);
+            Contest::new(CRATE, &name, "ns", Better::Lower, goal)
+                .ours(|| run::<Ours>(&dag, Work::Nothing, &mut ours))
+                .peer(Unordered::NAME, || {
+                    run::<Unordered>(&dag, Work::Nothing, &mut unordered)
+                })
+                .run(effort, rounds(nodes, effort))
+        }));
     }
     // In the other shapes one failure of a hundred blocks nearly everything.
     axes.push(Axis::new("dag_run_wide_10k_work_1us", |effort| {
@@ -546,6 +773,28 @@ pub(super) fn axes() -> Vec<Axis> {
                 .run(effort, effort.pick(7, 15))
         }));
     }
+    for shape in [Shape::Wide, Shape::Deep, Shape::Layered] {
+        // dagrs takes some 10 microseconds a node, and more for each in larger graphs.
+        let name = format!("dag_build_run_{}_1k", shape.name());
+        axes.push(Axis::new(name.clone(), move |effort| {
+            let dag = Prepared::new(shape, 1_000);
+            let threads = Builder::new_multi_thread().worker_threads(2).build();
+            let threads = threads.map_err(|error| error.to_string())?;
+            Contest::new(CRATE, &name, "ns", Better::Lower, Goal::BestPeer(3.0))
+                .ours(|| build_and_run_ours(&dag))
+                .peer("dagrs", || build_and_run_dagrs(&dag, &threads))
+                .run(effort, effort.pick(5, 11))
+        }));
+    }
+    axes.push(Axis::new("dag_makespan", |effort| {
+        let farm = Farm::new(effort.pick(50, 200));
+        let goal = Goal::Peer(Unordered::NAME, 1.0);
+        Contest::new(CRATE, "dag_makespan", "s", Better::Lower, goal)
+            .ours(|| farm.ours())
+            .peer("ours without estimates", || farm.without_estimates())
+            .peer(Unordered::NAME, || farm.by_hand())
+            .run(effort, 3)
+    }));
     axes
 }
 

@@ -217,6 +217,8 @@ enum Work {
     Yield,
     /// About a microsecond of arithmetic; one item of a hundred fails.
     Microsecond,
+    /// The same, half of it before and half of it after giving way once.
+    YieldAndMicrosecond,
     /// Waits a millisecond of tokio's timer.
     Sleep,
 }
@@ -253,6 +255,15 @@ impl Case {
             Work::Microsecond => {
                 let steps = steps_per_microsecond();
                 self.run::<M, _, _>(move |item| async move {
+                    spin(steps);
+                    if fails(item) { Err(Rejected) } else { Ok(item) }
+                })
+            }
+            Work::YieldAndMicrosecond => {
+                let steps = steps_per_microsecond() / 2;
+                self.run::<M, _, _>(move |item| async move {
+                    spin(steps);
+                    tokio::task::yield_now().await;
                     spin(steps);
                     if fails(item) { Err(Rejected) } else { Ok(item) }
                 })
@@ -311,7 +322,8 @@ impl Case {
             return Err(format!("{} results of {}", results.len(), self.items));
         }
         let expected = |item: u64| {
-            let fails = matches!(self.work, Work::Microsecond) && fails(item);
+            let works = matches!(self.work, Work::Microsecond | Work::YieldAndMicrosecond);
+            let fails = works && fails(item);
             (!fails).then_some(item)
         };
         if M::KEEPS_ORDER {
@@ -378,44 +390,37 @@ pub(super) fn axes() -> Vec<Axis> {
     };
     vec![
         axis("noop_c100", |name, effort| {
-            let case = Case {
-                work: Work::Nothing,
-                meter: Meter::NanosPerItem,
-                items: effort.pick(300_000, 1_000_000),
-                concurrency: 100,
-                threads: 0,
-            };
-            nanos(name, Goal::BestPeer(10.0), case, effort)
+            nanos(name, Goal::BestPeer(10.0), Work::Nothing, 100, 0, effort)
         }),
-        axis("noop_c10", |name, effort| {
-            let case = Case {
-                work: Work::Nothing,
-                meter: Meter::NanosPerItem,
-                items: effort.pick(300_000, 1_000_000),
-                concurrency: 10,
-                threads: 0,
-            };
-            nanos(name, Goal::Peer(Chunks::NAME, 1.5), case, effort)
-        }),
-        axis("yield_c10", |name, effort| {
-            let case = Case {
-                work: Work::Yield,
-                meter: Meter::NanosPerItem,
-                items: effort.pick(100_000, 300_000),
-                concurrency: 10,
-                threads: 0,
-            };
-            nanos(name, Goal::Peer(Chunks::NAME, 0.95), case, effort)
+        axis("noop_c100_mt", |name, effort| {
+            nanos(name, Goal::BestPeer(10.0), Work::Nothing, 100, 2, effort)
         }),
         axis("work_1us_c100", |name, effort| {
-            let case = Case {
-                work: Work::Microsecond,
-                meter: Meter::NanosPerItem,
-                items: effort.pick(20_000, 100_000),
-                concurrency: 100,
-                threads: 0,
-            };
-            nanos(name, Goal::BestPeer(0.95), case, effort)
+            let goal = Goal::BestPeer(0.95);
+            nanos(name, goal, Work::Microsecond, 100, 0, effort)
+        }),
+        axis("noop_c10", |name, effort| {
+            let goal = Goal::Peer(Chunks::NAME, 1.5);
+            nanos(name, goal, Work::Nothing, 10, 0, effort)
+        }),
+        axis("work_1us_c10", |name, effort| {
+            let goal = Goal::Peer(Chunks::NAME, 0.95);
+            nanos(name, goal, Work::Microsecond, 10, 0, effort)
+        }),
+        axis("yield_c10", |name, effort| {
+            let goal = Goal::Peer(Chunks::NAME, 0.95);
+            nanos(name, goal, Work::Yield, 10, 0, effort)
+        }),
+        axis("yield_c10_mt", |name, effort| {
+            let goal = Goal::Peer(Chunks::NAME, 0.95);
+            nanos(name, goal, Work::Yield, 10, 2, effort)
+        }),
+        axis("yield_c100", |name, effort| {
+            nanos(name, Goal::BestPeer(0.95), Work::Yield, 100, 0, effort)
+        }),
+        axis("yield_work_1us_c10", |name, effort| {
+            let goal = Goal::Peer(Chunks::NAME, 0.95);
+            nanos(name, goal, Work::YieldAndMicrosecond, 10, 0, effort)
         }),
         axis("sleep_efficiency", |name, effort| sleep(name, 0, effort)),
         axis("sleep_efficiency_mt", |name, effort| sleep(name, 2, effort)),
@@ -430,7 +435,27 @@ pub(super) fn axes() -> Vec<Axis> {
     ]
 }
 
-fn nanos(axis: &str, goal: Goal, case: Case, effort: Effort) -> Result<Record, String> {
+fn nanos(
+    axis: &str,
+    goal: Goal,
+    work: Work,
+    concurrency: usize,
+    threads: usize,
+    effort: Effort,
+) -> Result<Record, String> {
+    let case = Case {
+        work,
+        meter: Meter::NanosPerItem,
+        items: match work {
+            Work::Nothing => effort.pick(300_000, 1_000_000),
+            Work::Yield => effort.pick(100_000, 300_000),
+            Work::Microsecond | Work::YieldAndMicrosecond | Work::Sleep => {
+                effort.pick(20_000, 100_000)
+            }
+        },
+        concurrency,
+        threads,
+    };
     let contest = Contest::new(CRATE, axis, "ns", Better::Lower, goal);
     everyone(contest, &case)
         .floor(OneByOne::NAME, || case.measure::<OneByOne>())

@@ -73,13 +73,18 @@ pub struct FailedBatch<E> {
 /// As with any `async fn`, polling it again after its end panics.
 #[must_use = "futures do nothing unless polled"]
 pub struct MapBatches<I: Iterator, F, Fut, R, E, P = NoRetry, C = fn(BatchDone)> {
-    run: Planned<Calling<I, F, Fut, R, E, P>, Begin<I, F, Fut, P>, BatchCall<I::Item, F, Fut, P>>,
+    run: Run<I, F, Fut, R, E, P>,
     callback: Option<C>,
 }
 
-/// The items of this work are futures already, which call the function themselves when polled.
-type Begin<I, F, Fut, P> =
-    fn(BatchCall<<I as Iterator>::Item, F, Fut, P>) -> BatchCall<<I as Iterator>::Item, F, Fut, P>;
+type Run<I, F, Fut, R, E, P> = Planned<
+    Calling<I, F, Fut, R, E, P>,
+    fn(Call<I, F, Fut, P>) -> Call<I, F, Fut, P>,
+    Call<I, F, Fut, P>,
+>;
+
+/// The items of the work are futures already, which call the function themselves when polled.
+type Call<I, F, Fut, P> = BatchCall<<I as Iterator>::Item, F, Fut, P>;
 
 impl<I, F, Fut, R, E> MapBatches<I, F, Fut, R, E>
 where
@@ -178,7 +183,7 @@ where
 impl<I, F, Fut, R, E, P, C> Future for MapBatches<I, F, Fut, R, E, P, C>
 where
     I: Iterator,
-    F: Fn(Vec<I::Item>) -> Fut,
+    F: FnMut(Vec<I::Item>) -> Fut,
     Fut: Future<Output = Result<Vec<R>, E>>,
     P: RetryPolicy<E>,
     C: FnMut(BatchDone),

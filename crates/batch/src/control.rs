@@ -10,10 +10,20 @@ use brolly_sync::{Sleep, Timer};
 
 use crate::cancel::listeners::Listener;
 use crate::cancel::{CancelToken, Stage, Stopped};
-use crate::worker_pool::Permit;
+use crate::limiter::LimiterPermit;
 
-/// What one more item needs to start, and holds until it has ended.
-pub(crate) type Pass = Option<Permit>;
+/// What one more item needs to start, and holds until it has ended. Boxed: most runs issue none,
+/// and their slots are to stay small.
+pub(crate) type Pass = Option<Box<LimiterPermit>>;
+
+/// Runs code of the item that holds this pass, so that what nests in it can tell.
+#[inline]
+pub(crate) fn under<R>(pass: &mut Pass, code: impl FnOnce() -> R) -> R {
+    match pass {
+        None => code(),
+        Some(permit) => permit.enter(code),
+    }
+}
 
 /// Decides whether one more item may start now.
 ///

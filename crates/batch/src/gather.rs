@@ -19,7 +19,8 @@ use crate::cancel::CancelToken;
 use crate::config::checked_concurrency;
 use crate::control::Control;
 use crate::drive::Drive;
-use timed::{Limit, Timed};
+use crate::limiter::Limiter;
+use timed::{Limits, TimeLimit, Timed};
 use work::GatherWork;
 
 pub use error::{GatherError, SourceError};
@@ -55,7 +56,7 @@ const DEFAULT_LIMIT: usize = 64;
 ///
 /// # Panics
 ///
-/// Only if the iterator does.
+/// Only if the iterator does, or comparing ids; before anything starts.
 ///
 /// # Cost
 ///
@@ -78,6 +79,7 @@ where
         deadline: None,
         timer: None,
         control: Control::default(),
+        limiter: None,
     }
 }
 
@@ -101,6 +103,7 @@ pub struct Gather<K, Fut> {
     deadline: Option<Duration>,
     timer: Option<Arc<dyn Timer>>,
     control: Control,
+    limiter: Option<Limiter>,
 }
 
 impl<K, Fut> Gather<K, Fut> {
@@ -134,6 +137,14 @@ impl<K, Fut> Gather<K, Fut> {
         self
     }
 
+    /// A bound that this run shares with others, on top of its own [`limit`](Self::limit). A future
+    /// starts, and its time begins to count, when it has a permit; within an item of the same
+    /// limiter the first one needs none of its own.
+    pub fn limiter(mut self, limiter: &Limiter) -> Self {
+        self.limiter = Some(limiter.clone());
+        self
+    }
+
     /// What measures [`timeout`](Self::timeout) and [`deadline`](Self::deadline). Unless set, a thread that all calls of this
     /// process share; it starts with the first wait and stays.
     pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
@@ -156,15 +167,18 @@ where
             Err(error) => return Gathering::refused(GatherError::Config(error)),
         };
         let timer = || self.timer.clone().unwrap_or_else(shared_timer);
-        let timeout = self.timeout.map(|after| Limit {
-            after,
-            timer: timer(),
-        });
+        let limits = Limits {
+            time: self.timeout.map(|after| TimeLimit {
+                after,
+                timer: timer(),
+            }),
+            limiter: self.limiter,
+        };
         let control = match self.deadline {
             Some(deadline) => self.control.deadline(timer(), deadline),
             None => self.control,
         };
-        match GatherWork::new(self.ids, self.futures, timeout) {
+        match GatherWork::new(self.ids, self.futures, limits) {
             Ok(work) => Gathering(State::Running(Drive::new(work, limit, control, identity))),
             Err(error) => Gathering::refused(error),
         }
@@ -193,6 +207,7 @@ fn shared_timer() -> Arc<dyn Timer> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Gathering<K, Fut, V, E>(State<K, Fut, V, E>);
 
+#[expect(clippy::large_enum_variant, reason = "next to all of them run")]
 enum State<K, Fut, V, E> {
     Refused(Option<GatherError<K>>),
     Running(Running<K, Fut, V, E>),

@@ -24,6 +24,7 @@ mod priority_queue;
 mod processor;
 mod progress;
 mod retry;
+mod shared_fn;
 mod sink;
 mod slots;
 mod stream;

@@ -2,8 +2,11 @@
 
 mod acquire;
 mod current;
+mod gate;
 mod held;
 mod loan;
+#[cfg(all(test, brolly_loom))]
+mod models;
 mod permit;
 mod view;
 
@@ -106,9 +109,8 @@ impl Limiter {
     /// that runs on this thread, or itself where there is none.
     #[must_use]
     pub fn here(&self) -> Self {
-        let nested = current::find(|permit| permit.nest(&self.view));
         Self {
-            view: nested.unwrap_or_else(|| self.view.clone()),
+            view: self.nested_view().unwrap_or_else(|| self.view.clone()),
         }
     }
 
@@ -121,8 +123,12 @@ impl Limiter {
     ///
     /// Dropping the future leaves every line it stands in; what was already handed to it passes on
     /// to the next in line.
+    #[inline]
     pub fn acquire(&self) -> AcquireLimiter {
-        AcquireLimiter::new(self.here().view)
+        match self.nested_view() {
+            Some(view) => AcquireLimiter::new(&view),
+            None => AcquireLimiter::new(&self.view),
+        }
     }
 
     /// The same for threads: sleeps while there is no permit.
@@ -136,10 +142,18 @@ impl Limiter {
     }
 
     /// The right to run one item, if it can be had now. Never overtakes a waiter.
+    #[inline]
     pub fn try_acquire(&self) -> Option<LimiterPermit> {
-        let view = self.here().view;
+        let nested = self.nested_view();
+        let view = nested.as_ref().unwrap_or(&self.view);
         let held = view.try_hold()?;
-        Some(LimiterPermit::new(view, held))
+        Some(LimiterPermit::new(view.to_remember(), held))
+    }
+
+    /// What [`here`](Self::here) sees, if that is not this limiter itself.
+    #[inline]
+    fn nested_view(&self) -> Option<View> {
+        current::find(|permit| permit.nest(&self.view))
     }
 
     /// Runs a future as one item: waits for a permit, and holds it until the future has ended.

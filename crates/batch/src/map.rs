@@ -117,6 +117,10 @@ where
     /// of its last attempt. Panics are not tried again.
     ///
     /// The waits are the timer's of the processor. Costs one allocation a run.
+    #[expect(
+        clippy::type_complexity,
+        reason = "it names how the function is wrapped, so that auto traits show"
+    )]
     pub fn retry<P>(
         self,
         policy: P,
@@ -129,7 +133,6 @@ where
     >
     where
         I::Item: Clone,
-        F: Fn(I::Item) -> Fut,
         P: RetryPolicy<E>,
     {
         let plan = self.run.into_plan();
@@ -141,7 +144,8 @@ where
 
     /// Calls `callback` exactly once for each batch of
     /// [`batch_size`](crate::BatchProcessorBuilder::batch_size) consecutive items, when the last of
-    /// them has ended, in the order in which the batches end.
+    /// them has ended, in the order in which the batches end. That the last batch is complete, if it
+    /// is shorter, is known once the iterator has ended.
     ///
     /// Batches are a measure of progress here and no barrier: their items overlap. A batch with
     /// items that were dropped or never started is not reported. A panic of the callback is caught
@@ -150,6 +154,10 @@ where
     /// [`Progress::channel`](crate::Progress::channel) makes a callback that others can watch.
     ///
     /// Costs one lock an item.
+    #[expect(
+        clippy::type_complexity,
+        reason = "it names how the function is wrapped, so that auto traits show"
+    )]
     pub fn on_progress<C>(
         self,
         callback: C,

@@ -8,12 +8,15 @@ use std::time::Duration;
 use brolly_sync::{ThreadTimer, Timer};
 
 use crate::batches::{Batched, Batches, MapBatches, call_blocking};
+#[cfg(feature = "tokio")]
+use crate::blocking_pool::{OnBlockingPool, on_blocking_pool};
 use crate::cancel::CancelToken;
 use crate::config::{
     BATCH_SIZE, DEFAULT_BATCH_SIZE, DEFAULT_MAX_CONCURRENT, checked_concurrency, checked_size,
 };
 use crate::control::Control;
 use crate::error::{ConfigError, ItemError};
+use crate::limiter::Limiter;
 use crate::map::{Map, MapWork};
 #[cfg(feature = "futures-core")]
 use crate::stream::{FromStream, MapStream};
@@ -66,6 +69,7 @@ pub(crate) struct Settings {
     token: Option<CancelToken>,
     deadline: Option<Duration>,
     throttle: Option<Throttle>,
+    limiter: Option<Limiter>,
 }
 
 impl Settings {
@@ -85,6 +89,9 @@ impl Settings {
         if let Some(throttle) = &self.throttle {
             control = control.throttle(throttle.run());
         }
+        if let Some(limiter) = &self.limiter {
+            control = control.limiter(limiter.gate());
+        }
         control
     }
 }
@@ -97,6 +104,7 @@ impl fmt::Debug for Settings {
             .field("token", &self.token)
             .field("deadline", &self.deadline)
             .field("throttle", &self.throttle)
+            .field("limiter", &self.limiter)
             .finish_non_exhaustive()
     }
 }
@@ -109,6 +117,7 @@ impl BatchProcessor {
             batch_size: DEFAULT_BATCH_SIZE,
             timer: None,
             throttle: None,
+            limiter: None,
         }
     }
 
@@ -235,7 +244,7 @@ impl BatchProcessor {
     ) -> MapBatches<I::IntoIter, F, Fut, R, E>
     where
         I: IntoIterator,
-        F: Fn(Vec<I::Item>) -> Fut,
+        F: FnMut(Vec<I::Item>) -> Fut,
         Fut: Future<Output = Result<Vec<R>, E>>,
     {
         MapBatches::new(self.settings.clone(), items.into_iter(), f)
@@ -296,14 +305,18 @@ impl BatchProcessor {
     /// down.
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    #[expect(
+        clippy::type_complexity,
+        reason = "it names how the function is wrapped, so that auto traits show"
+    )]
     pub fn map_on_blocking_pool<I, F, R, E>(
         &self,
         items: I,
         f: F,
     ) -> Map<
         I::IntoIter,
-        impl FnMut(I::Item) -> crate::blocking_pool::OnBlockingPool<Result<R, E>> + use<I, F, R, E>,
-        crate::blocking_pool::OnBlockingPool<Result<R, E>>,
+        impl FnMut(I::Item) -> OnBlockingPool<Result<R, E>> + use<I, F, R, E>,
+        OnBlockingPool<Result<R, E>>,
         R,
         E,
     >
@@ -314,8 +327,11 @@ impl BatchProcessor {
         R: Send + 'static,
         E: Send + 'static,
     {
-        let f = crate::blocking_pool::on_blocking_pool(f);
-        Map::new(self.settings.clone(), items.into_iter(), f)
+        Map::new(
+            self.settings.clone(),
+            items.into_iter(),
+            on_blocking_pool(f),
+        )
     }
 }
 
@@ -327,6 +343,7 @@ pub struct BatchProcessorBuilder {
     batch_size: usize,
     timer: Option<Arc<dyn Timer>>,
     throttle: Option<Throttle>,
+    limiter: Option<Limiter>,
 }
 
 impl BatchProcessorBuilder {
@@ -352,6 +369,15 @@ impl BatchProcessorBuilder {
         self
     }
 
+    /// Runs each item, or batch, on a permit of this limiter, besides the processor's own limit.
+    ///
+    /// Processors that share a limiter share its bound; a run within an item of another one begins
+    /// on the permit of that item.
+    pub fn limiter(mut self, limiter: Limiter) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
     /// Starts items only when this throttle admits them.
     pub fn throttle(mut self, throttle: Throttle) -> Self {
         self.throttle = Some(throttle);
@@ -372,6 +398,7 @@ impl BatchProcessorBuilder {
                 token: None,
                 deadline: None,
                 throttle: self.throttle,
+                limiter: self.limiter,
             },
         })
     }
@@ -383,6 +410,7 @@ impl fmt::Debug for BatchProcessorBuilder {
             .field("max_concurrent", &self.max_concurrent)
             .field("batch_size", &self.batch_size)
             .field("throttle", &self.throttle)
+            .field("limiter", &self.limiter)
             .finish_non_exhaustive()
     }
 }

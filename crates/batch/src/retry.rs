@@ -10,6 +10,8 @@ use std::time::Duration;
 use brolly_sync::{Sleep, Timer};
 use pin_project_lite::pin_project;
 
+use crate::shared_fn::SharedFn;
+
 /// Decides whether something that failed is tried again, and after what wait.
 ///
 /// Any `Fn(u32, &E) -> Option<Duration>` is one; [`LinearRetry`] is one that is ready made.
@@ -62,7 +64,7 @@ impl<E> RetryPolicy<E> for LinearRetry {
 
 /// What all items of a run share that are tried again.
 struct Trial<F, P> {
-    f: F,
+    f: SharedFn<F>,
     policy: P,
     timer: Arc<dyn Timer>,
 }
@@ -90,8 +92,9 @@ pub(crate) fn trying<T, F, Fut, P>(
     timer: Arc<dyn Timer>,
 ) -> impl FnMut(T) -> Attempts<T, F, Fut, P>
 where
-    F: Fn(T) -> Fut,
+    F: FnMut(T) -> Fut,
 {
+    let f = SharedFn::new(f);
     let trial = Arc::new(Trial { f, policy, timer });
     move |item| Attempts {
         trial: Arc::clone(&trial),
@@ -105,7 +108,7 @@ where
 impl<T, F, Fut, P, R, E> Future for Attempts<T, F, Fut, P>
 where
     T: Clone,
-    F: Fn(T) -> Fut,
+    F: FnMut(T) -> Fut,
     Fut: Future<Output = Result<R, E>>,
     P: RetryPolicy<E>,
 {
@@ -118,8 +121,8 @@ where
             *this.wait = None;
         }
         if this.attempt.is_none() {
-            let attempt = (this.trial.f)(this.item.clone());
-            this.attempt.set(Some(attempt));
+            let item = this.item.clone();
+            this.attempt.set(Some(this.trial.f.call(|f| f(item))));
         }
         let attempt = this.attempt.as_mut().as_pin_mut();
         let result = ready!(attempt.expect("it was just set").poll(cx));

@@ -20,6 +20,7 @@ use brolly_sync::WaitList;
 use crate::cancel::CancelToken;
 use crate::control::Control;
 use crate::drive::Drive;
+use crate::limiter::Limiter;
 use crate::primitive::{Mutex, lock};
 use batch::Sender;
 use held::{Batch, Held, Origin};
@@ -79,6 +80,7 @@ struct Shared<T, S: BulkStore<T>> {
     /// The most batches under way in one call, and over all calls.
     limit: usize,
     token: Option<CancelToken>,
+    limiter: Option<Limiter>,
     strict_order: bool,
     /// One for each batch that may be under way. In strict order a call holds the only one.
     turns: WaitList<()>,
@@ -123,7 +125,9 @@ where
     /// The items belong to the sink from this call on, before the future is polled. The future
     /// borrows nothing, so it may be spawned or outlive the handle it came from.
     ///
-    /// A store that calls `insert` or `flush` of its own sink and waits for it may wait for itself.
+    /// Batches of all calls take turns in order of arrival. A call that is kept but not polled keeps
+    /// the turns that it was given, and a store that waits for an `insert` or `flush` of its own
+    /// sink may wait for itself.
     ///
     /// # Cancel safety
     ///
@@ -183,7 +187,11 @@ where
     async fn run(&self, work: Sending<T, S::Error>) -> Sending<T, S::Error> {
         let send = |batch: Batch<T>| async {
             let _turn = self.turn_of_batch().await;
-            Ok(self.sender.send(batch).await)
+            let sending = self.sender.send(batch);
+            Ok(match &self.limiter {
+                Some(limiter) => limiter.run(sending).await,
+                None => sending.await,
+            })
         };
         Drive::new(work, self.limit, self.control(), send).await
     }

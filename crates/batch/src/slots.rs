@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::control::Pass;
+use crate::control::{Pass, under};
 use crate::error::ItemError;
 use crate::herd::Herd;
 use crate::panic::{Panic, contained};
@@ -188,7 +188,7 @@ where
                         1 => own_waker(&mut slot.waker, woken, *limit, index),
                         _ => shared,
                     };
-                    match poll_and_clear(slot.future.as_mut(), waker) {
+                    match poll_under(&mut slot.pass, slot.future.as_mut(), waker) {
                         Poll::Ready(result) => {
                             if slot.trust < MOST_TRUST {
                                 slot.trust = MOST_TRUST.min(slot.trust + REWARD);
@@ -218,7 +218,7 @@ where
                         0 => own_waker(&mut slot.waker, woken, *limit, index),
                         _ => shared,
                     };
-                    match poll_and_clear(slot.future.as_mut(), waker) {
+                    match poll_under(&mut slot.pass, slot.future.as_mut(), waker) {
                         Poll::Ready(result) => {
                             free.push(index);
                             work.finish(slot.tag, result.map_err(ItemError::Failed));
@@ -270,9 +270,12 @@ where
             _ => self.herd.waker(),
         };
         let mut place = slot.future.as_mut();
+        let pass = &mut slot.pass;
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            place.set(Some(begin(item)));
-            poll_and_clear(place, waker)
+            under(pass, || {
+                place.set(Some(begin(item)));
+                poll_and_clear(place, waker)
+            })
         }));
         match polled {
             Ok(Poll::Pending) => {
@@ -426,6 +429,30 @@ fn own_waker<'a>(
 fn new_waker(woken: &mut Option<Arc<Woken>>, limit: usize, index: usize) -> Waker {
     let woken = woken.get_or_insert_with(|| Arc::new(Woken::new(limit + 1)));
     SlotWaker::waker(woken, index)
+}
+
+/// Polls the future of a slot under its pass, if it has one.
+#[inline]
+fn poll_under<Fut: Future>(
+    pass: &mut Pass,
+    place: Pin<&mut Option<Fut>>,
+    waker: &Waker,
+) -> Poll<Fut::Output> {
+    /// Not inlined, so that the future's code stands only once where runs without passes poll it.
+    #[cold]
+    #[inline(never)]
+    fn entered<Fut: Future>(
+        pass: &mut Pass,
+        place: Pin<&mut Option<Fut>>,
+        waker: &Waker,
+    ) -> Poll<Fut::Output> {
+        under(pass, || poll_and_clear(place, waker))
+    }
+
+    match pass {
+        None => poll_and_clear(place, waker),
+        Some(_) => entered(pass, place, waker),
+    }
 }
 
 /// Polls the future of a slot, if there is one: a waker of an earlier future may come late.

@@ -17,7 +17,7 @@ use crate::error::ItemError;
 use crate::map::MapWork;
 use crate::planned::{Plan, Planned};
 use crate::processor::Settings;
-use flow::Flow;
+use flow::{Ended, Flow};
 #[cfg(feature = "futures-core")]
 pub use source::FromStream;
 pub use source::{FromIter, Source};
@@ -39,7 +39,7 @@ const FETCHED_PER_POLL: usize = 256;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let processor = BatchProcessor::builder().max_concurrent(4).build()?;
 /// let mut squares = processor
-///     .map(0_u64.., |n| async move { n.checked_mul(n).ok_or("too large") })
+///     .map(0_u64.., |n| async move { Ok::<_, std::io::Error>(n.saturating_mul(n)) })
 ///     .ordered();
 /// while let Some((index, square)) = squares.next().await {
 ///     if square? > 50 {
@@ -119,6 +119,10 @@ where
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing. While nobody asks for results, the work stands still.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the next of a stream, as everywhere, which is not an iterator's"
+    )]
     #[must_use = "futures do nothing unless polled"]
     pub fn next(&mut self) -> impl Future<Output = Option<(usize, Result<R, ItemError<E>>)>> {
         poll_fn(|cx| self.poll_result(cx))
@@ -152,10 +156,7 @@ where
         spawned::spawn(self.buffer(0), room.max(1), spawner)
     }
 
-    fn poll_result(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<(usize, Result<R, ItemError<E>>)>> {
+    fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<R, E>>> {
         self.poll_work(cx);
         match self.take() {
             Some(result) => Poll::Ready(Some(result)),
@@ -195,8 +196,14 @@ impl<S: Source, F, Fut, R, E> MapStream<S, F, Fut, R, E> {
         self.ended.as_ref().or_else(|| self.run.work())
     }
 
+    /// Whether nothing runs, and most of what may live is results to be taken. To go on with the work
+    /// would then cost each of them a look at everything, for one item that starts.
+    fn has_plenty(&self) -> bool {
+        self.run.in_flight() == 0 && self.run.work().is_some_and(Flow::has_plenty)
+    }
+
     /// The next result that may leave, without any work.
-    fn take(&mut self) -> Option<(usize, Result<R, ItemError<E>>)> {
+    fn take(&mut self) -> Option<Ended<R, E>> {
         let flow = match &mut self.ended {
             Some(flow) => Some(flow),
             None => self.run.work_mut(),

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, Scope};
 
 use crate::cancel::Stopped;
-use crate::control::{Control, Order, Pass};
+use crate::control::{Control, Order, Pass, under};
 use crate::error::ItemError;
 use crate::panic::{Panic, Payload, contained};
 use crate::primitive::{Condvar, Mutex, MutexGuard, lock, wait};
@@ -103,7 +103,7 @@ where
                         None => (state, Some((item, None))),
                         Some(bell) => self.pass_door(state, bell, tag, item),
                     };
-                    let Some((item, pass)) = admitted else {
+                    let Some((item, mut pass)) = admitted else {
                         continue;
                     };
                     state.running += 1;
@@ -112,7 +112,8 @@ where
                     if recruit && !self.spawn(scope) {
                         lock(&self.state).threads -= 1;
                     }
-                    let result = match catch_unwind(AssertUnwindSafe(|| (self.call)(item))) {
+                    let called = AssertUnwindSafe(|| under(&mut pass, || (self.call)(item)));
+                    let result = match catch_unwind(called) {
                         Ok(result) => result.map_err(ItemError::Failed),
                         Err(payload) => {
                             let index = lock(&self.state).work.index(tag);
@@ -166,14 +167,25 @@ where
             let running = state.running;
             let closed = state.work.closed();
             drop(state);
-            let admission = match (closed, control.poll_order(&mut cx)) {
-                (Some(why), _) => Poll::Ready(Err(why)),
-                (None, Order::GoOn) => control.poll_admit(running, &mut cx).map(Ok),
-                (None, Order::Drain(why) | Order::Drop(why)) => Poll::Ready(Err(why)),
-            };
-            match admission {
-                Poll::Ready(admission) => break admission,
-                Poll::Pending => bell.wait(),
+            // Timers and gates may be the caller's.
+            let asked = catch_unwind(AssertUnwindSafe(|| {
+                match (closed, control.poll_order(&mut cx)) {
+                    (Some(why), _) => Poll::Ready(Err(why)),
+                    (None, Order::GoOn) => control.poll_admit(running, &mut cx).map(Ok),
+                    (None, Order::Drain(why) | Order::Drop(why)) => Poll::Ready(Err(why)),
+                }
+            }));
+            match asked {
+                Ok(Poll::Ready(admission)) => break admission,
+                Ok(Poll::Pending) => bell.wait(),
+                Err(payload) => {
+                    contained(|| drop(item));
+                    state = lock(&self.state);
+                    state.panic = Some(payload);
+                    state.over = true;
+                    self.something_to_do.notify_all();
+                    return (state, None);
+                }
             }
             state = lock(&self.state);
         };

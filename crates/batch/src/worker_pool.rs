@@ -139,6 +139,7 @@ impl WorkerPool {
     ///
     /// As [`acquire`](Self::acquire). Permits are taken all at once, so none are held while
     /// waiting for the others.
+    #[inline]
     pub fn acquire_many(&self, weight: usize) -> AcquireMany {
         AcquireMany::new(Arc::clone(&self.permits), weight)
     }

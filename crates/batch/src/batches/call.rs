@@ -17,6 +17,7 @@ use super::cut::{Failure, Part};
 use crate::error::ItemError;
 use crate::panic::{Panic, contained};
 use crate::retry::RetryPolicy;
+use crate::shared_fn::SharedFn;
 
 /// The policy of a run without retries.
 #[derive(Clone, Copy, Debug)]
@@ -28,24 +29,27 @@ impl<E> RetryPolicy<E> for NoRetry {
     }
 }
 
+/// Copies the items of a batch, where more than one call may need them.
+type Copy<T> = fn(&Vec<T>) -> Vec<T>;
+
 /// How the batches of a run are called.
 pub(super) struct Calls<T, F, Fut, P> {
     shared: Arc<Shared<F, P>>,
-    /// How to copy the items of a batch, where more than one call may need them.
-    copy: Option<fn(&Vec<T>) -> Vec<T>>,
+    copy: Option<Copy<T>>,
     bisects: bool,
     size: Option<AdaptiveBatchSize>,
     future: PhantomData<fn() -> Fut>,
 }
 
 struct Shared<F, P> {
-    f: F,
+    f: SharedFn<F>,
     policy: P,
     timer: Arc<dyn Timer>,
 }
 
 impl<T, F, Fut, P> Calls<T, F, Fut, P> {
     pub(super) fn new(f: F, policy: P, timer: Arc<dyn Timer>) -> Self {
+        let f = SharedFn::new(f);
         Self {
             shared: Arc::new(Shared { f, policy, timer }),
             copy: None,
@@ -61,11 +65,12 @@ impl<T, F, Fut, P> Calls<T, F, Fut, P> {
         T: Clone,
     {
         let shared = Arc::into_inner(self.shared).expect("no call has begun");
+        let f = shared.f.into_inner().expect("no call has begun");
         Calls {
             copy: Some(Vec::clone),
             bisects: self.bisects,
             size: self.size,
-            ..Calls::new(shared.f, policy, shared.timer)
+            ..Calls::new(f, policy, shared.timer)
         }
     }
 
@@ -104,7 +109,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct BatchCall<T, F, Fut, P> {
         shared: Arc<Shared<F, P>>,
-        copy: Option<fn(&Vec<T>) -> Vec<T>>,
+        copy: Option<Copy<T>>,
         bisects: bool,
         size: Option<AdaptiveBatchSize>,
         start: usize,
@@ -120,7 +125,7 @@ pin_project! {
 
 impl<T, F, Fut, P, R, E> Future for BatchCall<T, F, Fut, P>
 where
-    F: Fn(Vec<T>) -> Fut,
+    F: FnMut(Vec<T>) -> Fut,
     Fut: Future<Output = Result<Vec<R>, E>>,
     P: RetryPolicy<E>,
 {
@@ -141,7 +146,7 @@ where
                 if this.size.is_some() {
                     *this.begun = this.shared.timer.now();
                 }
-                this.attempt.set(Some((this.shared.f)(items)));
+                this.attempt.set(Some(this.shared.f.call(|f| f(items))));
             }
             let attempt = this.attempt.as_mut().as_pin_mut();
             let result = ready!(attempt.expect("it was just set").poll(cx));

@@ -11,8 +11,8 @@ use crate::primitive::{Mutex, lock};
 /// A batch size that grows while batches are quick and shrinks while they are slow.
 ///
 /// For [`MapBatches::adaptive`](crate::MapBatches::adaptive). After every ten batches of the present
-/// size their mean duration is looked at: below 0.1 s the size grows by 2, above 1 s it shrinks by
-/// 1. It never leaves a quarter of the initial size (at least 1) to four times that size. All of
+/// size their mean duration is looked at: below 0.1 s the size grows by 2, above 1 s it shrinks by one.
+/// It never leaves a quarter of the initial size (at least 1) to four times that size. All of
 /// these are settings. A batch of any other size, such as the last one of a run or one that was cut
 /// before the last change, says nothing about the present size and does not count; nor does one that
 /// failed.

@@ -64,13 +64,17 @@ impl<T, E> Outcome<T, E> {
 /// assert!(by.contains(&4));
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Causes(Option<Box<Vec<usize>>>);
+pub struct Causes(Option<Box<Indexes>>);
+
+/// Boxed once more, because a slice's own pointer is two wide.
+#[derive(Clone, PartialEq, Eq)]
+struct Indexes(Box<[usize]>);
 
 impl Deref for Causes {
     type Target = [usize];
 
     fn deref(&self) -> &[usize] {
-        self.0.as_deref().map_or(&[], Vec::as_slice)
+        self.0.as_ref().map_or(&[], |indexes| &indexes.0)
     }
 }
 
@@ -79,7 +83,7 @@ impl From<Vec<usize>> for Causes {
     fn from(mut indexes: Vec<usize>) -> Self {
         indexes.sort_unstable();
         indexes.dedup();
-        Self((!indexes.is_empty()).then(|| Box::new(indexes)))
+        Self((!indexes.is_empty()).then(|| Box::new(Indexes(indexes.into()))))
     }
 }
 

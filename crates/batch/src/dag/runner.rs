@@ -22,7 +22,9 @@ use crate::dag::program::Program;
 use crate::dag::run::{DagWork, OnFailure};
 use crate::drive::Drive;
 use crate::error::ConfigError;
+use crate::limiter::Limiter;
 use crate::threads;
+use crate::throttle::Throttle;
 
 /// A run that is being set up, made by [`Dag::runner`] and [`DenseDag::runner`].
 ///
@@ -55,14 +57,18 @@ struct Settings<'a> {
     token: Option<CancelToken>,
     deadline: Option<Duration>,
     timer: Option<Arc<dyn Timer>>,
+    throttle: Option<Throttle>,
+    limiter: Option<Limiter>,
     learning: Option<Learning<'a>>,
 }
+
+type Learn<'a> = dyn Fn(&[Measured]) + Send + Sync + 'a;
 
 /// Where durations come from and go to.
 struct Learning<'a> {
     clock: &'a dyn Clock,
     /// Takes the durations of all nodes, by index.
-    learn: Box<dyn Fn(&[Measured]) + Send + Sync + 'a>,
+    learn: Box<Learn<'a>>,
 }
 
 impl<'a, G> DagRunner<'a, G> {
@@ -76,6 +82,8 @@ impl<'a, G> DagRunner<'a, G> {
                 token: None,
                 deadline: None,
                 timer: None,
+                throttle: None,
+                limiter: None,
                 learning: None,
             },
         }
@@ -106,6 +114,21 @@ impl<'a, G> DagRunner<'a, G> {
     /// dropped. A blocking run cannot drop what runs and waits for it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = Some(deadline);
+        self
+    }
+
+    /// Takes a permit of this limiter for each node, besides the limit of the run. Runs that share a
+    /// limiter share its bound, and a run within an item of another one begins on the permit that
+    /// this item holds, so nesting never deadlocks.
+    pub fn limiter(mut self, limiter: &Limiter) -> Self {
+        self.settings.limiter = Some(limiter.clone());
+        self
+    }
+
+    /// Obeys this throttle: while it is closed nothing starts, and after its longest wait one node
+    /// at a time.
+    pub fn throttle(mut self, throttle: &Throttle) -> Self {
+        self.settings.throttle = Some(throttle.clone());
         self
     }
 
@@ -232,7 +255,7 @@ impl Settings<'_> {
         let own_program = self.own_program(dag);
         let program = own_program.as_ref().unwrap_or_else(|| dag.program());
         let work = DagWork::new(dag, program, self.on_failure);
-        let control = self.control()?;
+        let control = self.control();
         let Some(learning) = &self.learning else {
             let work = drive(Drive::new(work, limit, control, f)).await;
             return Ok(work.into_outcomes());
@@ -265,7 +288,7 @@ impl Settings<'_> {
         let own_program = self.own_program(dag);
         let program = own_program.as_ref().unwrap_or_else(|| dag.program());
         let work = DagWork::new(dag, program, self.on_failure);
-        let control = self.control()?;
+        let control = self.control();
         let Some(learning) = &self.learning else {
             return Ok(threads::run(work, limit, control, f).into_outcomes());
         };
@@ -283,7 +306,7 @@ impl Settings<'_> {
     }
 
     /// What the engine has to obey.
-    fn control(&self) -> Result<Control, ConfigError> {
+    fn control(&self) -> Control {
         let mut control = Control::default();
         if let Some(token) = &self.token {
             control = control.cancel_with(token);
@@ -293,7 +316,13 @@ impl Settings<'_> {
             let timer = timer.unwrap_or_else(|| Arc::new(ThreadTimer::new()));
             control = control.deadline(timer, after);
         }
-        Ok(control)
+        if let Some(throttle) = &self.throttle {
+            control = control.throttle(throttle.run());
+        }
+        if let Some(limiter) = &self.limiter {
+            control = control.limiter(limiter.gate());
+        }
+        control
     }
 
     fn own_program(&self, dag: &DenseDag) -> Option<Program> {

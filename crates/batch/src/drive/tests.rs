@@ -15,7 +15,7 @@ use super::*;
 use crate::control::{Gate, Pass};
 use crate::error::ItemError;
 use crate::map::MapWork;
-use crate::{CancelToken, Permit, WorkerPool};
+use crate::{CancelToken, Limiter, WorkerPool};
 
 type Results = Vec<Result<u32, ItemError<()>>>;
 
@@ -251,37 +251,11 @@ fn a_run_that_is_dropped_leaves_no_waiter_behind() {
     }
 }
 
-/// A gate over a pool of permits that tasks share.
-struct Permits {
-    pool: WorkerPool,
-    waiting: Option<Pin<Box<dyn Future<Output = Permit> + Send + Sync>>>,
-}
-
-impl Permits {
-    fn new(pool: &WorkerPool) -> Self {
-        let pool = pool.clone();
-        Self {
-            pool,
-            waiting: None,
-        }
-    }
-}
-
-impl Gate for Permits {
-    fn poll_admit(&mut self, _in_flight: usize, cx: &mut Context<'_>) -> Poll<Pass> {
-        let pool = &self.pool;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(pool.acquire()));
-        let permit = std::task::ready!(waiting.as_mut().poll(cx));
-        self.waiting = None;
-        Poll::Ready(Some(permit))
-    }
-}
-
 #[test]
 fn an_item_holds_its_pass_until_it_has_ended() {
     let pool = WorkerPool::new(3).unwrap();
     let watched = pool.clone();
-    let control = Control::default().limiter(Permits::new(&pool));
+    let control = Control::default().limiter(Limiter::from(pool.clone()).gate());
     let mut run = Run::new((0..50).filter(|n| n % 5 != 4), 10, control, move |n| {
         let watched = watched.clone();
         async move {
@@ -310,7 +284,7 @@ fn an_item_holds_its_pass_until_it_has_ended() {
 fn a_run_at_its_end_waits_for_no_permit() {
     let pool = WorkerPool::new(1).unwrap();
     let _held = pool.acquire_blocking();
-    let control = Control::default().limiter(Permits::new(&pool));
+    let control = Control::default().limiter(Limiter::from(pool.clone()).gate());
     let mut run = Run::new((0..5).filter(|n| *n > 9), 10, control, |n| ready(Ok(n)));
     assert_eq!(run.go(), Some(&vec![]));
 }
@@ -322,7 +296,7 @@ fn a_cancelled_run_leaves_the_line_and_reports_the_item_that_stood_in_it() {
     for stop in [CancelToken::drain, CancelToken::cancel] {
         let token = CancelToken::new();
         let control = Control::default()
-            .limiter(Permits::new(&pool))
+            .limiter(Limiter::from(pool.clone()).gate())
             .cancel_with(&token);
         let mut run = Run::new(0..2, 10, control, |n| ready(Ok(n)));
         assert_eq!(run.go(), None);

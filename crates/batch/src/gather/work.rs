@@ -6,7 +6,7 @@ use crate::cancel::Stopped;
 use crate::error::ItemError;
 use crate::gather::error::{GatherError, SourceError};
 use crate::gather::gathered::Gathered;
-use crate::gather::timed::{Ended, Limit, Timed};
+use crate::gather::timed::{Ended, Limits, Timed};
 use crate::panic::contained;
 use crate::work::Work;
 
@@ -16,7 +16,7 @@ const STOPPED_AT_ONCE: usize = 256;
 /// Futures in the order given; answers in the order of ids. Tags are positions.
 pub(super) struct GatherWork<K, Fut, V, E> {
     futures: vec::IntoIter<Fut>,
-    limit: Option<Limit>,
+    limits: Limits,
     started: usize,
     /// Where each position stands in the order of ids.
     ranks: Vec<usize>,
@@ -33,7 +33,7 @@ impl<K: Ord, Fut, V, E> GatherWork<K, Fut, V, E> {
     pub(super) fn new(
         ids: Vec<K>,
         futures: Vec<Fut>,
-        limit: Option<Limit>,
+        limits: Limits,
     ) -> Result<Self, GatherError<K>> {
         let mut sorted: Vec<(K, usize)> = ids.into_iter().zip(0..).collect();
         sorted.sort_unstable(); // equal ids by position
@@ -56,7 +56,7 @@ impl<K: Ord, Fut, V, E> GatherWork<K, Fut, V, E> {
             .collect();
         Ok(Self {
             futures: futures.into_iter(),
-            limit,
+            limits,
             started: 0,
             ranks,
             answers,
@@ -67,6 +67,13 @@ impl<K: Ord, Fut, V, E> GatherWork<K, Fut, V, E> {
 impl<K, Fut, V, E> GatherWork<K, Fut, V, E> {
     pub(super) fn started(&self) -> usize {
         self.started
+    }
+
+    fn next_future(&mut self) -> Option<(usize, Fut)> {
+        let future = self.futures.next()?;
+        let position = self.started;
+        self.started += 1;
+        Some((position, future))
     }
 
     pub(super) fn into_gathered(self) -> Gathered<K, V, E> {
@@ -80,10 +87,8 @@ impl<K, Fut, V, E> Work for GatherWork<K, Fut, V, E> {
     type Error = Ended<E>;
 
     fn next(&mut self) -> Option<(usize, Timed<Fut>)> {
-        let future = self.futures.next()?;
-        let position = self.started;
-        self.started += 1;
-        Some((position, Timed::new(future, self.limit.clone())))
+        let (position, future) = self.next_future()?;
+        Some((position, Timed::new(future, &self.limits)))
     }
 
     fn finish(&mut self, position: usize, result: Result<V, ItemError<Ended<E>>>) {
@@ -98,7 +103,7 @@ impl<K, Fut, V, E> Work for GatherWork<K, Fut, V, E> {
 
     fn stop(&mut self, why: Stopped) -> bool {
         for _ in 0..STOPPED_AT_ONCE {
-            let Some((position, future)) = self.next() else {
+            let Some((position, future)) = self.next_future() else {
                 return false;
             };
             self.finish(position, Err(why.into()));

@@ -20,7 +20,7 @@ type Boxed = Pin<Box<dyn Future<Output = Held> + Send + Sync>>;
 #[must_use = "futures do nothing unless polled"]
 pub struct AcquireLimiter {
     /// Becomes the permit's.
-    view: Option<View>,
+    through: Option<View>,
     wait: Wait,
 }
 
@@ -30,14 +30,14 @@ enum Wait {
 }
 
 impl AcquireLimiter {
-    pub(super) fn new(view: View) -> Self {
-        let wait = match &view {
-            View::Root(pool) => Wait::Root(pool.acquire()),
-            view => Wait::Inner(hold(view)),
-        };
+    #[inline]
+    pub(super) fn new(view: &View) -> Self {
         Self {
-            view: Some(view),
-            wait,
+            through: view.to_remember(),
+            wait: match view {
+                View::Root(pool) => Wait::Root(pool.acquire()),
+                view => Wait::Inner(hold(view)),
+            },
         }
     }
 }
@@ -45,15 +45,13 @@ impl AcquireLimiter {
 impl Future for AcquireLimiter {
     type Output = LimiterPermit;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LimiterPermit> {
         let polled = match &mut self.wait {
             Wait::Root(acquire) => Pin::new(acquire).poll(cx).map(Held::Root),
             Wait::Inner(hold) => hold.as_mut().poll(cx),
         };
-        polled.map(|held| {
-            let view = self.view.take().expect("present until it is ready");
-            LimiterPermit::new(view, held)
-        })
+        polled.map(|held| LimiterPermit::new(self.through.take(), held))
     }
 }
 

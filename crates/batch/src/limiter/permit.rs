@@ -19,18 +19,21 @@ pub struct LimiterPermit {
 }
 
 struct Item {
-    origin: View,
     held: Held,
+    /// The view it was acquired through; `None` for a pool, which the permit itself knows.
+    through: Option<View>,
     /// Made when the first nests under it.
     loan: OnceLock<Arc<Loan>>,
 }
 
 impl LimiterPermit {
-    pub(super) fn new(origin: View, held: Held) -> Self {
+    /// `through` may be left out for what a pool itself gave.
+    #[inline]
+    pub(super) fn new(through: Option<View>, held: Held) -> Self {
         Self {
             held: Some(Item {
-                origin,
                 held,
+                through,
                 loan: OnceLock::new(),
             }),
         }
@@ -45,7 +48,7 @@ impl LimiterPermit {
     pub fn limiter(&self) -> Limiter {
         let item = self.held.as_ref().expect("only the thread sees it entered");
         Limiter {
-            view: View::nested(&item.origin, &item.origin, item.loan()),
+            view: item.with_origin(|origin| View::nested(origin, origin, item.loan())),
         }
     }
 
@@ -54,6 +57,7 @@ impl LimiterPermit {
     /// For those who drive items themselves: once around each poll of a future, or around a
     /// blocking call. It must be left on the thread that entered it, which is why it takes a
     /// function.
+    #[inline]
     pub fn enter<R>(&mut self, code: impl FnOnce() -> R) -> R {
         /// Comes back to its place however the code ends.
         struct Entered<'a>(&'a mut LimiterPermit);
@@ -82,20 +86,31 @@ impl LimiterPermit {
     /// The view of a limiter of the same root from here; `None` for one of another root.
     pub(super) fn nest(&self, of: &View) -> Option<View> {
         let item = self.held.as_ref()?;
-        item.origin
-            .root()
-            .is(of.root())
-            .then(|| View::nested(of, &item.origin, item.loan()))
+        item.with_origin(|origin| {
+            let same = origin.root().is(of.root());
+            same.then(|| View::nested(of, origin, item.loan()))
+        })
     }
 }
 
 impl Item {
+    fn with_origin<R>(&self, look: impl FnOnce(&View) -> R) -> R {
+        match (&self.through, &self.held) {
+            (Some(view), _) => look(view),
+            (None, Held::Root(permit)) => look(&View::Root(permit.pool())),
+            (None, Held::Lent(_) | Held::Counted(_)) => {
+                unreachable!("what no pool gave came through a view")
+            }
+        }
+    }
+
     fn loan(&self) -> Arc<Loan> {
         Arc::clone(self.loan.get_or_init(|| Arc::new(Loan::new())))
     }
 }
 
 impl Drop for LimiterPermit {
+    #[inline]
     fn drop(&mut self) {
         let Some(item) = self.held.take() else {
             return;

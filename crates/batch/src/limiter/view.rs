@@ -97,6 +97,7 @@ impl View {
         bound
     }
 
+    #[inline]
     pub(super) fn try_hold(&self) -> Option<Held> {
         match self {
             Self::Root(pool) => pool.try_acquire().map(Held::Root),
@@ -107,6 +108,14 @@ impl View {
                 Some(Held::narrowed(running, outer, gate))
             }
             Self::Nested(nested) => nested.try_lend().or_else(|| nested.outer.try_hold()),
+        }
+    }
+
+    /// What a permit has to remember of the view it came through.
+    pub(super) fn to_remember(&self) -> Option<Self> {
+        match self {
+            Self::Root(_) => None,
+            Self::Narrowed(_) | Self::Nested(_) => Some(self.clone()),
         }
     }
 

@@ -24,9 +24,16 @@ fn item(popped: Option<Popped<u8>>) -> Option<u8> {
     popped.map(|popped| popped.item)
 }
 
+/// Three threads, with at most two preemptions: all of their interleavings take minutes.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(model);
+}
+
 #[test]
 fn every_push_reaches_one_taker() {
-    loom::model(|| {
+    explore(|| {
         let queue = queue();
         let pushers = [1, 0].map(|n| {
             let queue = queue.clone();
@@ -65,7 +72,7 @@ fn a_taker_that_gives_up_takes_nothing_with_it() {
 
 #[test]
 fn closing_reaches_all_takers_and_loses_no_item() {
-    loom::model(|| {
+    explore(|| {
         let queue = queue();
         let taker = {
             let queue = queue.clone();

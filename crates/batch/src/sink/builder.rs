@@ -9,6 +9,7 @@ use brolly_sync::{ThreadTimer, Timer, WaitList};
 use crate::cancel::CancelToken;
 use crate::config::{CONCURRENCY, checked_concurrency, checked_size};
 use crate::error::ConfigError;
+use crate::limiter::Limiter;
 use crate::primitive::Mutex;
 use crate::retry::RetryPolicy;
 use crate::sink::batch::Sender;
@@ -28,6 +29,7 @@ pub struct BulkSinkBuilder<T, S: BulkStore<T>> {
     gate: Option<Arc<dyn BulkGate>>,
     timer: Option<Arc<dyn Timer>>,
     token: Option<CancelToken>,
+    limiter: Option<Limiter>,
     items: PhantomData<fn(T)>,
 }
 
@@ -42,6 +44,7 @@ impl<T, S: BulkStore<T>> BulkSinkBuilder<T, S> {
             gate: None,
             timer: None,
             token: None,
+            limiter: None,
             items: PhantomData,
         }
     }
@@ -98,9 +101,17 @@ impl<T, S: BulkStore<T>> BulkSinkBuilder<T, S> {
         self
     }
 
+    /// A bound that this sink's batches share with other work, on top of
+    /// [`max_concurrent`](Self::max_concurrent). Within an item of the same limiter the first batch
+    /// needs no permit of its own.
+    pub fn limiter(mut self, limiter: &Limiter) -> Self {
+        self.limiter = Some(limiter.clone());
+        self
+    }
+
     /// Ends what this sink does when the token says so: batches that have not started go to the
-    /// buffer, and so do those under way if it is cancelled and not only drained. Whatever is
-    /// inserted later goes to the buffer at once.
+    /// buffer, and so do those under way if it is cancelled and not only drained; if drained, they
+    /// end with all their attempts. Whatever is inserted later goes to the buffer at once.
     pub fn cancel_with(mut self, token: &CancelToken) -> Self {
         self.token = Some(token.clone());
         self
@@ -127,6 +138,7 @@ impl<T, S: BulkStore<T>> BulkSinkBuilder<T, S> {
                 batch_size,
                 limit,
                 token: self.token,
+                limiter: self.limiter,
                 strict_order: self.strict_order,
                 turns: WaitList::new(vec![(); limit]),
                 ledger: Arc::new(Mutex::new(Ledger::new(buffer))),

@@ -1,4 +1,4 @@
-//! [`Ledger`]: what a sink was given and where each item is; the bounded buffer in order of age.
+//! [`Ledger`]: what a sink was given and where each item is, and the bounded buffer by age.
 //!
 //! Knows no clock and no lock and drops no item: what leaves the buffer is handed out, for its
 //! destructor is foreign code.

@@ -61,6 +61,11 @@ impl<S: Source, R, E> Flow<S, R, E> {
         self.started - self.taken
     }
 
+    /// Whether a result may leave, and results are more than half of what may live.
+    pub(super) fn has_plenty(&self) -> bool {
+        self.results.len() > self.live_at_most / 2 && matches!(self.results.front(), Some(Some(_)))
+    }
+
     /// Has the source fetch what may start now, beside `in_flight` of at most `limit`. Returns
     /// whether `at_once` cut it short.
     pub(super) fn fetch(

@@ -40,6 +40,10 @@ impl<R, E> SpawnedStream<R, E> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing, and the work goes on.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the next of a stream, as everywhere, which is not an iterator's"
+    )]
     #[must_use = "futures do nothing unless polled"]
     pub fn next(&mut self) -> impl Future<Output = Option<(usize, Result<R, ItemError<E>>)>> {
         poll_fn(|cx| self.poll_result(cx))

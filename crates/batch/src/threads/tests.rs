@@ -11,7 +11,7 @@ use super::*;
 use crate::control::Gate;
 use crate::error::ItemError;
 use crate::map::MapWork;
-use crate::{CancelToken, WorkerPool};
+use crate::{CancelToken, Limiter, WorkerPool};
 
 thread_local! {
     /// How many threads the system will refuse to start for this one.
@@ -85,11 +85,13 @@ struct Shutter {
 }
 
 impl Gate for Shutter {
-    fn poll_admit(&mut self, _in_flight: usize, cx: &mut Context<'_>) -> Poll<Pass> {
+    fn poll_admit(&mut self, in_flight: usize, cx: &mut Context<'_>) -> Poll<Pass> {
         let mut state = lock(&self.open);
         state.1 = Some(cx.waker().clone());
         match state.0 {
-            true => Poll::Ready(Some(self.pool.try_acquire().expect("there are many"))),
+            true => Limiter::from(self.pool.clone())
+                .gate()
+                .poll_admit(in_flight, cx),
             false => Poll::Pending,
         }
     }
@@ -168,4 +170,29 @@ fn a_gate_is_asked_again_when_an_item_ends() {
         alone.then_some(n).ok_or(())
     });
     assert_eq!(work.into_results(), (0..200).map(Ok).collect::<Vec<_>>());
+}
+
+/// A clock that is out of order.
+#[derive(Debug)]
+struct Broken;
+
+impl brolly_sync::Clock for Broken {
+    fn now(&self) -> Duration {
+        panic!("a clock");
+    }
+}
+
+impl brolly_sync::Timer for Broken {
+    fn sleep_until(&self, _deadline: Duration) -> brolly_sync::Sleep {
+        panic!("a timer");
+    }
+}
+
+#[test]
+fn a_timer_that_panics_ends_the_run_for_all_its_threads() {
+    let control = Control::default().deadline(Arc::new(Broken), Duration::from_secs(1));
+    let caught = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        run(MapWork::new(0..5), 3, control, Ok::<u32, ()>);
+    }));
+    assert!(caught.is_err());
 }

@@ -34,7 +34,7 @@ struct Unchecked {
     levels: Option<(u8, u8)>,
 }
 
-/// Reading `/proc` a hundred times a second costs about a thousandth of a core.
+/// Reading memory and cgroup a hundred times a second takes some thousandths of a core.
 const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 
 impl ThrottleBuilder {

@@ -20,6 +20,7 @@ struct Taker {
 }
 
 impl Taker {
+    #[inline]
     fn new(permits: Arc<Permits>, needs: u32, takes: u32) -> Self {
         Self {
             permits: Some(permits),
@@ -43,6 +44,7 @@ impl Taker {
 }
 
 impl Drop for Taker {
+    #[inline]
     fn drop(&mut self) {
         if let (Some(permits), Stand::InLine(ticket)) = (&self.permits, &self.stand) {
             permits.leave(*ticket);
@@ -58,6 +60,7 @@ impl Drop for Taker {
 pub struct Acquire(Taker);
 
 impl Acquire {
+    #[inline]
     pub(super) fn new(permits: Arc<Permits>) -> Self {
         Self(Taker::new(permits, 1, 1))
     }
@@ -86,6 +89,7 @@ pub struct AcquireMany {
 }
 
 impl AcquireMany {
+    #[inline]
     pub(super) fn new(permits: Arc<Permits>, weight: usize) -> Self {
         let needs = super::saturating_weight(weight);
         Self {
@@ -98,6 +102,7 @@ impl AcquireMany {
 impl Future for AcquireMany {
     type Output = Result<Permit, WeightError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let weight = self.weight;
         if weight == 0 {

@@ -300,6 +300,15 @@ fn a_failure_blocks_what_depends_on_it_and_nothing_else() {
     }
 }
 
+/// dagrs once counted such an edge twice and took what was left over for a loop.
+#[test]
+fn an_edge_given_twice_is_no_loop_and_holds_nobody_up() {
+    let dag = DenseDag::from_edges(2, &[(0, 1), (0, 1), (0, 1)]).unwrap();
+    assert_eq!(dag.levels().len(), 2);
+    let outcomes = dag.run_blocking(2, Ok::<_, ()>).unwrap();
+    assert_eq!(outcomes, [0, 1].map(Outcome::Done));
+}
+
 #[test]
 fn an_edge_given_twice_is_one_cause() {
     let dag = DenseDag::from_edges(2, &[(0, 1), (0, 1)]).unwrap();

@@ -2,12 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::future::{IntoFuture, pending, poll_fn, ready};
+use std::future::{IntoFuture, pending, ready};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
-use brolly_batch::{CancelToken, ConfigError, GatherError, SourceError, gather};
+use brolly_batch::{CancelToken, ConfigError, GatherError, Limiter, SourceError, gather};
 use brolly_sync::{Clock, ManualClock, Timer};
 use proptest::prelude::*;
 
@@ -396,33 +395,6 @@ fn a_gathering_moves_and_is_send_when_its_futures_are() {
     assert!(poll(&mut gathering, &waker).is_ready());
 }
 
-#[test]
-fn a_future_that_is_not_woken_is_not_polled() {
-    let polls = Cell::new(0);
-    let sources = (0..2).map(|id| {
-        let polls = &polls;
-        (
-            id,
-            poll_fn(move |cx| match id {
-                0 => {
-                    polls.set(polls.get() + 1);
-                    Poll::Pending
-                }
-                _ => {
-                    cx.waker().wake_by_ref();
-                    Poll::<Result<(), Infallible>>::Pending
-                }
-            }),
-        )
-    });
-    let mut gathering = gather(sources).into_future();
-    let (_, waker) = Wakes::new();
-    for _ in 0..10 {
-        assert!(poll(&mut gathering, &waker).is_pending());
-    }
-    assert_eq!(polls.get(), 1);
-}
-
 proptest! {
     /// Against the plain definition: a map from each id to what its future does on its own.
     #[test]
@@ -458,5 +430,38 @@ proptest! {
                 (kind, other) => prop_assert!(false, "{} came to {:?}", kind, other),
             }
         }
+    }
+}
+
+#[test]
+fn a_shared_limiter_bounds_all_that_use_it_and_nesting_ends() {
+    let clock = ManualClock::new();
+    for bound in [1, 3] {
+        let limiter = Limiter::new(bound).unwrap();
+        let gauge = Gauge::default();
+        let outer = (0..4).map(|id| {
+            let (limiter, gauge, clock) = (&limiter, &gauge, &clock);
+            (id, async move {
+                let inner = (0..5).map(|id| {
+                    (id, async move {
+                        let _guard = gauge.enter();
+                        clock.sleep(SECOND).await;
+                        Ok::<_, Infallible>(())
+                    })
+                });
+                let answer = gather(inner).limiter(limiter).timeout(SECOND * 3 / 2);
+                let answer = answer.timer(clock.clone()).await;
+                assert!(
+                    answer.unwrap().is_complete(),
+                    "waiting in line costs no time"
+                );
+                Ok::<_, Infallible>(())
+            })
+        });
+        let gathering = gather(outer).limiter(&limiter);
+        let answer = run_with(&clock, gathering.into_future()).unwrap();
+        assert!(answer.is_complete());
+        assert_eq!(gauge.peak(), bound);
+        assert_eq!(limiter.pool().active(), 0);
     }
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use brolly_batch::{ConfigError, Limiter, LimiterPermit, WorkerPool};
+use brolly_batch::{BatchProcessor, ConfigError, Limiter, LimiterPermit, WorkerPool};
 use proptest::prelude::*;
 
-use crate::support::{run, within_a_minute, yield_times};
+use crate::support::{self, Wakes, run, within_a_minute, yield_times};
 
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
@@ -57,9 +57,9 @@ async fn join_all<F: Future<Output = ()>>(futures: impl IntoIterator<Item = F>) 
 
 #[test]
 fn a_limit_of_nothing_is_refused() {
-    let names = |result: Result<Limiter, ConfigError>| match result.unwrap_err() {
-        ConfigError::OutOfRange { field, value, .. } => (field, value),
-        other => panic!("{other}"),
+    let names = |result: Result<Limiter, ConfigError>| match result {
+        Err(ConfigError::OutOfRange { field, value, .. }) => (field, value),
+        other => panic!("{other:?}"),
     };
     assert_eq!(names(Limiter::new(0)), ("max", 0));
     assert_eq!(names(Limiter::new(1).unwrap().at_most(0)), ("at_most", 0));
@@ -87,6 +87,138 @@ fn ten_operations_of_twenty_items_reach_a_limit_of_twenty_and_never_more() {
     assert_eq!(started.into_inner(), 200);
     assert_eq!(inner.peak(), 20);
     assert_eq!(limiter.pool().active(), 0);
+}
+
+#[test]
+fn nested_runs_of_ten_and_twenty_items_reach_a_limit_of_twenty_and_never_more() {
+    let limiter = Limiter::new(20).unwrap();
+    let shares = |max| {
+        let builder = BatchProcessor::builder().max_concurrent(max);
+        builder.limiter(limiter.clone()).build().unwrap()
+    };
+    let (outer, inner) = (shares(10), shares(20));
+    let running = Running::default();
+    let results = run(outer.map(0..10, |_| {
+        let items = inner.map(0..20, |n| {
+            let running = &running;
+            async move {
+                let _running = running.enter();
+                yield_times(3).await;
+                Ok::<_, ()>(n)
+            }
+        });
+        async move { Ok::<_, ()>(items.await.len()) }
+    }));
+    assert_eq!(results, vec![Ok(20); 10]);
+    assert_eq!(running.peak(), 20);
+    assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+}
+
+#[test]
+fn nested_runs_end_with_one_permit_however_they_are_made() {
+    let limiter = Limiter::new(1).unwrap();
+    let processor = BatchProcessor::builder()
+        .max_concurrent(8)
+        .limiter(limiter.clone());
+    let processor = processor.build().unwrap();
+    let leaf = |n: u32| async move {
+        yield_times(1).await;
+        Ok::<_, ()>(n)
+    };
+    let results = run(processor.map(0..4, |_| {
+        let made_in_the_item = processor.map(0..4, leaf);
+        let processor = &processor;
+        async move {
+            let made_at_a_poll = processor.map(0..4, |_| processor.map(0..4, leaf).map_len());
+            Ok::<_, ()>(made_in_the_item.await.len() + made_at_a_poll.await.len())
+        }
+    }));
+    assert_eq!(results, vec![Ok(8); 4]);
+    assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+}
+
+/// For a run whose results matter only by their number.
+trait MapLen: Future {
+    async fn map_len(self) -> Result<usize, ()>;
+}
+
+impl<F: Future<Output = Vec<T>>, T> MapLen for F {
+    async fn map_len(self) -> Result<usize, ()> {
+        Ok(self.await.len())
+    }
+}
+
+#[test]
+fn nested_blocking_runs_keep_to_the_limit_and_end() {
+    within_a_minute(|| {
+        for max in [1, 3] {
+            let limiter = Limiter::new(max).unwrap();
+            let processor = BatchProcessor::builder()
+                .max_concurrent(4)
+                .limiter(limiter.clone());
+            let processor = processor.build().unwrap();
+            let running = Running::default();
+            let results = processor.map_blocking(0..6, |_| {
+                let inner = processor.map_blocking(0..6, |n| {
+                    let _running = running.enter();
+                    std::thread::yield_now();
+                    Ok::<_, ()>(n)
+                });
+                Ok::<_, ()>(inner.len())
+            });
+            assert_eq!(results, vec![Ok(6); 6]);
+            assert!(running.peak() <= max, "{}", running.peak());
+            assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+        }
+    });
+}
+
+#[test]
+fn a_resize_takes_effect_in_a_living_run() {
+    let limiter = Limiter::new(1).unwrap();
+    let processor = BatchProcessor::builder()
+        .max_concurrent(10)
+        .limiter(limiter.clone());
+    let processor = processor.build().unwrap();
+    let (wakes, waker) = Wakes::new();
+    let running = Running::default();
+    let mut map = processor.map(0..10, |_| async {
+        let _running = running.enter();
+        std::future::pending::<Result<(), ()>>().await
+    });
+    for (max, peak) in [(1, 1), (4, 4), (2, 4), (6, 6)] {
+        limiter.pool().resize(max).unwrap();
+        assert!(support::poll(&mut map, &waker).is_pending());
+        assert_eq!(running.peak(), peak);
+    }
+    assert!(wakes.count() >= 2, "each growth woke the run");
+    drop(map);
+    assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+}
+
+#[test]
+fn a_run_dropped_at_any_poll_leaves_no_permit_and_no_place_in_line() {
+    for polls in 0..8 {
+        let limiter = Limiter::new(2).unwrap();
+        let processor = BatchProcessor::builder()
+            .max_concurrent(5)
+            .limiter(limiter.clone());
+        let processor = processor.build().unwrap();
+        let mut map = processor.map(0..4, |_| {
+            let inner = processor.map(0..3, |n| async move {
+                yield_times(1).await;
+                Ok::<_, ()>(n)
+            });
+            async move { Ok::<_, ()>(inner.await.len()) }
+        });
+        for _ in 0..polls {
+            if poll(&mut map).is_ready() {
+                break;
+            }
+        }
+        drop(map);
+        assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use brolly_batch::{
-    BatchOutcome, BulkGate, BulkPass, BulkSink, BulkStore, CancelToken, ConfigError, Receipt,
-    Rejected, SinkError,
+    BatchOutcome, BulkGate, BulkPass, BulkSink, BulkStore, CancelToken, ConfigError, Limiter,
+    Receipt, Rejected, SinkError,
 };
 use brolly_sync::{Clock, ManualClock, Timer};
 
@@ -867,4 +867,47 @@ fn counts_add_up_when_threads_insert_flush_and_drop() {
 fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime without threads").block_on(future)
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn counts_are_data_and_refuse_unknown_fields() {
+    let sink = sink(2, 1, &Store::new([Does::Fail]));
+    run(sink.insert(vec![1, 2, 3]));
+    let text = serde_json::to_string(&sink.stats()).unwrap();
+    let expected =
+        r#"{"given":3,"stored":1,"buffered":2,"in_flight":0,"dropped":0,"taken":0,"calls":2}"#;
+    assert_eq!(text, expected);
+    let back: brolly_batch::SinkStats = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, sink.stats());
+    let more = text.replace("given", "got");
+    assert!(serde_json::from_str::<brolly_batch::SinkStats>(&more).is_err());
+}
+
+#[test]
+fn sinks_that_share_a_limiter_share_its_bound() {
+    let store = Store::default();
+    let limiter = Limiter::new(3).unwrap();
+    let sinks: Vec<_> = (0..3)
+        .map(|_| {
+            let builder = BulkSink::builder().batch_size(2).max_concurrent(2);
+            builder.limiter(&limiter).build(store.clone()).unwrap()
+        })
+        .collect();
+    let items = || (0..20).collect();
+    let (first, second, third) = run(async {
+        tokio::join!(
+            sinks[0].insert(items()),
+            sinks[1].insert(items()),
+            sinks[2].insert(items())
+        )
+    });
+    assert!(first.is_complete() && second.is_complete() && third.is_complete());
+    assert_eq!(store.peak(), 3);
+
+    // What waits for the limiter when it is dropped is in the buffer.
+    let _all = [(); 3].map(|()| limiter.try_acquire().unwrap());
+    drop_after(&ManualClock::new(), sinks[0].insert(items()), 3);
+    assert_eq!(sinks[0].buffered(), 20);
+    assert_eq!(limiter.pool().waiting(), 0);
 }

@@ -549,6 +549,26 @@ fn real_time_serves_as_well() {
     });
 }
 
+#[cfg(feature = "serde")]
+#[test]
+fn stats_and_events_are_data() {
+    let (_clock, _dial, throttle) = setup(85);
+    let stats = serde_json::to_value(throttle.stats()).unwrap();
+    assert_eq!(
+        (&stats["used"], &stats["throttled"]),
+        (&850.into(), &true.into())
+    );
+    let events = serde_json::to_value(throttle.events_since(0)).unwrap();
+    assert_eq!(events[0]["change"], "throttled");
+    let text = serde_json::to_string(&Reading::new(1, 2)).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Reading>(&text).unwrap(),
+        Reading::new(1, 2)
+    );
+    let unknown = r#"{"used": 1, "limit": 2, "percent": 50.0, "more": 1}"#;
+    assert!(serde_json::from_str::<Reading>(unknown).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
