@@ -153,8 +153,8 @@ where
         }
     }
 
-    /// Sends what is in the buffer, the oldest items first, each once. What fails is in the buffer
-    /// again when this ends, at the place it had.
+    /// Sends what is in the buffer when it begins, the oldest items first, each once. What fails is
+    /// in the buffer again when this ends, at the place it had.
     ///
     /// It ends early when the gate turns a batch away, and in strict order at the first item that
     /// is not stored. Two flushes at a time share the buffer and send no item twice.

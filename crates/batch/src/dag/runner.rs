@@ -22,6 +22,7 @@ use crate::dag::program::Program;
 use crate::dag::run::{DagWork, OnFailure};
 use crate::drive::Drive;
 use crate::error::ConfigError;
+use crate::limiter::Limiter;
 use crate::threads;
 use crate::throttle::Throttle;
 
@@ -57,6 +58,7 @@ struct Settings<'a> {
     deadline: Option<Duration>,
     timer: Option<Arc<dyn Timer>>,
     throttle: Option<Throttle>,
+    limiter: Option<Limiter>,
     learning: Option<Learning<'a>>,
 }
 
@@ -81,6 +83,7 @@ impl<'a, G> DagRunner<'a, G> {
                 deadline: None,
                 timer: None,
                 throttle: None,
+                limiter: None,
                 learning: None,
             },
         }
@@ -111,6 +114,14 @@ impl<'a, G> DagRunner<'a, G> {
     /// dropped. A blocking run cannot drop what runs and waits for it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = Some(deadline);
+        self
+    }
+
+    /// Takes a permit of this limiter for each node, besides the limit of the run. Runs that share a
+    /// limiter share its bound, and a run within an item of another one begins on the permit that
+    /// this item holds, so nesting never deadlocks.
+    pub fn limiter(mut self, limiter: &Limiter) -> Self {
+        self.settings.limiter = Some(limiter.clone());
         self
     }
 
@@ -307,6 +318,9 @@ impl Settings<'_> {
         }
         if let Some(throttle) = &self.throttle {
             control = control.throttle(throttle.run());
+        }
+        if let Some(limiter) = &self.limiter {
+            control = control.limiter(limiter.gate());
         }
         control
     }

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use brolly_batch::{
-    CancelToken, Causes, ConfigError, Dag, DenseDag, ItemError, Join, OnFailure, Outcome, Reading,
-    Stopped, Throttle,
+    CancelToken, Causes, ConfigError, Dag, DenseDag, ItemError, Join, Limiter, OnFailure, Outcome,
+    Reading, Stopped, Throttle,
 };
 use brolly_sync::ManualClock;
 
@@ -356,6 +356,75 @@ fn a_deadline_of_zero_lets_nothing_start() {
     assert_eq!(runner().run_blocking(Ok::<_, ()>).unwrap(), never);
     let outcomes = run(runner().run(|node| async move { Ok::<_, ()>(node) }));
     assert_eq!(outcomes.unwrap(), never);
+}
+
+#[test]
+fn runs_that_share_a_limiter_share_its_bound_and_may_nest() {
+    let limiter = Limiter::new(3).unwrap();
+    let dag = DenseDag::from_edges(5, &[(0, 4)]).unwrap();
+    let gauge = Gauge::default();
+    let outcomes = run(dag.runner().limit(5).limiter(&limiter).run(|_| {
+        let (dag, gauge, limiter) = (&dag, &gauge, &limiter);
+        async move {
+            let inner = dag
+                .runner()
+                .limit(5)
+                .limiter(limiter)
+                .run(|node| async move {
+                    let _guard = gauge.enter();
+                    yield_times(3).await;
+                    Ok::<_, Infallible>(node)
+                });
+            let inner = inner.await.unwrap();
+            assert!(inner.iter().all(Outcome::is_done));
+            Ok::<_, Infallible>(inner.len())
+        }
+    }));
+    assert_eq!(outcomes.unwrap(), [5; 5].map(Outcome::Done));
+    assert_eq!(gauge.peak(), 3);
+}
+
+/// A node whose turn it was, but which no limiter let in, has not started.
+#[test]
+fn a_node_that_waits_for_a_permit_when_the_run_ends_has_not_started() {
+    let limiter = Limiter::new(2).unwrap();
+    let _other = limiter.try_acquire().expect("it is free");
+    for on_failure in [OnFailure::Drain, OnFailure::Cancel] {
+        let dag = DenseDag::from_edges(3, &[]).unwrap();
+        let runner = dag.runner().limiter(&limiter).on_failure(on_failure);
+        let outcomes = run(runner.run(|node| async move {
+            assert_eq!(node, 0, "nothing starts after the failure");
+            yield_times(2).await;
+            Err::<(), _>("broken")
+        }));
+        let never = stopped(false, Stopped::Failed);
+        let failed = Outcome::Failed(ItemError::Failed("broken"));
+        assert_eq!(
+            outcomes.unwrap(),
+            [failed.clone(), never.clone(), never.clone()]
+        );
+
+        let runner = dag.runner().limiter(&limiter).on_failure(on_failure);
+        let outcomes = runner.run_blocking(|node| {
+            assert_eq!(node, 0, "nothing starts after the failure");
+            Err::<(), _>("broken")
+        });
+        assert_eq!(outcomes.unwrap(), [failed, never.clone(), never]);
+    }
+    let dag = DenseDag::from_edges(2, &[]).unwrap();
+    let token = CancelToken::new();
+    let runner = dag.runner().limiter(&limiter).cancel_with(&token);
+    let outcomes = run(runner.run(|node| {
+        let token = &token;
+        async move {
+            yield_times(1).await;
+            token.cancel();
+            yield_times(1).await;
+            Ok::<_, Infallible>(node)
+        }
+    }));
+    let why = Stopped::Cancelled;
+    assert_eq!(outcomes.unwrap(), [stopped(true, why), stopped(false, why)]);
 }
 
 #[test]
