@@ -68,7 +68,6 @@ pub(crate) enum Order {
     Drop(Stopped),
 }
 
-#[allow(dead_code, reason = "called by the parts that offer these settings")]
 impl Control {
     /// Obeys this token.
     pub(crate) fn cancel_with(mut self, token: &CancelToken) -> Self {

@@ -153,8 +153,8 @@ where
         }
     }
 
-    /// Sends what is in the buffer, the oldest items first, each once. What fails is in the buffer
-    /// again when this ends, at the place it had.
+    /// Sends what is in the buffer when it begins, the oldest items first, each once. What fails is
+    /// in the buffer again when this ends, at the place it had.
     ///
     /// It ends early when the gate turns a batch away, and in strict order at the first item that
     /// is not stored. Two flushes at a time share the buffer and send no item twice.
@@ -186,6 +186,7 @@ where
 {
     async fn run(&self, work: Sending<T, S::Error>) -> Sending<T, S::Error> {
         let send = |batch: Batch<T>| async {
+            // The turn first: whoever waits for one keeps no permit that others share.
             let _turn = self.turn_of_batch().await;
             let sending = self.sender.send(batch);
             Ok(match &self.limiter {

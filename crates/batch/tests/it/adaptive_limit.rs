@@ -420,3 +420,29 @@ proptest! {
         }
     }
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn settings_and_decisions_are_data_and_unknown_settings_are_refused() {
+    use brolly_batch::LimitAlgorithm;
+
+    let read = |text: &str| serde_json::from_str::<LimitAlgorithm>(text);
+    let read_back = read(r#"{"gradient":{"tolerance_percent":200}}"#).unwrap();
+    let expected = Gradient {
+        tolerance_percent: 200,
+        ..Gradient::default()
+    };
+    assert_eq!(read_back, expected.into());
+    assert!(read(r#"{"gradient":{"tolerance":2}}"#).is_err());
+    assert!(read(r#"{"aimd":{"increase":1,"speed":2}}"#).is_err());
+
+    let mut simulation = before_service(4, 10 * MS, 4);
+    simulation.run(100);
+    let decision = simulation.limit.history()[0];
+    let written = serde_json::to_value(decision).unwrap();
+    assert_eq!(
+        (&written["reason"], &written["from"]),
+        (&"start".into(), &4.into())
+    );
+    assert!(serde_json::to_value(simulation.limit.stats()).is_ok());
+}

@@ -192,6 +192,7 @@ fn the_last_batch_is_what_is_left_and_nothing_is_no_call() {
     assert_eq!(store.calls(), [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8]]);
 }
 
+/// The original reported as stored whatever it had collected.
 #[test]
 fn each_item_has_its_own_result() {
     let store = Store::new([Does::Refuse(vec![1]), Does::Fail, Does::Succeed]);
@@ -241,6 +242,25 @@ fn only_what_failed_is_sent_again() {
     assert_eq!(store.calls(), [vec![0, 1, 2, 3, 4], vec![1, 3], vec![3]]);
     assert_eq!(clock.now(), SECOND * 3);
     assert_eq!(sink.stats().calls, 3);
+}
+
+#[test]
+fn the_next_attempt_waits_for_the_longest_delay_of_its_items() {
+    let clock = ManualClock::new();
+    let sink = BulkSink::builder()
+        .retry(|failures, seconds: &u32| (failures < 2).then_some(SECOND * *seconds))
+        .timer(clock.clone())
+        .build({
+            let calls = AtomicUsize::new(0);
+            move |batch: &[u32]| {
+                let refuses = calls.fetch_add(1, Ordering::Relaxed) == 0;
+                let answer = |&seconds: &u32| if refuses { Err(seconds) } else { Ok(()) };
+                std::future::ready(Ok::<Vec<_>, u32>(batch.iter().map(answer).collect()))
+            }
+        })
+        .unwrap();
+    assert!(run_with(&clock, sink.insert(vec![2, 5, 1])).is_complete());
+    assert_eq!(clock.now(), SECOND * 5);
 }
 
 #[test]
@@ -575,6 +595,20 @@ fn what_a_flush_cannot_store_keeps_its_place() {
         "a clone is the same sink"
     );
     assert_eq!(store.calls()[2..], [vec![0, 1, 2], vec![3, 4, 5]]);
+}
+
+#[test]
+fn what_comes_during_a_flush_is_left_to_the_next() {
+    let store = Store::default();
+    let sink = sink(2, 1, &store);
+    drop(sink.insert((0..4).collect()));
+    let mut flush = Box::pin(sink.flush());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(flush.as_mut().poll(&mut context).is_pending());
+    drop(sink.insert(vec![4, 5]));
+    let flushed = run(flush);
+    assert_eq!((flushed.flushed, flushed.remaining), (4, 2));
+    assert_eq!(sink.take_buffered(), [4, 5]);
 }
 
 #[test]
