@@ -1,5 +1,6 @@
 //! `brolly-batch` and its peers: the axes.
 
+mod batcher;
 mod dag;
 mod map;
 
@@ -10,6 +11,7 @@ const CRATE: &str = "batch";
 
 pub fn axes() -> Vec<Axis> {
     let mut axes = map::axes();
+    axes.extend(batcher::axes());
     axes.extend(dag::axes());
     axes
 }

@@ -20,7 +20,7 @@ use crate::config::checked_concurrency;
 use crate::control::Control;
 use crate::drive::Drive;
 use crate::limiter::Limiter;
-use timed::{Limits, TimeLimit, Timed};
+use timed::{TimeLimit, Timed};
 use work::GatherWork;
 
 pub use error::{GatherError, SourceError};
@@ -167,18 +167,18 @@ where
             Err(error) => return Gathering::refused(GatherError::Config(error)),
         };
         let timer = || self.timer.clone().unwrap_or_else(shared_timer);
-        let limits = Limits {
-            time: self.timeout.map(|after| TimeLimit {
-                after,
-                timer: timer(),
-            }),
-            limiter: self.limiter,
-        };
-        let control = match self.deadline {
+        let time = self.timeout.map(|after| TimeLimit {
+            after,
+            timer: timer(),
+        });
+        let mut control = match self.deadline {
             Some(deadline) => self.control.deadline(timer(), deadline),
             None => self.control,
         };
-        match GatherWork::new(self.ids, self.futures, limits) {
+        if let Some(limiter) = &self.limiter {
+            control = control.limiter(limiter.gate());
+        }
+        match GatherWork::new(self.ids, self.futures, time) {
             Ok(work) => Gathering(State::Running(Drive::new(work, limit, control, identity))),
             Err(error) => Gathering::refused(error),
         }

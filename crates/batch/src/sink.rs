@@ -186,6 +186,7 @@ where
 {
     async fn run(&self, work: Sending<T, S::Error>) -> Sending<T, S::Error> {
         let send = |batch: Batch<T>| async {
+            // The turn first: whoever waits for one keeps no permit that others share.
             let _turn = self.turn_of_batch().await;
             let sending = self.sender.send(batch);
             Ok(match &self.limiter {

@@ -140,7 +140,8 @@ where
     /// ends the task and drops what runs.
     ///
     /// On a runtime with several threads the futures still run within one task, beside the consumer
-    /// and not beside each other.
+    /// and not beside each other. The task is no part of the item it may be started from: with a
+    /// limiter that the item runs on a permit of, it waits for permits of its own.
     pub fn spawned(self, spawner: &dyn Spawn) -> SpawnedStream<R, E>
     where
         S: Send + 'static,
@@ -157,7 +158,9 @@ where
     }
 
     fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<R, E>>> {
-        self.poll_work(cx);
+        if !self.has_plenty() {
+            self.poll_work(cx);
+        }
         match self.take() {
             Some(result) => Poll::Ready(Some(result)),
             None if self.ended.is_some() => Poll::Ready(None),
@@ -174,7 +177,7 @@ where
         let flow = self.run.work_mut().expect("the run has not ended");
         let cut_short = flow.fetch(in_flight, self.limit, FETCHED_PER_POLL, cx);
         match Pin::new(&mut self.run).poll(cx) {
-            Poll::Ready(flow) => self.ended = Some(flow),
+            Poll::Ready(flow) => self.ended.insert(flow).close(),
             Poll::Pending if cut_short => cx.waker().wake_by_ref(),
             Poll::Pending => {}
         }

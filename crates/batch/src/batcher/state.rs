@@ -212,7 +212,7 @@ impl<K, V, E, P> State<K, V, E, P> {
             let mut cell = batch.lock();
             if let Some(key) = cell.find(item.key_hash, |other| same(other, item.key())) {
                 let seat = cell.join(key, waker.take());
-                cell.last_arrival = item.arrived;
+                cell.last_arrival = cell.last_arrival.max(item.arrived);
                 drop(cell);
                 bump(&mut self.stats.submitted);
                 bump(&mut self.stats.joined);
@@ -267,7 +267,8 @@ impl<K, V, E, P> State<K, V, E, P> {
             {
                 self.fire(oldest, Trigger::Partitions, after);
             }
-            let batch = Arc::new(Batch::new(self.open.next_number(), self.last_size.max(4)));
+            let size_hint = self.last_size.max(4).min(self.config.max_size);
+            let batch = Arc::new(Batch::new(self.open.next_number(), size_hint));
             let partition = item.take_partition();
             self.open
                 .push(item.partition_hash, partition, Arc::clone(&batch));
@@ -277,7 +278,7 @@ impl<K, V, E, P> State<K, V, E, P> {
         let hash = self.same.is_some().then_some(item.key_hash);
         let seat = cell.push(item.take_key(), hash, waker);
         cell.weight = cell.weight.saturating_add(item.weight);
-        cell.last_arrival = item.arrived;
+        cell.last_arrival = cell.last_arrival.max(item.arrived);
         let (size, weight) = (cell.keys.len(), cell.weight);
         drop(cell);
         bump(&mut self.stats.submitted);
@@ -328,6 +329,8 @@ impl<K, V, E, P> State<K, V, E, P> {
                 None
             };
             if let Some(why) = why {
+                // It is polled already and need not be woken for this.
+                after.stale.extend(batch.lock().task.take());
                 self.fire(batch.number, why, after);
                 self.settle(after);
             }
@@ -341,7 +344,6 @@ impl<K, V, E, P> State<K, V, E, P> {
             }
             Phase::Granted => {
                 let (keys, unwanted) = cell.start();
-                cell.task = None;
                 drop(cell);
                 self.granted -= 1;
                 self.free += keys.len() + unwanted.len();

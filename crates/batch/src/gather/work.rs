@@ -6,7 +6,7 @@ use crate::cancel::Stopped;
 use crate::error::ItemError;
 use crate::gather::error::{GatherError, SourceError};
 use crate::gather::gathered::Gathered;
-use crate::gather::timed::{Ended, Limits, Timed};
+use crate::gather::timed::{Ended, TimeLimit, Timed};
 use crate::panic::contained;
 use crate::work::Work;
 
@@ -16,7 +16,7 @@ const STOPPED_AT_ONCE: usize = 256;
 /// Futures in the order given; answers in the order of ids. Tags are positions.
 pub(super) struct GatherWork<K, Fut, V, E> {
     futures: vec::IntoIter<Fut>,
-    limits: Limits,
+    time: Option<TimeLimit>,
     started: usize,
     /// Where each position stands in the order of ids.
     ranks: Vec<usize>,
@@ -33,7 +33,7 @@ impl<K: Ord, Fut, V, E> GatherWork<K, Fut, V, E> {
     pub(super) fn new(
         ids: Vec<K>,
         futures: Vec<Fut>,
-        limits: Limits,
+        time: Option<TimeLimit>,
     ) -> Result<Self, GatherError<K>> {
         let mut sorted: Vec<(K, usize)> = ids.into_iter().zip(0..).collect();
         sorted.sort_unstable(); // equal ids by position
@@ -56,7 +56,7 @@ impl<K: Ord, Fut, V, E> GatherWork<K, Fut, V, E> {
             .collect();
         Ok(Self {
             futures: futures.into_iter(),
-            limits,
+            time,
             started: 0,
             ranks,
             answers,
@@ -88,7 +88,7 @@ impl<K, Fut, V, E> Work for GatherWork<K, Fut, V, E> {
 
     fn next(&mut self) -> Option<(usize, Timed<Fut>)> {
         let (position, future) = self.next_future()?;
-        Some((position, Timed::new(future, &self.limits)))
+        Some((position, Timed::new(future, self.time.clone())))
     }
 
     fn finish(&mut self, position: usize, result: Result<V, ItemError<Ended<E>>>) {

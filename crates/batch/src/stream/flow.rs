@@ -84,6 +84,11 @@ impl<S: Source, R, E> Flow<S, R, E> {
         wanted > at_once
     }
 
+    /// The run is over: drops the items that will never start.
+    pub(super) fn close(&mut self) {
+        self.source.close();
+    }
+
     /// The next result that may leave.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Ended<R, E>> {

@@ -20,6 +20,9 @@ pub trait Source: sealed::Sealed {
     /// The next item, if one is there.
     fn next(&mut self) -> Option<Self::Item>;
 
+    /// Drops what was not handed out: there are no more from now on.
+    fn close(&mut self);
+
     /// Whether there are no more, now or later.
     fn is_over(&self) -> bool;
 
@@ -59,6 +62,10 @@ impl<I: Iterator> Source for FromIter<I> {
             self.items = None;
         }
         item
+    }
+
+    fn close(&mut self) {
+        self.items = None;
     }
 
     #[inline]
@@ -115,6 +122,11 @@ impl<S: Stream> Source for FromStream<S> {
 
     fn next(&mut self) -> Option<S::Item> {
         self.fetched.pop_front()
+    }
+
+    fn close(&mut self) {
+        self.stream = None;
+        self.fetched.clear();
     }
 
     fn is_over(&self) -> bool {

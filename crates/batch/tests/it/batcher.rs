@@ -573,6 +573,19 @@ fn nothing_is_kept_of_calls_that_are_over() {
 }
 
 #[test]
+fn handles_and_calls_cross_threads() {
+    const fn crosses_threads<T: Send + Sync + Unpin + 'static>() {}
+    // Values need not be shareable, only sendable.
+    type Value = std::cell::Cell<u32>;
+    crosses_threads::<Batcher<u32, Value, String, String>>();
+    crosses_threads::<brolly_batch::Submit<u32, Value, String, String>>();
+    crosses_threads::<brolly_batch::Close<u32, Value, String>>();
+    crosses_threads::<BatchError<String>>();
+    crosses_threads::<TrySubmitError<u32>>();
+    crosses_threads::<BatcherStats>();
+}
+
+#[test]
 fn outcomes_are_small() {
     assert!(size_of::<Outcome<u64>>() <= 24);
 }

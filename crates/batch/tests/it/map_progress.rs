@@ -205,6 +205,21 @@ fn a_watcher_hears_of_a_run_that_was_dropped() {
 }
 
 #[test]
+fn a_watcher_hears_of_a_stream_that_was_cancelled() {
+    let (mut progress, publish) = Progress::channel();
+    let token = CancelToken::new();
+    let processor = sized(1, 1).cancel_with(&token);
+    let map = processor.map(0.., |n: u32| async move { Ok::<_, Infallible>(n) });
+    let mut stream = map.on_progress(publish).ordered();
+    assert!(run(stream.next()).is_some());
+    token.cancel();
+    while run(stream.next()).is_some() {}
+    while run(progress.changed()) {}
+    assert!(progress.snapshot().ended, "though the stream still lives");
+    drop(stream);
+}
+
+#[test]
 fn a_wait_for_change_that_was_dropped_leaves_no_waker_behind() {
     let (mut progress, publish) = Progress::channel();
     let (wakes, waker) = Wakes::new();

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use brolly_batch::{BatchProcessor, CancelToken, FailedBatch, ItemError, Stopped};
 use brolly_sync::{ManualClock, Timer};
+use proptest::prelude::*;
 
 use crate::support::{Wakes, poll, processor, run, run_with, yield_times};
 
@@ -270,4 +271,57 @@ fn a_retry_ends_with_its_run() {
     );
     assert_eq!(results, [Err(ItemError::DeadlineExceeded)]);
     assert_eq!(*attempts.borrow(), 3, "at 0, 2 and 4 seconds");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whenever the token is used: what has ended has its result, the rest says why it has none.
+    #[test]
+    fn every_item_of_a_map_that_ends_early_is_accounted_for(
+        items in prop::collection::vec(0_usize..5, 0..600),
+        limit in 1_usize..20,
+        polls in 0_usize..30,
+        drain in any::<bool>(),
+    ) {
+        let token = CancelToken::new();
+        let ended = RefCell::new(Vec::new());
+        let (started, alive) = (Cell::new(0), Rc::new(()));
+        let processor = processor(limit).cancel_with(&token);
+        let mut map = processor.map(items.iter().enumerate(), |(n, &yields)| {
+            started.set(n + 1);
+            let (ended, alive) = (&ended, Rc::clone(&alive));
+            async move {
+                let _alive = alive;
+                yield_times(yields).await;
+                ended.borrow_mut().push(n);
+                Ok::<_, Infallible>(n)
+            }
+        });
+        let mut results = None;
+        for _ in 0..polls {
+            if let Poll::Ready(over) = poll(&mut map, Waker::noop()) {
+                results = Some(over);
+                break;
+            }
+        }
+        let before = started.get();
+        if drain { token.drain() } else { token.cancel() }
+        let results = results.unwrap_or_else(|| run(map));
+        prop_assert_eq!(started.get(), before, "nothing starts after that");
+        prop_assert_eq!(Rc::strong_count(&alive), 1);
+        prop_assert_eq!(results.len(), items.len());
+        let mut ended = ended.into_inner();
+        ended.sort_unstable();
+        if drain {
+            prop_assert!(ended.iter().copied().eq(0..before));
+        }
+        for (n, result) in results.into_iter().enumerate() {
+            let expected = match ended.binary_search(&n) {
+                Ok(_) => Ok(n),
+                Err(_) => Err(ItemError::Cancelled),
+            };
+            prop_assert_eq!(result, expected);
+        }
+    }
 }

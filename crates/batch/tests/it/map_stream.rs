@@ -18,7 +18,8 @@ use crate::support::{
     Gauge, Wakes, drop_after, poll, processor, run, within_a_minute, yield_times,
 };
 
-type Results<R, E> = Vec<(usize, Result<R, ItemError<E>>)>;
+type Ended<R, E> = (usize, Result<R, ItemError<E>>);
+type Results<R, E> = Vec<Ended<R, E>>;
 
 /// Takes all results of a stream that has `next`.
 macro_rules! collect {
@@ -318,7 +319,7 @@ impl Tasks {
     }
 }
 
-fn next<R, E>(stream: &mut SpawnedStream<R, E>) -> Poll<Option<(usize, Result<R, ItemError<E>>)>> {
+fn next<R, E>(stream: &mut SpawnedStream<R, E>) -> Poll<Option<Ended<R, E>>> {
     poll(&mut Box::pin(stream.next()), Waker::noop())
 }
 
