@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::limiter::Surroundings;
+
 /// The future of one call on the pool; see
 /// [`BatchProcessor::map_on_blocking_pool`](crate::BatchProcessor::map_on_blocking_pool).
 ///
@@ -29,8 +31,9 @@ where
     let f = Arc::new(f);
     move |item| {
         let f = Arc::clone(&f);
+        let around = Surroundings::here();
         OnBlockingPool {
-            call: spawn_blocking(move || f(item)),
+            call: spawn_blocking(move || around.enter(|| f(item))),
         }
     }
 }

@@ -8,6 +8,7 @@ mod loan;
 #[cfg(all(test, brolly_loom))]
 mod models;
 mod permit;
+mod surroundings;
 mod view;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use view::View;
 
 pub use acquire::AcquireLimiter;
 pub use permit::LimiterPermit;
+pub(crate) use surroundings::Surroundings;
 
 /// One bound on concurrency for operations that share it, on top of each other or side by side.
 ///
@@ -49,8 +51,9 @@ pub use permit::LimiterPermit;
 /// # Which permit an item holds
 ///
 /// [`run`](Self::run), [`run_blocking`](Self::run_blocking) and the operations of this crate make
-/// an item's permit known to the code that runs in it, on the thread that runs it; there,
-/// [`acquire`](Self::acquire) nests by itself. What an item moves elsewhere, to a spawned task or
+/// an item's permit known to the code that runs in it, on the thread that runs it, and on those
+/// that blocking operations within it use; there, [`acquire`](Self::acquire) nests by itself. What
+/// an item moves elsewhere by other means, to a spawned task or
 /// another thread, takes the nested limiter along: [`here`](Self::here) in the item, or
 /// [`LimiterPermit::limiter`] where the permit was acquired by hand.
 ///
@@ -158,7 +161,7 @@ impl Limiter {
     /// What [`here`](Self::here) sees, if that is not this limiter itself.
     #[inline]
     fn nested_view(&self) -> Option<View> {
-        current::find(|permit| permit.nest(&self.view))
+        current::nest(&self.view)
     }
 
     /// Runs a future as one item: waits for a permit, and holds it until the future has ended.

@@ -45,7 +45,7 @@ impl AcquireLimiter {
     #[inline]
     fn begin(&mut self) {
         if let Wait::Made(made) = &self.wait {
-            let nested = current::find(|permit| permit.nest(made));
+            let nested = current::nest(made);
             let view = nested.as_ref().unwrap_or(made);
             self.through = view.to_remember();
             self.wait = match view {

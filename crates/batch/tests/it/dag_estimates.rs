@@ -21,7 +21,7 @@ fn estimates(capacity: usize, newest_percent: usize) -> DurationEstimates<u32> {
     builder
         .newest_percent(newest_percent)
         .build()
-        .expect("the settings are in range")
+        .expect("tests use settings within range")
 }
 
 /// Drives a future by moving time from one event to the next.
@@ -64,7 +64,7 @@ fn makespan(
     );
     assert!(
         outcomes
-            .expect("the limit is in range")
+            .expect("the plan is valid")
             .iter()
             .all(|outcome| outcome.is_done())
     );

@@ -678,3 +678,38 @@ fn successors_through_a_narrowed_limiter_stay_counted_in_it() {
     assert_eq!(limiter.pool().active(), 0);
     assert!(narrow.try_acquire().is_some());
 }
+
+/// The run in between has no limiter, so its threads hold no permits of their own.
+#[test]
+fn threads_of_a_blocking_run_within_an_item_nest_under_it() {
+    within_a_minute(|| {
+        let limiter = Limiter::new(1).unwrap();
+        let processor = support::processor(4);
+        let results = limiter.run_blocking(|| {
+            processor.map_blocking(0..20, |n| {
+                std::thread::yield_now();
+                Ok::<_, ()>(limiter.run_blocking(|| n))
+            })
+        });
+        assert!(results.into_iter().map(Result::unwrap).eq(0..20));
+        assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+    });
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn functions_on_the_blocking_pool_nest_under_their_items() {
+    within_a_minute(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        let limiter = Limiter::new(1).unwrap();
+        let processor = BatchProcessor::builder().limiter(limiter.clone());
+        let processor = processor.build().unwrap();
+        let inside = limiter.clone();
+        let map =
+            processor.map_on_blocking_pool(0..5, move |n| Ok::<_, ()>(inside.run_blocking(|| n)));
+        let results = runtime.block_on(map);
+        assert!(results.into_iter().map(Result::unwrap).eq(0..5));
+        assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+    });
+}
