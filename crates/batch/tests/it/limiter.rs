@@ -703,7 +703,7 @@ fn functions_on_the_blocking_pool_nest_under_their_items() {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.build().unwrap();
         let limiter = Limiter::new(1).unwrap();
-        let processor = BatchProcessor::builder().limiter(limiter.clone());
+        let processor = BatchProcessor::builder().limiter(&limiter);
         let processor = processor.build().unwrap();
         let inside = limiter.clone();
         let map =
