@@ -713,3 +713,18 @@ fn functions_on_the_blocking_pool_nest_under_their_items() {
         assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
     });
 }
+
+#[test]
+fn items_may_be_nested_thousands_deep() {
+    within_a_minute(|| {
+        let limiter = Limiter::new(1).unwrap();
+        let mut permits = vec![limiter.try_acquire().unwrap()];
+        for deep in 0..3_000 {
+            let nested = permits[deep].limiter().try_acquire();
+            permits.push(nested.expect("its loan is free"));
+        }
+        assert_eq!(limiter.pool().active(), 1);
+        while permits.pop().is_some() {} // the innermost first
+        assert_eq!(limiter.pool().active(), 0);
+    });
+}
