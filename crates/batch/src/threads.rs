@@ -180,6 +180,7 @@ where
                 Ok(Poll::Pending) => bell.wait(),
                 Err(payload) => {
                     contained(|| drop(item));
+                    contained(|| drop(control)); // before the lock, since it is foreign
                     state = lock(&self.state);
                     state.panic = Some(payload);
                     state.over = true;
