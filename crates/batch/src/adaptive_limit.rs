@@ -127,7 +127,7 @@ impl AdaptiveLimit {
         self.shared.limit()
     }
 
-    /// The pool that follows the limit. Resized by hand it is so until the next decision.
+    /// The pool that follows the limit. Resized by hand it stays so until the limit changes.
     #[must_use]
     pub fn pool(&self) -> WorkerPool {
         self.shared.pool().clone()

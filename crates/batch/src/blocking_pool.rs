@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Surroundings};
 
 /// The future of one call on the pool; see
 /// [`BatchProcessor::map_on_blocking_pool`](crate::BatchProcessor::map_on_blocking_pool).
@@ -35,11 +35,14 @@ where
     let f = Arc::new(f);
     move |item| {
         let f = Arc::clone(&f);
+        let around = Surroundings::here();
         let permit = limiter.as_ref().and_then(Limiter::try_acquire);
         OnBlockingPool {
-            call: spawn_blocking(move || match permit {
-                None => f(item),
-                Some(mut permit) => permit.enter(|| f(item)),
+            call: spawn_blocking(move || {
+                around.enter(|| match permit {
+                    None => f(item),
+                    Some(mut permit) => permit.enter(|| f(item)),
+                })
             }),
         }
     }

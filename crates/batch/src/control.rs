@@ -36,6 +36,10 @@ pub(crate) trait Gate: Send + Sync {
     /// so also when `in_flight` has changed; it is never asked while nothing wants to start. An
     /// answer may be thrown away with its pass.
     fn poll_admit(&mut self, in_flight: usize, cx: &mut Context<'_>) -> Poll<Pass>;
+
+    /// Another gate says no: gives up what this one is waiting for, so that nobody waits for what
+    /// could not be used. It may be asked again.
+    fn stand_back(&mut self) {}
 }
 
 /// A token, a deadline and gates, each optional. The default has none, and costs a run nothing.
@@ -154,6 +158,9 @@ impl Control {
         if let Some(throttle) = &mut rules.throttle
             && throttle.poll_admit(in_flight, cx).is_pending()
         {
+            if let Some(limiter) = &mut rules.limiter {
+                limiter.stand_back();
+            }
             return Poll::Pending;
         }
         match &mut rules.limiter {

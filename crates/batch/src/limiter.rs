@@ -8,6 +8,7 @@ mod loan;
 #[cfg(all(test, brolly_loom))]
 mod models;
 mod permit;
+mod surroundings;
 mod view;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use view::View;
 
 pub use acquire::AcquireLimiter;
 pub use permit::LimiterPermit;
+pub(crate) use surroundings::Surroundings;
 
 /// One bound on concurrency for operations that share it, on top of each other or side by side.
 ///
@@ -49,8 +51,9 @@ pub use permit::LimiterPermit;
 /// # Which permit an item holds
 ///
 /// [`run`](Self::run), [`run_blocking`](Self::run_blocking) and the operations of this crate make
-/// an item's permit known to the code that runs in it, on the thread that runs it; there,
-/// [`acquire`](Self::acquire) nests by itself. What an item moves elsewhere, to a spawned task or
+/// an item's permit known to the code that runs in it, on the thread that runs it, and on those
+/// that blocking operations within it use; there, [`acquire`](Self::acquire) nests by itself. What
+/// an item moves elsewhere by other means, to a spawned task or
 /// another thread, takes the nested limiter along: [`here`](Self::here) in the item, or
 /// [`LimiterPermit::limiter`] where the permit was acquired by hand.
 ///
@@ -60,7 +63,14 @@ pub use permit::LimiterPermit;
 /// stands in the lines of the loan and of the outer limiter at once and takes whichever serves it
 /// first. When a permit is dropped while its loan is out, it is returned to its pool only after
 /// the loan: each of those items still runs on a permit. Waiting costs one place in line for each
-/// level of nesting.
+/// item around it that still runs, and permits and views within each other go as deep as items do:
+/// thousands of levels take as much of the stack as any recursion.
+///
+/// # What can wait for itself
+///
+/// An item of a stream that is not spawned runs only while somebody asks for the next result, and
+/// holds its permit all the while: whoever takes results from such a stream must not wait for a
+/// permit of the same limiter in between.
 ///
 /// Two limiters that were narrowed with [`at_most`](Self::at_most) and are each used within the
 /// other's items are two bounds taken in two orders, and can wait for each other as two locks can.
@@ -114,7 +124,8 @@ impl Limiter {
         }
     }
 
-    /// Waits for the right to run one item, in order of arrival; seen from [here](Self::here).
+    /// Waits for the right to run one item, in order of arrival; seen from [here](Self::here), and
+    /// at its first poll from where that is.
     ///
     /// Whoever holds a permit and asks for another by hand must ask
     /// [`LimiterPermit::limiter`], or may wait for itself.
@@ -125,10 +136,7 @@ impl Limiter {
     /// to the next in line.
     #[inline]
     pub fn acquire(&self) -> AcquireLimiter {
-        match self.nested_view() {
-            Some(view) => AcquireLimiter::new(&view),
-            None => AcquireLimiter::new(&self.view),
-        }
+        AcquireLimiter::new(self.nested_view().unwrap_or_else(|| self.view.clone()))
     }
 
     /// The same for threads: sleeps while there is no permit.
@@ -153,7 +161,7 @@ impl Limiter {
     /// What [`here`](Self::here) sees, if that is not this limiter itself.
     #[inline]
     fn nested_view(&self) -> Option<View> {
-        current::find(|permit| permit.nest(&self.view))
+        current::nest(&self.view)
     }
 
     /// Runs a future as one item: waits for a permit, and holds it until the future has ended.

@@ -19,6 +19,7 @@ pub use error::PushError;
 use order::Order;
 pub use urgency::Urgency;
 
+use crate::panic::contained;
 use crate::primitive::{Mutex, lock};
 
 /// A bounded queue that gives out the most urgent item first, and every item in the end.
@@ -35,7 +36,8 @@ use crate::primitive::{Mutex, lock};
 /// **Takers** (tasks and threads) stand in one line, first come, first served. A taker gets what
 /// is most urgent when it runs, not when it was woken.
 ///
-/// Clones are handles to the same queue. Pushing and taking cost O(log n) and take two short locks;
+/// Clones are handles to the same queue, and it is closed when the last one is dropped: who still
+/// waits for an item could wait for ever. Pushing and taking cost O(log n) and take two short locks;
 /// no waker is called and no item is dropped while one is held.
 ///
 /// ```
@@ -57,7 +59,11 @@ use crate::primitive::{Mutex, lock};
 #[doc(alias = "deadline")]
 pub struct PriorityQueue<T> {
     shared: Arc<Shared<T>>,
+    closes: Arc<ClosesWithLastHandle<T>>,
 }
+
+/// What all handles have together and takers have not.
+struct ClosesWithLastHandle<T>(Arc<Shared<T>>);
 
 /// An item that was taken from a [`PriorityQueue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,16 +104,18 @@ impl<T> PriorityQueue<T> {
     }
 
     fn new(capacity: usize, aging: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(State {
-                    order: Order::new(aging),
-                    closed: false,
-                }),
-                ready: WaitList::new(Vec::new()),
-                clock,
-                capacity,
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                order: Order::new(aging),
+                closed: false,
             }),
+            ready: WaitList::new(Vec::new()),
+            clock,
+            capacity,
+        });
+        Self {
+            closes: Arc::new(ClosesWithLastHandle(Arc::clone(&shared))),
+            shared,
         }
     }
 
@@ -130,7 +138,7 @@ impl<T> PriorityQueue<T> {
             }
             state.order.push(item, urgency, now);
         }
-        self.shared.ready.put(());
+        self.shared.put_unit();
         Ok(())
     }
 
@@ -144,7 +152,8 @@ impl<T> PriorityQueue<T> {
     /// Takes the most urgent item, waiting in line while there is none. `None` once the queue is
     /// closed and empty.
     ///
-    /// The place in line is taken at the first poll. The future borrows nothing.
+    /// The place in line is taken at the first poll. The future borrows nothing, and keeps no queue
+    /// open.
     ///
     /// # Cancel safety
     ///
@@ -173,10 +182,7 @@ impl<T> PriorityQueue<T> {
 
     /// Ends the pushing. Takers get what is left, and then `None`. Closing again does nothing.
     pub fn close(&self) {
-        let was_closed = std::mem::replace(&mut lock(&self.shared.state).closed, true);
-        if !was_closed {
-            self.shared.ready.put(());
-        }
+        self.shared.close();
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -211,13 +217,25 @@ impl<T> PriorityQueue<T> {
 }
 
 impl<T> Shared<T> {
+    /// Makes a unit ready. If that wakes a taker whose waker panics, it is the taker's concern.
+    fn put_unit(&self) {
+        contained(|| self.ready.put(()));
+    }
+
+    fn close(&self) {
+        let was_closed = std::mem::replace(&mut lock(&self.state).closed, true);
+        if !was_closed {
+            self.put_unit();
+        }
+    }
+
     /// Trades a unit of `ready` for an item.
     fn redeem(&self) -> Option<Popped<T>> {
         let now = self.clock.now();
         let popped = lock(&self.state).order.pop();
         let Some(entry) = popped else {
             // By the invariant the queue is closed, and this was the unit of its closing.
-            self.ready.put(());
+            self.put_unit();
             return None;
         };
         let late_by = entry.deadline.and_then(|at| now.checked_sub(at));
@@ -234,7 +252,14 @@ impl<T> Clone for PriorityQueue<T> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            closes: Arc::clone(&self.closes),
         }
+    }
+}
+
+impl<T> Drop for ClosesWithLastHandle<T> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

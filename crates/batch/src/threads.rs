@@ -8,6 +8,7 @@ use std::thread::{Builder, Scope};
 use crate::cancel::Stopped;
 use crate::control::{Control, Order, Pass, under};
 use crate::error::ItemError;
+use crate::limiter::Surroundings;
 use crate::panic::{Panic, Payload, contained};
 use crate::primitive::{Condvar, Mutex, MutexGuard, lock, wait};
 use crate::work::Work;
@@ -42,6 +43,7 @@ where
         }),
         something_to_do: Condvar::new(),
         bell,
+        around: Surroundings::here(),
         call,
     };
     std::thread::scope(|scope| crew.labour(scope));
@@ -62,6 +64,8 @@ struct Crew<W, F> {
     something_to_do: Condvar,
     /// Rung for the thread at the door. None in a run without control.
     bell: Option<Arc<Bell>>,
+    /// The items that the caller runs in.
+    around: Surroundings,
     call: F,
 }
 
@@ -180,7 +184,7 @@ where
                 Ok(Poll::Pending) => bell.wait(),
                 Err(payload) => {
                     contained(|| drop(item));
-                    contained(|| drop(control)); // before the lock, since it is foreign
+                    contained(|| drop(control)); // it leaves lines, which may wake others
                     state = lock(&self.state);
                     state.panic = Some(payload);
                     state.over = true;
@@ -232,7 +236,7 @@ where
         }
         Builder::new()
             .name("brolly-batch".to_owned())
-            .spawn_scoped(scope, move || self.labour(scope))
+            .spawn_scoped(scope, move || self.around.enter(|| self.labour(scope)))
             .is_ok()
     }
 }

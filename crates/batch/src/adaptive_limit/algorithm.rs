@@ -1,8 +1,8 @@
 //! [`LimitAlgorithm`]: how a limit is found, with the settings of each way.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::config::{checked_duration, checked_size};
 use crate::error::ConfigError;
 
 /// How an [`AdaptiveLimit`](super::AdaptiveLimit) finds its limit.
@@ -109,16 +109,11 @@ impl LimitAlgorithm {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Aimd(aimd) => {
-                check("increase", aimd.increase, 1..=1024)?;
-                check("decrease_percent", aimd.decrease_percent, 10..=99)?;
-                match aimd.latency {
-                    Some(Duration::ZERO) => Err(ConfigError::DurationOutOfRange {
-                        field: "latency",
-                        value: Duration::ZERO,
-                        min: Duration::from_nanos(1),
-                        max: Duration::MAX,
-                    }),
-                    Some(_) | None => Ok(()),
+                checked_size("increase", aimd.increase, 1..=1024)?;
+                checked_size("decrease_percent", aimd.decrease_percent, 10..=99)?;
+                if let Some(latency) = aimd.latency {
+                    let least = Duration::from_nanos(1);
+                    checked_duration("latency", latency, least..=Duration::MAX)?;
                 }
             }
             Self::Gradient(gradient) => {
@@ -126,25 +121,10 @@ impl LimitAlgorithm {
                     tolerance_percent,
                     probe_interval,
                 } = *gradient;
-                check("tolerance_percent", tolerance_percent, 101..=1000)?;
-                check("probe_interval", probe_interval, 1..=1 << 20)
+                checked_size("tolerance_percent", tolerance_percent, 101..=1000)?;
+                checked_size("probe_interval", probe_interval, 1..=1 << 20)?;
             }
         }
+        Ok(())
     }
-}
-
-pub(super) fn check(
-    field: &'static str,
-    value: usize,
-    allowed: RangeInclusive<usize>,
-) -> Result<(), ConfigError> {
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    Err(ConfigError::OutOfRange {
-        field,
-        value,
-        min: *allowed.start(),
-        max: *allowed.end(),
-    })
 }

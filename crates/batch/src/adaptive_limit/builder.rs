@@ -5,8 +5,8 @@ use std::sync::Arc;
 use brolly_sync::{Clock, SystemClock};
 
 use super::AdaptiveLimit;
-use super::algorithm::{LimitAlgorithm, check};
-use crate::config::checked_concurrency;
+use super::algorithm::LimitAlgorithm;
+use crate::config::{checked_concurrency, checked_size};
 use crate::error::ConfigError;
 
 /// Collects the settings of an [`AdaptiveLimit`].
@@ -79,10 +79,10 @@ impl AdaptiveLimitBuilder {
     pub fn build(self) -> Result<AdaptiveLimit, ConfigError> {
         let min = checked_concurrency("min", self.min)?;
         let max = checked_concurrency("max", self.max)?;
-        check("max", max, min..=1 << 20)?;
+        checked_size("max", max, min..=1 << 20)?;
         let initial = self.initial.unwrap_or(10.clamp(min, max));
-        check("initial", initial, min..=max)?;
-        check("window", self.window, 1..=1 << 20)?;
+        checked_size("initial", initial, min..=max)?;
+        checked_size("window", self.window, 1..=1 << 20)?;
         self.algorithm.check()?;
         let clock = self
             .clock

@@ -165,6 +165,16 @@ impl Search {
             self.set(self.limit * 0.5);
             return LimitReason::Probe;
         }
+        let baseline = match due {
+            false => baseline,
+            true => {
+                // There is no less to probe with: what the service takes at the least limit is the
+                // baseline, even if it took less once.
+                self.measured(mean);
+                self.lengthen_interval(settings);
+                mean
+            }
+        };
         let gradient = tolerance * ratio(baseline, mean);
         if gradient >= 1.0 {
             let room = (gradient - 1.0) / (tolerance - 1.0);
@@ -193,9 +203,13 @@ impl Search {
         }
         self.set(probe.from);
         self.measured(mean);
+        self.lengthen_interval(settings);
+        LimitReason::Probed
+    }
+
+    fn lengthen_interval(&mut self, settings: &Gradient) {
         let interval = self.gradient.interval.saturating_mul(2);
         self.gradient.interval = interval.min(settings.probe_interval);
-        LimitReason::Probed
     }
 
     fn measured(&mut self, baseline: Duration) {

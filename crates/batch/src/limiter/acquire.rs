@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::current;
 use super::held::Held;
 use super::loan::{Lent, Loan};
 use super::permit::LimiterPermit;
@@ -25,19 +26,32 @@ pub struct AcquireLimiter {
 }
 
 enum Wait {
+    /// Not polled yet. What it is nested under was settled where it was made, and is once more
+    /// where it is polled, since it may have been handed to an item ready-made.
+    Made(View),
     Root(Acquire),
     Inner(Boxed),
 }
 
 impl AcquireLimiter {
     #[inline]
-    pub(super) fn new(view: &View) -> Self {
+    pub(super) fn new(view: View) -> Self {
         Self {
-            through: view.to_remember(),
-            wait: match view {
+            through: None,
+            wait: Wait::Made(view),
+        }
+    }
+
+    #[inline]
+    fn begin(&mut self) {
+        if let Wait::Made(made) = &self.wait {
+            let nested = current::nest(made);
+            let view = nested.as_ref().unwrap_or(made);
+            self.through = view.to_remember();
+            self.wait = match view {
                 View::Root(pool) => Wait::Root(pool.acquire()),
                 view => Wait::Inner(hold(view)),
-            },
+            };
         }
     }
 }
@@ -47,7 +61,9 @@ impl Future for AcquireLimiter {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LimiterPermit> {
+        self.begin();
         let polled = match &mut self.wait {
+            Wait::Made(_) => unreachable!("it has begun"),
             Wait::Root(acquire) => Pin::new(acquire).poll(cx).map(Held::Root),
             Wait::Inner(hold) => hold.as_mut().poll(cx),
         };

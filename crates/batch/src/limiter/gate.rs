@@ -38,4 +38,8 @@ impl Gate for LimiterGate {
             Some(Box::new(permit))
         })
     }
+
+    fn stand_back(&mut self) {
+        self.waiting = None; // what it was handed passes on
+    }
 }

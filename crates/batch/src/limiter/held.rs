@@ -4,11 +4,10 @@ use super::loan::Lent;
 use crate::worker_pool::Permit;
 
 /// Given back on drop, what is wanted most urgently first: the inner counts before the outer ones.
-#[expect(dead_code, reason = "held for what their drop gives back")]
 pub(super) enum Held {
     Root(Permit),
     Lent(Lent),
-    Counted(Box<Counted>),
+    Counted(#[expect(dead_code, reason = "held for what its drop gives back")] Box<Counted>),
 }
 
 /// Fields drop in the order of their declaration.
@@ -26,6 +25,20 @@ impl Held {
             outer,
             gate: Some(gate),
         }))
+    }
+
+    /// The same without loans of items that have ended: what such an item had held is held
+    /// directly. Else a line of successors would hold one within the other, without end.
+    pub(super) fn without_ended(mut self) -> Self {
+        loop {
+            match self {
+                Self::Lent(lent) => match lent.take_over() {
+                    Ok(held) => self = held,
+                    Err(lent) => return Self::Lent(lent),
+                },
+                Self::Root(_) | Self::Counted(_) => return self,
+            }
+        }
     }
 
     pub(super) fn lent(also: Vec<Permit>, lent: Lent) -> Self {

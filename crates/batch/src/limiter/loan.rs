@@ -50,10 +50,14 @@ impl Loan {
 
     /// Ends the loan: returns what the item held now, or as soon as nobody runs on it.
     pub(super) fn end(&self, held: Held) {
-        let none = lock(&self.parked).replace(held);
+        let none = lock(&self.parked).replace(held.without_ended());
         drop(none);
         self.place.retire();
         self.settle();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.place.max() == 0
     }
 
     fn settle(&self) {
@@ -68,6 +72,18 @@ impl Loan {
 pub(super) struct Lent {
     permit: Option<Permit>,
     loan: Arc<Loan>,
+}
+
+impl Lent {
+    /// Gives the loan back for what the item had held, if that has ended.
+    pub(super) fn take_over(self) -> Result<Held, Self> {
+        // It was parked before the pool retired, and is there while the place is ours.
+        let parked = match self.loan.has_ended() {
+            true => lock(&self.loan.parked).take(),
+            false => None,
+        };
+        parked.ok_or(self)
+    }
 }
 
 impl Drop for Lent {

@@ -79,3 +79,21 @@ fn a_waiter_dropped_with_the_loan_in_hand_as_the_item_ends_returns_the_permit() 
         assert_eq!(pool.active(), 0);
     });
 }
+
+/// The second item runs on the loan of the first, and a third one on that of the second.
+#[test]
+fn a_line_of_items_that_end_together_returns_the_permit_once() {
+    check(|| {
+        let (pool, held, first) = item();
+        let lent = Loan::try_lend(&first).expect("nobody else takes it");
+        let second = Arc::new(Loan::new());
+        let last = Loan::try_lend(&second);
+        assert!(last.is_some());
+        let ends = thread::spawn(move || second.end(Held::Lent(lent)));
+        first.end(held);
+        ends.join().unwrap();
+        assert_eq!(pool.active(), 1);
+        drop(last);
+        assert_eq!(pool.active(), 0);
+    });
+}

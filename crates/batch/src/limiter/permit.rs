@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::Limiter;
-use super::current;
+use super::current::{self, Known, Shadow};
 use super::held::Held;
 use super::loan::Loan;
 use super::view::View;
@@ -64,23 +64,32 @@ impl LimiterPermit {
 
         impl Drop for Entered<'_> {
             fn drop(&mut self) {
-                if let Some(permit) = current::pop() {
+                if let Some(Known::Here(permit)) = current::pop() {
                     *self.0 = permit;
                 }
             }
         }
 
         let permit = std::mem::replace(self, Self { held: None });
-        match current::push(permit) {
-            Ok(()) => {
-                let _entered = Entered(self);
-                code()
+        let _entered = match current::push(Known::Here(permit)) {
+            Ok(()) => Some(Entered(self)),
+            Err(back) => {
+                if let Known::Here(permit) = back {
+                    *self = permit;
+                }
+                None
             }
-            Err(permit) => {
-                *self = permit;
-                code()
-            }
-        }
+        };
+        code()
+    }
+
+    /// What another thread has to know to nest under this permit.
+    pub(super) fn shadow(&self) -> Option<Shadow> {
+        let item = self.held.as_ref()?;
+        Some(item.with_origin(|origin| Shadow {
+            origin: origin.clone(),
+            loan: item.loan(),
+        }))
     }
 
     /// The view of a limiter of the same root from here; `None` for one of another root.

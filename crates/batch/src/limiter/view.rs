@@ -51,6 +51,8 @@ impl View {
         {
             return of.clone(); // it was already taken from here
         }
+        let pruned = of.pruned();
+        let of = pruned.as_ref().unwrap_or(of);
         let mut also = Vec::new();
         let mut around = Some(of);
         while let Some(view) = around {
@@ -113,10 +115,34 @@ impl View {
 
     /// What a permit has to remember of the view it came through.
     pub(super) fn to_remember(&self) -> Option<Self> {
+        match self.pruned() {
+            None => self.unless_root(),
+            Some(view) => view.unless_root(),
+        }
+    }
+
+    fn unless_root(&self) -> Option<Self> {
         match self {
             Self::Root(_) => None,
             Self::Narrowed(_) | Self::Nested(_) => Some(self.clone()),
         }
+    }
+
+    /// This view without items that have ended; `None` if there are none in it. Nobody can run on
+    /// their permits any more, and where items hand on to successors there would be ever more.
+    fn pruned(&self) -> Option<Self> {
+        let Self::Nested(nested) = self else {
+            return None;
+        };
+        let outer = nested.outer.pruned();
+        if nested.loan.has_ended() {
+            return Some(outer.unwrap_or_else(|| nested.outer.clone()));
+        }
+        Some(Self::Nested(Arc::new(Nested {
+            loan: Arc::clone(&nested.loan),
+            outer: outer?,
+            also: nested.also.clone(),
+        })))
     }
 
     fn outer(&self) -> Option<&Self> {

@@ -142,6 +142,10 @@ impl ThrottleBuilder {
             LEAST_INTERVAL..=Duration::MAX,
         )?;
         let mut sources = Vec::with_capacity(self.sources.len());
+        if threshold == 0 && self.sources.iter().all(|source| source.levels.is_some()) {
+            // Always closed means closed without a source that is held to it, too.
+            sources.push(Source::new(Box::new(|| None), default));
+        }
         for Unchecked { pressure, levels } in self.sources {
             let level = match levels {
                 None => default,
@@ -151,10 +155,6 @@ impl ThrottleBuilder {
                 },
             };
             sources.push(Source::new(pressure, level));
-        }
-        if sources.is_empty() && threshold == 0 {
-            // Always closed means closed without a source, too.
-            sources.push(Source::new(Box::new(|| None), default));
         }
         if !self.enabled {
             sources.clear();

@@ -127,20 +127,22 @@ impl Line {
         Some(self.answer(self.oldest, Place::Granted { takes }))
     }
 
-    /// Refuses the first in line whose wish is more than `max`, the number of permits.
-    #[must_use = "the waker must be woken after the lock is released"]
-    pub(super) fn refuse_above(&mut self, max: u32) -> Option<Waker> {
+    /// Refuses all whose wish is more than `max`, the number of permits.
+    #[must_use = "the wakers must be woken after the lock is released"]
+    pub(super) fn refuse_above(&mut self, max: u32) -> Vec<Waker> {
+        let mut refused = Vec::new();
         if self.heavy == 0 && max > 0 {
-            return None;
+            return refused;
         }
-        let mut ticket = self.oldest;
-        while let Some(Place::Waiting { wish, newer, .. }) = self.places.get(ticket) {
-            if wish.needs > max {
-                return Some(self.answer(ticket, Place::Refused { max }));
+        let mut next = self.oldest;
+        while let Some(Place::Waiting { wish, newer, .. }) = self.places.get(next) {
+            let (ticket, too_much) = (next, wish.needs > max);
+            next = *newer;
+            if too_much {
+                refused.push(self.answer(ticket, Place::Refused { max }));
             }
-            ticket = *newer;
         }
-        None
+        refused
     }
 
     /// Looks for the answer to a ticket; if there is one the ticket is spent.

@@ -23,11 +23,10 @@
 //! holder; an addition in between continues the release sequence. `models.rs` explores all this
 //! with loom.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
 use super::line::{Line, Redeemed, Wish};
-use crate::panic::Panic;
+use crate::panic::{contained, wake};
 use crate::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 
 /// The line or the lock has a say in who gets the next permit.
@@ -139,6 +138,7 @@ impl Permits {
     pub(crate) fn resize(&self, max: u32) {
         let mut state = lock(&self.state);
         self.word.fetch_or(QUEUED, Ordering::AcqRel);
+        let mut refused = Vec::new();
         if max >= state.max {
             let more = max - state.max;
             let forgiven = more.min(state.owed);
@@ -147,12 +147,15 @@ impl Permits {
                 .fetch_add(u64::from(more - forgiven), Ordering::AcqRel);
         } else {
             state.owed += state.max - max;
+            // Nobody joins who wants more than there is, so only a shrink has to look for such.
+            refused = state.line.refuse_above(max);
         }
         state.max = max;
         self.settle(state);
+        refused.into_iter().for_each(wake);
     }
 
-    /// Serves and refuses whoever can be, one at a time, each woken without the lock.
+    /// Serves whoever can be, one at a time, each woken without the lock.
     fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         loop {
             let (waker, more) = self.step(&mut state);
@@ -167,13 +170,10 @@ impl Permits {
         }
     }
 
-    /// Pays what is owed, then answers one in line if one can be answered. Also says whether there
-    /// may be another.
+    /// Pays what is owed, then serves the first in line if that can be. Also says whether there may
+    /// be another.
     fn step(&self, state: &mut State) -> (Option<Waker>, bool) {
         let mut free = self.pay(state);
-        if let Some(refused) = state.line.refuse_above(state.max) {
-            return (Some(refused), true);
-        }
         let mut granted = None;
         if let Some(first) = state.line.first()
             && state.owed == 0
@@ -315,14 +315,6 @@ impl Permits {
             self.word.fetch_add(u64::from(granted), Ordering::AcqRel);
         }
         self.settle(state);
-        drop(waker);
-    }
-}
-
-/// Wakes a task or thread. If its waker panics that is its own concern: others in line are still to
-/// be served.
-fn wake(waker: Waker) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        drop(Panic::new(0, payload)); // payloads may panic when dropped; this takes care of it
+        contained(|| drop(waker)); // in a destructor, where a second panic would end the process
     }
 }

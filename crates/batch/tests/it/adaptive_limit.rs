@@ -202,6 +202,30 @@ fn a_service_that_got_slower_for_good_becomes_the_new_normal() {
     assert!(after.mean_latency() < 55 * MS);
 }
 
+/// At its least the limit cannot be halved for a probe; its windows there are as good as one.
+#[test]
+fn a_service_that_got_slower_while_the_limit_was_at_its_least_becomes_the_new_normal() {
+    let clock = ManualClock::new();
+    let limit = gradient(&clock, 1);
+    let latency = |each: Duration, windows: usize| {
+        for _ in 0..windows * 100 {
+            let in_use = limit.limit();
+            let samples: Vec<_> = (0..in_use).map(|_| limit.try_acquire()).collect();
+            clock.advance(each);
+            for sample in samples.into_iter().flatten() {
+                sample.end(Verdict::Success);
+            }
+        }
+    };
+    latency(MS, 1);
+    for _ in 0..200 {
+        limit.measure().end(Verdict::Overload);
+    }
+    assert_eq!(limit.limit(), 1);
+    latency(10 * MS, 20);
+    assert!(limit.limit() > 20, "{:?}", limit.stats());
+}
+
 #[test]
 fn aimd_stays_below_what_is_refused_and_comes_back_to_it() {
     let clock = ManualClock::new();

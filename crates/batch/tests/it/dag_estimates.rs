@@ -18,7 +18,10 @@ const fn secs(secs: u64) -> Duration {
 
 fn estimates(capacity: usize, newest_percent: usize) -> DurationEstimates<u32> {
     let builder = DurationEstimates::builder().capacity(capacity);
-    builder.newest_percent(newest_percent).build().unwrap()
+    builder
+        .newest_percent(newest_percent)
+        .build()
+        .expect("tests use settings within range")
 }
 
 /// Drives a future by moving time from one event to the next.
@@ -59,7 +62,12 @@ fn makespan(
             }
         }),
     );
-    assert!(outcomes.unwrap().iter().all(|outcome| outcome.is_done()));
+    assert!(
+        outcomes
+            .expect("the plan is valid")
+            .iter()
+            .all(|outcome| outcome.is_done())
+    );
     clock.now() - start
 }
 

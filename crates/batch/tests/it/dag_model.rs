@@ -43,7 +43,8 @@ impl Graph {
     }
 
     fn dag(&self) -> DenseDag {
-        let dag = DenseDag::from_edges(self.len(), &edges_of(&self.dependencies)).unwrap();
+        let dag = DenseDag::from_edges(self.len(), &edges_of(&self.dependencies))
+            .expect("drawn graphs have no cycles");
         dag.with_joins(|node| match self.waits_for_any[node] {
             true => Join::Any,
             false => Join::All,

@@ -629,3 +629,87 @@ fn counting_items_on_a_view_of_a_view_finds_them_in_one_pool() {
     });
     assert_eq!(log.into_inner().unwrap(), [1, 2]);
 }
+
+#[test]
+fn a_future_made_outside_of_the_item_that_polls_it_nests_there() {
+    let limiter = Limiter::new(1).unwrap();
+    let inner = limiter.run(async { 42 });
+    assert_eq!(run(limiter.run(inner)), 42);
+
+    let ready_made = limiter.acquire();
+    run(limiter.run(async {
+        let nested = ready_made.await;
+        assert_eq!(limiter.pool().active(), 1);
+        drop(nested);
+    }));
+    assert_eq!(limiter.pool().active(), 0);
+}
+
+/// Each starts the next one, and ends when that one has begun: as pages that name the next page.
+/// Neither the places in line nor the permits of all before it may be kept for the one that runs.
+#[test]
+fn a_line_of_successors_carries_nothing_of_those_that_have_ended() {
+    within_a_minute(|| {
+        let limiter = Limiter::new(2).unwrap();
+        let mut last = limiter.try_acquire().unwrap();
+        for _ in 0..20_000 {
+            last = last.limiter().try_acquire().expect("its loan is free");
+        }
+        assert_eq!(limiter.pool().active(), 1, "all on the permit of the first");
+        let beside = limiter.try_acquire().expect("the other one is free");
+        assert!(limiter.try_acquire().is_none());
+        drop(beside);
+        drop(last);
+        assert_eq!(limiter.pool().active(), 0);
+    });
+}
+
+#[test]
+fn successors_through_a_narrowed_limiter_stay_counted_in_it() {
+    let limiter = Limiter::new(3).unwrap();
+    let narrow = limiter.at_most(1).unwrap();
+    let mut last = narrow.try_acquire().unwrap();
+    for _ in 0..100 {
+        last = last.limiter().try_acquire().expect("its loan is free");
+        assert!(narrow.try_acquire().is_none());
+        assert_eq!(limiter.pool().active(), 1);
+    }
+    drop(last);
+    assert_eq!(limiter.pool().active(), 0);
+    assert!(narrow.try_acquire().is_some());
+}
+
+/// The run in between has no limiter, so its threads hold no permits of their own.
+#[test]
+fn threads_of_a_blocking_run_within_an_item_nest_under_it() {
+    within_a_minute(|| {
+        let limiter = Limiter::new(1).unwrap();
+        let processor = support::processor(4);
+        let results = limiter.run_blocking(|| {
+            processor.map_blocking(0..20, |n| {
+                std::thread::yield_now();
+                Ok::<_, ()>(limiter.run_blocking(|| n))
+            })
+        });
+        assert!(results.into_iter().map(Result::unwrap).eq(0..20));
+        assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+    });
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn functions_on_the_blocking_pool_nest_under_their_items() {
+    within_a_minute(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        let limiter = Limiter::new(1).unwrap();
+        let processor = BatchProcessor::builder().limiter(limiter.clone());
+        let processor = processor.build().unwrap();
+        let inside = limiter.clone();
+        let map =
+            processor.map_on_blocking_pool(0..5, move |n| Ok::<_, ()>(inside.run_blocking(|| n)));
+        let results = runtime.block_on(map);
+        assert!(results.into_iter().map(Result::unwrap).eq(0..5));
+        assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+    });
+}

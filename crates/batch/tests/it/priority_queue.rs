@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use brolly_batch::{ConfigError, Popped, PriorityQueue, PushError, Urgency};
 use brolly_sync::{Clock, ManualClock};
 use proptest::prelude::*;
 
-use crate::support::within_a_minute;
+use crate::support::{Wakes, within_a_minute};
 
 const AGING: Duration = Duration::from_secs(10);
 
@@ -444,4 +444,50 @@ proptest! {
             prop_assert_eq!(queue.is_closed(), closed);
         }
     }
+}
+
+#[test]
+fn a_waker_that_panics_is_no_concern_of_the_pusher_or_the_closer() {
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+
+    let queue = queue(&ManualClock::new(), 4);
+    let waker = Waker::from(Arc::new(Panics));
+    let mut cx = Context::from_waker(&waker);
+    let mut takers: Vec<_> = (0..3).map(|_| Box::pin(queue.pop())).collect();
+    for taker in &mut takers {
+        assert!(taker.as_mut().poll(&mut cx).is_pending());
+    }
+    assert_eq!(queue.push(1, 0), Ok(()));
+    queue.close();
+    let taken = takers.iter_mut().map(|taker| match poll(taker.as_mut()) {
+        Poll::Ready(popped) => item(popped),
+        Poll::Pending => panic!("it was served"),
+    });
+    assert!(taken.eq([Some(1), None, None]));
+}
+
+#[test]
+fn a_taker_that_nobody_can_push_for_any_more_is_told_so() {
+    let queue = queue::<u8>(&ManualClock::new(), 4);
+    let (wakes, waker) = Wakes::new();
+    let mut taker = Box::pin(queue.pop());
+    assert!(
+        taker
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    let other = queue.clone();
+    other.push(1, 0).unwrap();
+    let mut second = Box::pin(other.pop());
+    assert_eq!(wakes.count(), 1);
+    drop((queue, other));
+    assert_eq!(poll(taker.as_mut()).map(item), Poll::Ready(Some(1)));
+    assert_eq!(poll(second.as_mut()).map(item), Poll::Ready(None));
 }

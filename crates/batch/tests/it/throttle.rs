@@ -253,6 +253,12 @@ fn a_threshold_of_zero_is_always_throttled() {
         .build()
         .unwrap();
     assert!(bare.is_throttled());
+    let others = Throttle::builder()
+        .threshold_percent(0)
+        .source_with(Dial::at(10), 90, 80)
+        .build()
+        .unwrap();
+    assert!(others.is_throttled());
 }
 
 #[test]

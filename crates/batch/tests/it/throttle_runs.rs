@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use brolly_batch::{BatchProcessor, CancelToken, ItemError, Reading, Throttle};
+use brolly_batch::{BatchProcessor, CancelToken, ItemError, Limiter, Reading, Throttle};
 use brolly_sync::{ManualClock, Timer};
 
 use crate::support::{Gauge, Wakes, within_a_minute};
@@ -207,4 +207,31 @@ fn threads_obey_as_tasks_do() {
         assert_eq!(peak.load(Ordering::SeqCst), 1);
         assert_eq!(bench.throttle.stats().waiting, 0);
     });
+}
+
+/// The run could not start anything with it, for as long as the throttle says no.
+#[test]
+fn a_throttled_run_passes_on_a_permit_that_it_waited_for() {
+    let bench = Bench::new(0);
+    let limiter = Limiter::new(1).unwrap();
+    let processor = BatchProcessor::builder()
+        .throttle(bench.throttle.clone())
+        .limiter(limiter.clone())
+        .build()
+        .unwrap();
+    let held = limiter.try_acquire().unwrap();
+    let mut run = pin!(processor.map(0..3, |n| async move { Ok::<_, Infallible>(n) }));
+    assert!(settle(run.as_mut()).is_none());
+    assert_eq!(limiter.pool().waiting(), 1);
+    bench.set(90);
+    bench.clock.advance(SECOND);
+    drop(held); // which serves the run
+    assert!(settle(run.as_mut()).is_none());
+    let other = limiter.try_acquire().expect("the run has passed it on");
+    bench.set(0);
+    bench.clock.advance(SECOND);
+    assert!(settle(run.as_mut()).is_none(), "it waits for the other");
+    drop(other);
+    let results = settle(run.as_mut()).expect("nothing holds it back");
+    assert!(results.into_iter().map(Result::unwrap).eq(0..3));
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use brolly_batch::{AcquireMany, ConfigError, Permit, WaitForCapacity, WeightError, WorkerPool};
 use proptest::prelude::*;
@@ -658,4 +659,53 @@ proptest! {
             prop_assert_eq!(pool.has_capacity(), oracle.is_free(1));
         }
     }
+}
+
+/// Only a shrink can make a wish too great, so only a shrink may have to look at the whole line.
+#[test]
+fn a_release_costs_the_same_however_many_heavy_ones_wait() {
+    fn fastest_release(waiting: usize) -> Duration {
+        let pool = WorkerPool::new(2).unwrap();
+        let mut held = pool.acquire_many_blocking(2).ok();
+        let mut line: Vec<_> = (0..waiting).map(|_| pool.acquire_many(2)).collect();
+        for waiter in &mut line {
+            assert!(support::poll(waiter, Waker::noop()).is_pending());
+        }
+        let releases = line.iter_mut().take(50).map(|next| {
+            let start = Instant::now();
+            drop(held.take());
+            let took = start.elapsed();
+            match support::poll(next, Waker::noop()) {
+                Poll::Ready(permit) => held = permit.ok(),
+                Poll::Pending => panic!("the first in line is served"),
+            }
+            took
+        });
+        releases.min().expect("there were some")
+    }
+
+    let (short, long) = (fastest_release(60), fastest_release(60_000));
+    assert!(long < short * 50, "{short:?} and {long:?}");
+}
+
+#[test]
+fn a_shrink_refuses_all_who_want_too_much_and_nobody_else() {
+    let pool = WorkerPool::new(4).unwrap();
+    let held = pool.acquire_many_blocking(4).unwrap();
+    let (wakes, waker) = Wakes::new();
+    let mut line: Vec<_> = (1..=4).chain(1..=4).map(|n| pool.acquire_many(n)).collect();
+    for waiter in &mut line {
+        assert!(support::poll(waiter, &waker).is_pending());
+    }
+    pool.resize(2).unwrap();
+    assert_eq!((wakes.count(), pool.waiting()), (4, 4));
+    drop(held);
+    for (weight, waiter) in (1..=4).chain(1..=4).zip(&mut line) {
+        match support::poll(waiter, &waker) {
+            Poll::Ready(Ok(permit)) => assert!(permit.weight() == weight && weight <= 2),
+            Poll::Ready(Err(_)) => assert!(weight > 2),
+            Poll::Pending => panic!("{weight} is not answered"),
+        }
+    }
+    assert_eq!(pool.active(), 0);
 }
