@@ -562,7 +562,7 @@ mod on_the_blocking_pool {
 
     fn limited(limiter: &Limiter) -> BatchProcessor {
         let builder = BatchProcessor::builder().limiter(limiter.clone());
-        builder.build().unwrap()
+        builder.build().expect("within range")
     }
 
     #[tokio::test]
