@@ -7,12 +7,14 @@ mod error;
 mod gate;
 mod held;
 mod ledger;
+mod place;
 mod report;
 mod store;
 mod work;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use brolly_sync::WaitList;
@@ -22,9 +24,10 @@ use crate::control::Control;
 use crate::drive::Drive;
 use crate::limiter::Limiter;
 use crate::primitive::{Mutex, lock};
-use batch::Sender;
+use batch::{Sender, Sent};
 use held::{Batch, Held, Origin};
 use ledger::Ledger;
+use place::{Place, within};
 use work::{Sending, StopAt};
 
 pub use builder::BulkSinkBuilder;
@@ -125,9 +128,10 @@ where
     /// The items belong to the sink from this call on, before the future is polled. The future
     /// borrows nothing, so it may be spawned or outlive the handle it came from.
     ///
-    /// Batches of all calls take turns in order of arrival. A call that is kept but not polled keeps
-    /// the turns that it was given, and a store that waits for an `insert` or `flush` of its own
-    /// sink may wait for itself.
+    /// Batches of all calls take turns in order of arrival; one that has to wait for a permit of the
+    /// sink's limiter waits for its turn once more when it has it. A call that is kept but not
+    /// polled keeps the turns that it was given, and a store that waits for an `insert` or `flush`
+    /// of its own sink may wait for itself.
     ///
     /// # Cancel safety
     ///
@@ -147,9 +151,9 @@ where
         let shared = Arc::clone(&self.shared);
         let held = Held::new(&shared.ledger, items);
         async move {
-            let _turn = shared.turn_of_call().await;
+            let mut place = shared.place_of_call().await;
             let work = Sending::insert(held, shared.batch_size, shared.strict_order);
-            shared.run(work).await.into_inserted()
+            shared.run(&mut place, work).await.into_inserted()
         }
     }
 
@@ -167,14 +171,14 @@ where
     pub fn flush(&self) -> impl Future<Output = Flushed<S::Error>> + Send + use<T, S> {
         let shared = Arc::clone(&self.shared);
         async move {
-            let _turn = shared.turn_of_call().await;
+            let mut place = shared.place_of_call().await;
             let stop_at = match shared.strict_order {
                 true => StopAt::AnyFailure,
                 false => StopAt::Rejection,
             };
             let origin = Origin::new(&shared.ledger);
             let work = Sending::flush(origin, shared.batch_size, stop_at);
-            shared.run(work).await.into_flushed()
+            shared.run(&mut place, work).await.into_flushed()
         }
     }
 }
@@ -184,17 +188,21 @@ where
     T: Send + Sync,
     S: BulkStore<T>,
 {
-    async fn run(&self, work: Sending<T, S::Error>) -> Sending<T, S::Error> {
+    async fn run(
+        &self,
+        place: &mut Option<Place<'_>>,
+        work: Sending<T, S::Error>,
+    ) -> Sending<T, S::Error> {
         let send = |batch: Batch<T>| async {
-            // The turn first: whoever waits for one keeps no permit that others share.
-            let _turn = self.turn_of_batch().await;
-            let sending = self.sender.send(batch);
-            Ok(match &self.limiter {
-                Some(limiter) => limiter.run(sending).await,
-                None => sending.await,
-            })
+            let mut place = self.place_of_batch().await;
+            if self.is_stopping() {
+                return Ok(Sent::cancelled(&batch)); // by now, and it has not started
+            }
+            let mut sending = pin!(self.sender.send(batch));
+            Ok(poll_fn(|cx| within(&mut place, || sending.as_mut().poll(cx))).await)
         };
-        Drive::new(work, self.limit, self.control(), send).await
+        let mut drive = Drive::new(work, self.limit, self.control(), send);
+        poll_fn(|cx| within(place, || Pin::new(&mut drive).poll(cx))).await
     }
 
     fn control(&self) -> Control {
@@ -205,36 +213,24 @@ where
         }
     }
 
-    async fn turn_of_call(&self) -> Option<Turn<'_>> {
-        if self.strict_order {
-            Some(Turn::take(&self.turns).await)
-        } else {
-            None
+    fn is_stopping(&self) -> bool {
+        let token = self.token.as_ref();
+        token.is_some_and(|token| token.is_draining() || token.is_cancelled())
+    }
+
+    /// In strict order a call has a place and its batches run in it; else each batch has its own.
+    async fn place_of_call(&self) -> Option<Place<'_>> {
+        match self.strict_order {
+            true => Some(Place::in_order(&self.turns, self.limiter.as_ref()).await),
+            false => None,
         }
     }
 
-    async fn turn_of_batch(&self) -> Option<Turn<'_>> {
-        if self.strict_order {
-            None // its call has the only one
-        } else {
-            Some(Turn::take(&self.turns).await)
+    async fn place_of_batch(&self) -> Option<Place<'_>> {
+        match self.strict_order {
+            true => None,
+            false => Some(Place::take(&self.turns, self.limiter.as_ref()).await),
         }
-    }
-}
-
-/// The right to have something under way, given back on drop.
-struct Turn<'a>(&'a WaitList<()>);
-
-impl<'a> Turn<'a> {
-    async fn take(turns: &'a WaitList<()>) -> Self {
-        turns.take().await;
-        Self(turns)
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.put(());
     }
 }
 

@@ -57,7 +57,7 @@ impl<S, E: Send + Sync> Sender<S, E> {
                 break;
             }
         }
-        batch.put_back();
+        batch.end();
         if let Some(pass) = pass {
             let outcome = sent.outcome();
             let _ = contain(|| pass.end(outcome)); // the batch has ended all the same
@@ -160,6 +160,13 @@ fn panicked<E>(message: &Arc<str>) -> SinkError<E> {
 }
 
 impl<E> Sent<E> {
+    /// A batch that is not sent at all, because the sink was told to start nothing more.
+    pub(super) fn cancelled<T>(batch: &Batch<T>) -> Self {
+        let mut sent = Self::new(batch.len());
+        sent.fail(batch, || SinkError::Cancelled);
+        sent
+    }
+
     fn new(items: usize) -> Self {
         Self {
             results: (0..items).map(|_| Ok(())).collect(),

@@ -103,7 +103,8 @@ impl<T, S: BulkStore<T>> BulkSinkBuilder<T, S> {
 
     /// A bound that this sink's batches share with other work, on top of
     /// [`max_concurrent`](Self::max_concurrent). Within an item of the same limiter the first batch
-    /// needs no permit of its own.
+    /// needs no permit of its own. In strict order a call holds one permit from its beginning to its
+    /// end, and calls take turns in the order in which they got theirs.
     pub fn limiter(mut self, limiter: &Limiter) -> Self {
         self.limiter = Some(limiter.clone());
         self

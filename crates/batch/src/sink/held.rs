@@ -19,6 +19,8 @@ pub(super) struct Origin<T> {
     /// How many of its own items a full buffer let go, and how many others; because of this call.
     dropped: AtomicU64,
     displaced: AtomicU64,
+    /// Items that were confirmed before their batch was ended early: its last words.
+    confirmed: Mutex<Vec<Number>>,
 }
 
 impl<T> Origin<T> {
@@ -28,6 +30,7 @@ impl<T> Origin<T> {
             own: OnceLock::new(),
             dropped: AtomicU64::new(0),
             displaced: AtomicU64::new(0),
+            confirmed: Mutex::new(Vec::new()),
         })
     }
 
@@ -45,7 +48,16 @@ impl<T> Origin<T> {
         self.displaced.load(Ordering::Relaxed) as usize
     }
 
-    fn put_back(&self, items: impl IntoIterator<Item = (Number, T)>) {
+    /// Which items of a batch were confirmed before it was dropped, ascending. To be asked right
+    /// after that, or the next batch's are among them.
+    pub(super) fn take_confirmed(&self) -> Vec<Number> {
+        let mut confirmed = mem::take(&mut *lock(&self.confirmed));
+        confirmed.sort_unstable();
+        confirmed
+    }
+
+    /// The items are in order of age.
+    fn put_back(&self, items: Vec<(Number, T)>) {
         let lost = lock(&self.ledger).put_back(items);
         let is_own = |number| self.own.get().is_some_and(|own| own.contains(number));
         let own = lost.iter().filter(|(number, _)| is_own(number)).count();
@@ -103,6 +115,7 @@ impl<T> Held<T> {
             origin: Arc::clone(&self.origin),
             marks: (first..).zip(0..items.len()).collect(),
             items,
+            confirmed: Vec::new(),
         })
     }
 
@@ -111,7 +124,7 @@ impl<T> Held<T> {
         if self.len() > 0 {
             let first = self.first_number();
             let items = mem::take(&mut self.items);
-            self.origin.put_back((first..).zip(items));
+            self.origin.put_back((first..).zip(items).collect());
         }
     }
 
@@ -132,6 +145,8 @@ pub(super) struct Batch<T> {
     items: Vec<T>,
     /// The number of each item, and its position in the batch as it was made.
     marks: Vec<(Number, usize)>,
+    /// Those that have left it as stored while others stayed for the next attempt.
+    confirmed: Vec<Number>,
 }
 
 /// What becomes of one item after a call of the store.
@@ -162,6 +177,7 @@ impl<T> Batch<T> {
             origin: Arc::clone(origin),
             marks: numbers.into_iter().zip(0..).collect(),
             items,
+            confirmed: Vec::new(),
         })
     }
 
@@ -201,10 +217,13 @@ impl<T> Batch<T> {
         debug_assert_eq!(verdicts.len(), self.items.len());
         let marks = mem::take(&mut self.marks);
         let items = mem::take(&mut self.items);
-        let (mut stored, mut given_up) = (Vec::new(), Vec::new());
+        let (mut stored, mut confirmed, mut given_up) = (Vec::new(), Vec::new(), Vec::new());
         for ((item, mark), verdict) in items.into_iter().zip(marks).zip(verdicts) {
             match verdict {
-                Verdict::Stored => stored.push(item),
+                Verdict::Stored => {
+                    stored.push(item);
+                    confirmed.push(mark.0);
+                }
                 Verdict::GivenUp => given_up.push((mark.0, item)),
                 Verdict::Again => {
                     self.items.push(item);
@@ -212,22 +231,28 @@ impl<T> Batch<T> {
                 }
             }
         }
+        if !self.items.is_empty() {
+            self.confirmed.append(&mut confirmed);
+        }
         lock(&self.origin.ledger).confirm(stored.len());
         self.origin.put_back(given_up);
         stored.into_iter().for_each(discard);
     }
 
-    /// Puts what is left into the buffer.
-    pub(super) fn put_back(&mut self) {
-        let items = mem::take(&mut self.items);
-        let marks = mem::take(&mut self.marks);
-        let numbers = marks.into_iter().map(|(number, _)| number);
-        self.origin.put_back(numbers.zip(items));
+    /// Puts what is left into the buffer. What became of all its items is known.
+    pub(super) fn end(mut self) {
+        self.confirmed.clear();
     }
 }
 
 impl<T> Drop for Batch<T> {
     fn drop(&mut self) {
-        self.put_back();
+        if !self.confirmed.is_empty() {
+            lock(&self.origin.confirmed).append(&mut self.confirmed);
+        }
+        let items = mem::take(&mut self.items);
+        let marks = mem::take(&mut self.marks);
+        let numbers = marks.into_iter().map(|(number, _)| number);
+        self.origin.put_back(numbers.zip(items).collect());
     }
 }

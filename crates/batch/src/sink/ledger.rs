@@ -87,22 +87,21 @@ impl<T> Ledger<T> {
         self.stored += items as u64;
     }
 
-    /// Puts items that were under way into the buffer, each at the place of its number. Returns
-    /// those that the buffer has no room for, the oldest of all first.
-    pub(super) fn put_back(
-        &mut self,
-        items: impl IntoIterator<Item = (Number, T)>,
-    ) -> Vec<(Number, T)> {
-        for (number, item) in items {
-            self.buffer.insert(number, item);
-            self.in_flight -= 1;
+    /// Puts items that were under way, given in order of age, into the buffer, each at the place of
+    /// its number. Returns those that the buffer has no room for.
+    ///
+    /// The time is that of `capacity` insertions at most, however many items come back.
+    pub(super) fn put_back(&mut self, mut items: Vec<(Number, T)>) -> Vec<(Number, T)> {
+        self.in_flight -= items.len() as u64;
+        // Of so many, only the youngest can stay.
+        let youngest = items.split_off(items.len().saturating_sub(self.capacity));
+        let mut lost = items;
+        self.buffer.extend(youngest);
+        while self.buffer.len() > self.capacity {
+            lost.extend(self.buffer.pop_first());
         }
-        let surplus = self.buffer.len().saturating_sub(self.capacity);
-        let dropped: Vec<_> = std::iter::from_fn(|| self.buffer.pop_first())
-            .take(surplus)
-            .collect();
-        self.dropped += dropped.len() as u64;
-        dropped
+        self.dropped += lost.len() as u64;
+        lost
     }
 
     /// Takes up to `most` of the oldest items with numbers in this range. They are under way from

@@ -111,13 +111,23 @@ impl<T, E> Sending<T, E> {
         }
     }
 
-    /// Files one error for all items of a batch that did not end.
+    /// Files one error for all items of a batch that did not end, but for those that the store had
+    /// confirmed before.
     fn file_batch(&mut self, tag: usize, error: impl Fn() -> SinkError<E>) {
-        let size = match tag {
-            OF_BUFFER => 1, // the first failure is all that is kept
-            _ => self.batch_size.min(self.results.len() - tag),
+        let confirmed = self.origin.take_confirmed();
+        let Some(own) = self.own.as_ref().filter(|_| tag != OF_BUFFER) else {
+            self.flushed += confirmed.len();
+            self.file(tag, vec![Err(error())]); // the first failure is all that is kept
+            return;
         };
-        self.file(tag, (0..size).map(|_| Err(error())).collect());
+        let size = self.batch_size.min(self.results.len() - tag);
+        let first = own.number().start + tag as Number;
+        let result = |number| match confirmed.binary_search(&number) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(error()),
+        };
+        let results = (first..).take(size).map(result).collect();
+        self.file(tag, results);
     }
 
     fn file(&mut self, tag: usize, results: Vec<Result<(), SinkError<E>>>) {

@@ -945,3 +945,152 @@ fn sinks_that_share_a_limiter_share_its_bound() {
     assert_eq!(sinks[0].buffered(), 20);
     assert_eq!(limiter.pool().waiting(), 0);
 }
+
+/// The item holds the permit and waits for its turn; the other call must not hold the turn and
+/// wait for the permit.
+#[test]
+fn an_item_of_the_limiter_and_another_call_do_not_wait_for_each_other() {
+    for strict_order in [false, true] {
+        let store = Store::default();
+        let limiter = Limiter::new(1).unwrap();
+        let sink = BulkSink::builder()
+            .max_concurrent(1)
+            .strict_order(strict_order)
+            .limiter(&limiter)
+            .build(store.clone())
+            .unwrap();
+        let item = limiter.run(async {
+            yield_times(2).await;
+            sink.insert(vec![1]).await
+        });
+        let (within, beside) = run(async { tokio::join!(item, sink.insert(vec![2])) });
+        assert!(within.is_complete() && beside.is_complete());
+        assert_eq!(store.peak(), 1);
+        assert_eq!(limiter.pool().active(), 0);
+    }
+}
+
+#[test]
+fn batches_that_wait_for_their_turn_keep_no_permit() {
+    let store = Store::new([Does::Hang]);
+    let limiter = Limiter::new(4).unwrap();
+    let builder = BulkSink::builder().batch_size(1).max_concurrent(1);
+    let sink = builder.limiter(&limiter).build(store).unwrap();
+    let mut calls: Vec<_> = (0..4).map(|n| Box::pin(sink.insert(vec![n]))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    for call in &mut calls {
+        assert!(call.as_mut().poll(&mut context).is_pending());
+    }
+    assert_eq!(limiter.pool().active(), 1);
+}
+
+#[test]
+fn a_drained_sink_starts_no_batch_that_was_in_line() {
+    let token = CancelToken::new();
+    let store = Store::default();
+    let sink = BulkSink::builder()
+        .max_concurrent(1)
+        .cancel_with(&token)
+        .build(store.clone())
+        .unwrap();
+    let mut first = Box::pin(sink.insert(vec![1]));
+    let mut second = Box::pin(sink.insert(vec![2]));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    assert!(second.as_mut().poll(&mut context).is_pending());
+    token.drain();
+    let (first, second) = run(async { tokio::join!(first, second) });
+    assert!(first.is_complete());
+    assert_eq!(second.results, [Err(SinkError::Cancelled)]);
+    assert_eq!(store.calls(), [[1]]);
+    assert_eq!(sink.take_buffered(), [2]);
+    assert_adds_up(&sink);
+}
+
+#[test]
+fn what_was_confirmed_before_a_cancellation_is_reported_as_stored() {
+    for strict_order in [false, true] {
+        let clock = ManualClock::new();
+        let token = CancelToken::new();
+        let store = Store::new([Does::Fail, Does::Refuse(vec![3]), Does::Fail]);
+        let sink = BulkSink::builder()
+            .batch_size(4)
+            .strict_order(strict_order)
+            .retry(|_: u32, error: &&str| (*error == "refused").then_some(SECOND))
+            .timer(clock.clone())
+            .cancel_with(&token)
+            .build(store.clone())
+            .unwrap();
+        assert_eq!(run(sink.insert((1..5).collect())).buffered, 4);
+
+        // The flush is cancelled while the item that was refused waits for its next attempt.
+        let mut flush = Box::pin(sink.flush());
+        let mut context = Context::from_waker(Waker::noop());
+        while clock.next_deadline().is_none() {
+            assert!(flush.as_mut().poll(&mut context).is_pending());
+        }
+        token.cancel();
+        let flushed = run(flush);
+        assert_eq!((flushed.flushed, flushed.remaining), (3, 1));
+        assert_eq!(flushed.failure, Some(SinkError::Cancelled));
+        assert_adds_up(&sink);
+    }
+    let clock = ManualClock::new();
+    let token = CancelToken::new();
+    let sink = BulkSink::builder()
+        .batch_size(4)
+        .max_concurrent(1)
+        .retry(|_: u32, _: &&str| Some(SECOND))
+        .timer(clock.clone())
+        .cancel_with(&token)
+        .build(Store::new([Does::Succeed, Does::Refuse(vec![5, 7])]))
+        .unwrap();
+    let mut insert = Box::pin(sink.insert((0..12).collect()));
+    let mut context = Context::from_waker(Waker::noop());
+    while clock.next_deadline().is_none() {
+        assert!(insert.as_mut().poll(&mut context).is_pending());
+    }
+    token.cancel();
+    let inserted = run(insert);
+    let stored = |n| [0, 1, 2, 3, 4, 6].contains(&n);
+    for (n, result) in inserted.results.iter().enumerate() {
+        assert_eq!(result.is_ok(), stored(n), "{n}");
+    }
+    assert_eq!(
+        (inserted.stored, inserted.failed, inserted.buffered),
+        (6, 6, 6)
+    );
+    assert_eq!(sink.stats().stored, 6);
+    assert_eq!(sink.take_buffered(), [5, 7, 8, 9, 10, 11]);
+}
+
+#[test]
+fn a_waker_of_another_call_that_panics_costs_a_batch_nothing() {
+    struct Bomb;
+
+    impl std::task::Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker");
+        }
+    }
+
+    let sink = sink(1, 1, &Store::default());
+    let mut first = Box::pin(sink.insert(vec![1]));
+    let mut second = Box::pin(sink.insert(vec![2]));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    let bomb = Waker::from(Arc::new(Bomb));
+    let mut bombed = Context::from_waker(&bomb);
+    assert!(second.as_mut().poll(&mut bombed).is_pending());
+    assert!(run(first).is_complete());
+    assert!(run(second).is_complete());
+}
+
+#[test]
+fn the_youngest_of_many_that_come_back_stay() {
+    let sink = sink(10, 1, &Store::default());
+    drop(sink.insert((0..100_000).collect()));
+    let stats = sink.stats();
+    assert_eq!((stats.buffered, stats.dropped), (500, 99_500));
+    assert!(sink.take_buffered().into_iter().eq(99_500..100_000));
+}
