@@ -561,7 +561,7 @@ mod on_the_blocking_pool {
     }
 
     fn limited(limiter: &Limiter) -> BatchProcessor {
-        let builder = BatchProcessor::builder().limiter(limiter.clone());
+        let builder = BatchProcessor::builder().limiter(limiter);
         builder.build().expect("within range")
     }
 

@@ -76,7 +76,7 @@ fn a_failure_drops_what_runs_and_starts_nothing_more() {
 fn an_item_that_waits_for_a_permit_does_not_start_after_a_failure() {
     let processor = BatchProcessor::builder()
         .max_concurrent(2)
-        .limiter(Limiter::new(1).unwrap())
+        .limiter(&Limiter::new(1).unwrap())
         .build()
         .unwrap();
     let started = Cell::new(0);

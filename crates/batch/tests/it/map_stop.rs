@@ -264,7 +264,7 @@ fn batches_that_never_started_are_one_entry() {
     let processor = BatchProcessor::builder()
         .max_concurrent(2)
         .batch_size(2)
-        .limiter(Limiter::new(1).unwrap())
+        .limiter(&Limiter::new(1).unwrap())
         .build()
         .unwrap()
         .cancel_with(&token);
@@ -286,7 +286,7 @@ fn an_item_of_a_stream_that_waits_for_a_permit_is_not_reported() {
         let token = CancelToken::new();
         let processor = BatchProcessor::builder()
             .max_concurrent(2)
-            .limiter(Limiter::new(1).unwrap())
+            .limiter(&Limiter::new(1).unwrap())
             .build()
             .unwrap()
             .cancel_with(&token);

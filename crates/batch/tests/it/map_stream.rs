@@ -662,7 +662,7 @@ mod of_streams {
         let _taken = limiter.try_acquire().unwrap();
         let processor = BatchProcessor::builder()
             .max_concurrent(1_000)
-            .limiter(limiter)
+            .limiter(&limiter)
             .build()
             .unwrap();
         let taken = Cell::new(0);
