@@ -364,8 +364,8 @@ impl BatchProcessorBuilder {
 
     /// What deadlines and waits between retries are measured by. Unless set, a timer of the
     /// processor's own, which starts a thread with the first wait.
-    pub fn timer(mut self, timer: Arc<dyn Timer>) -> Self {
-        self.timer = Some(timer);
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.timer = Some(Arc::new(timer));
         self
     }
 
@@ -373,14 +373,14 @@ impl BatchProcessorBuilder {
     ///
     /// Processors that share a limiter share its bound; a run within an item of another one begins
     /// on the permit of that item.
-    pub fn limiter(mut self, limiter: Limiter) -> Self {
-        self.limiter = Some(limiter);
+    pub fn limiter(mut self, limiter: &Limiter) -> Self {
+        self.limiter = Some(limiter.clone());
         self
     }
 
     /// Starts items only when this throttle admits them.
-    pub fn throttle(mut self, throttle: Throttle) -> Self {
-        self.throttle = Some(throttle);
+    pub fn throttle(mut self, throttle: &Throttle) -> Self {
+        self.throttle = Some(throttle.clone());
         self
     }
 

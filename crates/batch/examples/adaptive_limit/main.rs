@@ -5,7 +5,6 @@
 mod simulation;
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use brolly_batch::{AdaptiveLimit, Aimd, Gradient, LimitAlgorithm};
@@ -51,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .max(*bounds.end())
             .initial(initial)
             .algorithm(algorithm)
-            .clock(Arc::new(clock.clone()))
+            .clock(clock.clone())
             .build()?;
         let service = Service::new(WORKERS, TAKES, 1);
         let report = Simulation::new(clock, service, limit.clone()).run(ANSWERS);

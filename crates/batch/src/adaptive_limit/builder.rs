@@ -66,8 +66,8 @@ impl AdaptiveLimitBuilder {
     }
 
     /// The clock that latencies are taken from; the system's unless set.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 

@@ -135,8 +135,8 @@ impl<K, V, E, P> BatcherBuilder<K, V, E, P> {
     }
 
     /// By what time to linger; at first by a [`ThreadTimer`] of its own.
-    pub fn timer(mut self, timer: Arc<dyn Timer>) -> Self {
-        self.timer = Some(timer);
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.timer = Some(Arc::new(timer));
         self
     }
 

@@ -20,7 +20,7 @@ type Numbers = Batcher<u32, u32, ()>;
 fn builder() -> BatcherBuilder<u32, u32, ()> {
     Batcher::builder()
         .linger(Duration::MAX)
-        .timer(Arc::new(ManualClock::new()))
+        .timer(ManualClock::new())
 }
 
 /// Each batch runs on a thread of its own.

@@ -100,8 +100,8 @@ impl<K> DurationEstimatesBuilder<K> {
     }
 
     /// The clock that runs are measured by; the system's monotonic one unless set.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 

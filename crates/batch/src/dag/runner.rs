@@ -135,8 +135,8 @@ impl<'a, G> DagRunner<'a, G> {
 
     /// What the [`deadline`](Self::deadline) is measured by; a [`ThreadTimer`] of this run if not
     /// set, whose thread starts when the run has to wait.
-    pub fn timer(mut self, timer: Arc<dyn Timer>) -> Self {
-        self.settings.timer = Some(timer);
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.settings.timer = Some(Arc::new(timer));
         self
     }
 }

@@ -131,18 +131,35 @@ impl View {
     /// This view without items that have ended; `None` if there are none in it. Nobody can run on
     /// their permits any more, and where items hand on to successors there would be ever more.
     fn pruned(&self) -> Option<Self> {
-        let Self::Nested(nested) = self else {
+        if !self.items().any(|nested| nested.loan.has_ended()) {
             return None;
-        };
-        let outer = nested.outer.pruned();
-        if nested.loan.has_ended() {
-            return Some(outer.unwrap_or_else(|| nested.outer.clone()));
         }
-        Some(Self::Nested(Arc::new(Nested {
-            loan: Arc::clone(&nested.loan),
-            outer: outer?,
-            also: nested.also.clone(),
-        })))
+        let living: Vec<_> = self
+            .items()
+            .filter(|nested| !nested.loan.has_ended())
+            .collect();
+        let around = self.items().last().map_or(self, |nested| &nested.outer);
+        let mut pruned = around.clone();
+        for nested in living.into_iter().rev() {
+            pruned = Self::Nested(Arc::new(Nested {
+                loan: Arc::clone(&nested.loan),
+                outer: pruned,
+                also: nested.also.clone(),
+            }));
+        }
+        Some(pruned)
+    }
+
+    /// The items that this view is nested under, up to the next narrowed limiter or the pool.
+    fn items(&self) -> impl Iterator<Item = &Nested> {
+        std::iter::successors(self.item(), |nested| nested.outer.item())
+    }
+
+    fn item(&self) -> Option<&Nested> {
+        match self {
+            Self::Nested(nested) => Some(nested),
+            Self::Root(_) | Self::Narrowed(_) => None,
+        }
     }
 
     fn outer(&self) -> Option<&Self> {

@@ -44,8 +44,8 @@ impl<T> PriorityQueueBuilder<T> {
     }
 
     /// The clock by which items age and deadlines pass.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 

@@ -15,7 +15,7 @@ fn queue() -> PriorityQueue<u8> {
     PriorityQueue::builder()
         .capacity(4)
         .aging(Duration::MAX)
-        .clock(Arc::new(ManualClock::new()))
+        .clock(ManualClock::new())
         .build()
         .expect("the settings are in range")
 }

@@ -117,8 +117,8 @@ impl ThrottleBuilder {
 
     /// The clock and timer; by default the system's clock and a thread that starts with the first
     /// wait.
-    pub fn timer(mut self, timer: Arc<dyn Timer>) -> Self {
-        self.timer = Some(timer);
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.timer = Some(Arc::new(timer));
         self
     }
 

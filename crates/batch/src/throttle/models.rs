@@ -59,7 +59,7 @@ fn closed() -> (ManualClock, Throttle) {
         .source(move || Some(source.lock().expect("no reading panics")()))
         .sample_interval(INTERVAL)
         .max_wait(Duration::MAX)
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
         .build()
         .expect("the settings are in range");
     assert!(throttle.is_throttled());

@@ -6,7 +6,6 @@ mod simulation;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ fn builder(clock: &ManualClock) -> AdaptiveLimitBuilder {
     AdaptiveLimit::builder()
         .min(1)
         .max(1000)
-        .clock(Arc::new(clock.clone()))
+        .clock(clock.clone())
 }
 
 fn before_service(workers: usize, takes: Duration, initial: usize) -> Simulation {
@@ -424,7 +423,7 @@ proptest! {
     ) {
         let clock = ManualClock::new();
         let max = min + above;
-        let settings = AdaptiveLimit::builder().min(min).max(max).window(2).clock(Arc::new(clock.clone()));
+        let settings = AdaptiveLimit::builder().min(min).max(max).window(2).clock(clock.clone());
         let limit = match aimd {
             true => settings.algorithm(Aimd { latency: Some(MS), ..Aimd::default() }),
             false => settings.algorithm(Gradient { probe_interval: 2, ..Gradient::default() }),

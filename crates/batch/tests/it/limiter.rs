@@ -94,7 +94,7 @@ fn nested_runs_of_ten_and_twenty_items_reach_a_limit_of_twenty_and_never_more() 
     let limiter = Limiter::new(20).unwrap();
     let shares = |max| {
         let builder = BatchProcessor::builder().max_concurrent(max);
-        builder.limiter(limiter.clone()).build().unwrap()
+        builder.limiter(&limiter).build().unwrap()
     };
     let (outer, inner) = (shares(10), shares(20));
     let running = Running::default();
@@ -119,7 +119,7 @@ fn nested_runs_end_with_one_permit_however_they_are_made() {
     let limiter = Limiter::new(1).unwrap();
     let processor = BatchProcessor::builder()
         .max_concurrent(8)
-        .limiter(limiter.clone());
+        .limiter(&limiter);
     let processor = processor.build().unwrap();
     let leaf = |n: u32| async move {
         yield_times(1).await;
@@ -155,7 +155,7 @@ fn nested_blocking_runs_keep_to_the_limit_and_end() {
             let limiter = Limiter::new(max).unwrap();
             let processor = BatchProcessor::builder()
                 .max_concurrent(4)
-                .limiter(limiter.clone());
+                .limiter(&limiter);
             let processor = processor.build().unwrap();
             let running = Running::default();
             let results = processor.map_blocking(0..6, |_| {
@@ -178,7 +178,7 @@ fn a_resize_takes_effect_in_a_living_run() {
     let limiter = Limiter::new(1).unwrap();
     let processor = BatchProcessor::builder()
         .max_concurrent(10)
-        .limiter(limiter.clone());
+        .limiter(&limiter);
     let processor = processor.build().unwrap();
     let (wakes, waker) = Wakes::new();
     let running = Running::default();
@@ -202,7 +202,7 @@ fn a_run_dropped_at_any_poll_leaves_no_permit_and_no_place_in_line() {
         let limiter = Limiter::new(2).unwrap();
         let processor = BatchProcessor::builder()
             .max_concurrent(5)
-            .limiter(limiter.clone());
+            .limiter(&limiter);
         let processor = processor.build().unwrap();
         let mut map = processor.map(0..4, |_| {
             let inner = processor.map(0..3, |n| async move {
@@ -703,7 +703,7 @@ fn functions_on_the_blocking_pool_nest_under_their_items() {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.build().unwrap();
         let limiter = Limiter::new(1).unwrap();
-        let processor = BatchProcessor::builder().limiter(limiter.clone());
+        let processor = BatchProcessor::builder().limiter(&limiter);
         let processor = processor.build().unwrap();
         let inside = limiter.clone();
         let map =
@@ -711,5 +711,20 @@ fn functions_on_the_blocking_pool_nest_under_their_items() {
         let results = runtime.block_on(map);
         assert!(results.into_iter().map(Result::unwrap).eq(0..5));
         assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+    });
+}
+
+#[test]
+fn items_may_be_nested_thousands_deep() {
+    within_a_minute(|| {
+        let limiter = Limiter::new(1).unwrap();
+        let mut permits = vec![limiter.try_acquire().unwrap()];
+        for deep in 0..3_000 {
+            let nested = permits[deep].limiter().try_acquire();
+            permits.push(nested.expect("its loan is free"));
+        }
+        assert_eq!(limiter.pool().active(), 1);
+        while permits.pop().is_some() {} // the innermost first
+        assert_eq!(limiter.pool().active(), 0);
     });
 }

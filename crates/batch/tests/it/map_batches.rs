@@ -29,7 +29,7 @@ fn timed(clock: &ManualClock, max_concurrent: usize, batch_size: usize) -> Batch
     BatchProcessor::builder()
         .max_concurrent(max_concurrent)
         .batch_size(batch_size)
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
         .build()
         .expect("tests use settings within range")
 }

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use brolly_batch::{BatchProcessor, ItemError, LinearRetry, RetryPolicy};
@@ -14,7 +13,7 @@ use crate::support::{Gauge, drop_after, run_with, yield_times};
 fn timed(clock: &ManualClock, max_concurrent: usize) -> BatchProcessor {
     BatchProcessor::builder()
         .max_concurrent(max_concurrent)
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
         .build()
         .expect("tests use settings within range")
 }

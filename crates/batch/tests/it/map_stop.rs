@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::pending;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -19,7 +18,7 @@ fn timed(clock: &ManualClock, max_concurrent: usize, batch_size: usize) -> Batch
     BatchProcessor::builder()
         .max_concurrent(max_concurrent)
         .batch_size(batch_size)
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
         .build()
         .expect("tests use settings within range")
 }

@@ -20,7 +20,7 @@ fn queue<T>(clock: &ManualClock, capacity: usize) -> PriorityQueue<T> {
     PriorityQueue::builder()
         .capacity(capacity)
         .aging(AGING)
-        .clock(Arc::new(clock.clone()))
+        .clock(clock.clone())
         .build()
         .expect("tests use settings within range")
 }
@@ -264,7 +264,7 @@ fn without_aging_a_lower_class_waits_for_all_higher_ones() {
     let clock = ManualClock::new();
     let queue = PriorityQueue::builder()
         .aging(Duration::MAX)
-        .clock(Arc::new(clock.clone()))
+        .clock(clock.clone())
         .build()
         .unwrap();
     queue.push("patient", 1).unwrap();

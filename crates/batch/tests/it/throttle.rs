@@ -66,7 +66,7 @@ impl Pressure for Dial {
 fn builder(clock: &ManualClock, dial: &Dial) -> ThrottleBuilder {
     Throttle::builder()
         .source(dial.clone())
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
         .sample_interval(INTERVAL)
 }
 
@@ -144,7 +144,7 @@ fn switched_off_or_without_sources_it_admits_at_once_and_reads_nothing() {
     let off = builder(&clock, &dial).enabled(false).build().unwrap();
     assert_eq!(off.admit_blocking(), Ok(()));
     assert_eq!(dial.reads(), 0);
-    let bare = Throttle::builder().timer(Arc::new(clock)).build().unwrap();
+    let bare = Throttle::builder().timer(clock).build().unwrap();
     assert_eq!(bare.admit_blocking(), Ok(()));
 }
 
@@ -249,7 +249,7 @@ fn a_threshold_of_zero_is_always_throttled() {
     assert!(throttle.try_admit().is_err());
     let bare = Throttle::builder()
         .threshold_percent(0)
-        .timer(Arc::new(clock))
+        .timer(clock)
         .build()
         .unwrap();
     assert!(bare.is_throttled());
@@ -284,7 +284,7 @@ fn a_source_that_panics_or_is_not_a_number_says_nothing() {
             2 => Reading::from_percent(f64::INFINITY),
             _ => Reading::from_percent(-5.0),
         })
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
         .build()
         .unwrap();
     let mut states = Vec::new();

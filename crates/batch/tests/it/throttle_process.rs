@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use brolly_batch::{ConfigError, LoadAverage, Pressure, ProcessMemory, Reading, Stalls, Throttle};
@@ -157,7 +156,7 @@ fn a_throttle_follows_the_files() {
     let throttle = Throttle::builder()
         .source(root.memory())
         .source_with(Stalls::with_reader(root.reader(), StallKind::Cpu), 40, 20)
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
         .build()
         .unwrap();
     let mut states = Vec::new();

@@ -34,7 +34,7 @@ impl Bench {
             .source(move || Some(Reading::new(source.load(Ordering::SeqCst), 100)))
             .sample_interval(SECOND)
             .max_wait(10 * SECOND)
-            .timer(Arc::new(clock.clone()))
+            .timer(clock.clone())
             .build()
             .expect("the settings are in range");
         Self {
@@ -47,7 +47,7 @@ impl Bench {
     fn processor(&self) -> BatchProcessor {
         BatchProcessor::builder()
             .max_concurrent(4)
-            .throttle(self.throttle.clone())
+            .throttle(&self.throttle)
             .build()
             .expect("the settings are in range")
     }
@@ -169,7 +169,7 @@ fn a_run_that_is_cancelled_does_not_wait_for_the_pressure() {
     let bench = Bench::new(100);
     let token = CancelToken::new();
     let processor = BatchProcessor::builder()
-        .throttle(bench.throttle.clone())
+        .throttle(&bench.throttle)
         .build()
         .unwrap()
         .cancel_with(&token);
@@ -215,8 +215,8 @@ fn a_throttled_run_passes_on_a_permit_that_it_waited_for() {
     let bench = Bench::new(0);
     let limiter = Limiter::new(1).unwrap();
     let processor = BatchProcessor::builder()
-        .throttle(bench.throttle.clone())
-        .limiter(limiter.clone())
+        .throttle(&bench.throttle)
+        .limiter(&limiter)
         .build()
         .unwrap();
     let held = limiter.try_acquire().unwrap();

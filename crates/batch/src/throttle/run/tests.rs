@@ -37,7 +37,7 @@ impl Bench {
             .source(move || Some(Reading::new(source.load(Ordering::SeqCst), 100)))
             .sample_interval(SECOND)
             .max_wait(10 * SECOND)
-            .timer(Arc::new(clock.clone()))
+            .timer(clock.clone())
             .build()
             .expect("the settings are in range");
         Self {

@@ -138,7 +138,7 @@ pub(crate) fn millis(millis: u64) -> Duration {
 pub(crate) fn lingering<V>(clock: &ManualClock) -> BatcherBuilder<u32, V, &'static str> {
     brolly_batch::Batcher::builder()
         .linger(LINGER)
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
 }
 
 /// A call that was polled once.

@@ -134,7 +134,7 @@ fn a_call_dropped_at_any_poll_leaves_the_others_whole_and_holds_nothing() {
             type Key = (u32, Arc<()>);
             let batcher: Batcher<Key, Arc<()>, &str> = Batcher::builder()
                 .linger(LINGER)
-                .timer(Arc::new(clock.clone()))
+                .timer(clock.clone())
                 .join_duplicates(true)
                 .capacity(2)
                 .max_in_flight(1)

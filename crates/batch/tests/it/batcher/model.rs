@@ -256,7 +256,7 @@ fn check(settings: &Settings, ops: Vec<Op>) {
         .capacity(settings.capacity)
         .max_partitions(settings.max_partitions)
         .join_duplicates(settings.join)
-        .timer(Arc::new(clock.clone()))
+        .timer(clock.clone())
         .partition_by(move |key: &u32| key % partitions)
         .build_each(crew.spawner(), move |keys: Vec<u32>| {
             note.note(&keys);
