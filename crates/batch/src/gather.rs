@@ -70,7 +70,12 @@ where
     K: Ord,
     Fut: Future<Output = Result<V, E>>,
 {
-    let (ids, futures) = sources.into_iter().unzip();
+    let (mut ids, mut futures) = (Vec::new(), Vec::new());
+    // Not `unzip`, which reserves whatever the size hint says, and aborts if it is absurd.
+    for (id, future) in sources {
+        ids.push(id);
+        futures.push(future);
+    }
     Gather {
         ids,
         futures,
@@ -145,8 +150,8 @@ impl<K, Fut> Gather<K, Fut> {
         self
     }
 
-    /// What measures [`timeout`](Self::timeout) and [`deadline`](Self::deadline). Unless set, a thread that all calls of this
-    /// process share; it starts with the first wait and stays.
+    /// What measures [`timeout`](Self::timeout) and [`deadline`](Self::deadline). Unless set, a
+    /// thread that all calls of this process share; it starts with the first wait and stays.
     pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
         self.timer = Some(Arc::new(timer));
         self
@@ -191,6 +196,7 @@ impl<K: fmt::Debug, Fut> fmt::Debug for Gather<K, Fut> {
             .field("ids", &self.ids)
             .field("limit", &self.limit)
             .field("timeout", &self.timeout)
+            .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
 }

@@ -27,7 +27,7 @@ use crate::primitive::{Mutex, lock};
 use batch::{Sender, Sent};
 use held::{Batch, Held, Origin};
 use ledger::Ledger;
-use place::{Place, within};
+use place::{Place, unless_stopping, within};
 use work::{Sending, StopAt};
 
 pub use builder::BulkSinkBuilder;
@@ -161,7 +161,8 @@ where
     /// in the buffer again when this ends, at the place it had.
     ///
     /// It ends early when the gate turns a batch away, and in strict order at the first item that
-    /// is not stored. Two flushes at a time share the buffer and send no item twice.
+    /// is not stored. Two flushes at a time share the buffer: no item is under way in both, but
+    /// what one could not store the other may try once more.
     ///
     /// # Cancel safety
     ///
@@ -194,9 +195,13 @@ where
         work: Sending<T, S::Error>,
     ) -> Sending<T, S::Error> {
         let send = |batch: Batch<T>| async {
-            let mut place = self.place_of_batch().await;
-            if self.is_stopping() {
-                return Ok(Sent::cancelled(&batch)); // by now, and it has not started
+            let mut place = None;
+            if !self.strict_order {
+                let own = Place::take(&self.turns, self.limiter.as_ref());
+                place = unless_stopping(self.token.as_ref(), own).await;
+                if place.is_none() {
+                    return Ok(Sent::cancelled(&batch)); // it has not started
+                }
             }
             let mut sending = pin!(self.sender.send(batch));
             Ok(poll_fn(|cx| within(&mut place, || sending.as_mut().poll(cx))).await)
@@ -213,24 +218,14 @@ where
         }
     }
 
-    fn is_stopping(&self) -> bool {
-        let token = self.token.as_ref();
-        token.is_some_and(|token| token.is_draining() || token.is_cancelled())
-    }
-
     /// In strict order a call has a place and its batches run in it; else each batch has its own.
+    /// There is none either if the sink is told to stop, and then the call sends nothing.
     async fn place_of_call(&self) -> Option<Place<'_>> {
-        match self.strict_order {
-            true => Some(Place::in_order(&self.turns, self.limiter.as_ref()).await),
-            false => None,
+        if !self.strict_order {
+            return None;
         }
-    }
-
-    async fn place_of_batch(&self) -> Option<Place<'_>> {
-        match self.strict_order {
-            true => None,
-            false => Some(Place::take(&self.turns, self.limiter.as_ref()).await),
-        }
+        let place = Place::in_order(&self.turns, self.limiter.as_ref());
+        unless_stopping(self.token.as_ref(), place).await
     }
 }
 

@@ -23,6 +23,7 @@ use crate::dag::run::{DagWork, OnFailure};
 use crate::drive::Drive;
 use crate::error::ConfigError;
 use crate::limiter::Limiter;
+use crate::panic::contained;
 use crate::threads;
 use crate::throttle::Throttle;
 
@@ -274,7 +275,7 @@ impl Settings<'_> {
             }
         };
         let work = drive(Drive::new(work, limit, control, timed)).await;
-        (learning.learn)(&times);
+        learning.learn(&times);
         Ok(work.into_outcomes())
     }
 
@@ -301,7 +302,7 @@ impl Settings<'_> {
             }
             result
         });
-        (learning.learn)(&times);
+        learning.learn(&times);
         Ok(work.into_outcomes())
     }
 
@@ -349,6 +350,12 @@ where
 }
 
 impl Learning<'_> {
+    /// Runs code of the names (hashing, comparing, cloning). If it panics, the run has ended all
+    /// the same, and its outcomes are not to be lost.
+    fn learn(&self, times: &[Measured]) {
+        contained(|| (self.learn)(times));
+    }
+
     fn times(&self, dag: &DenseDag) -> Vec<Measured> {
         (0..dag.len()).map(|_| Measured::default()).collect()
     }

@@ -1,7 +1,12 @@
 //! [`Place`]: what a batch holds while it is under way, or a call in strict order.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
 use brolly_sync::WaitList;
 
+use crate::cancel::{CancelToken, Stage};
 use crate::limiter::{Limiter, LimiterPermit};
 use crate::panic::contained;
 
@@ -44,6 +49,29 @@ impl<'a> Place<'a> {
             permit,
         }
     }
+}
+
+/// Waits for a place as long as the token lets anything start; `None` if it does not.
+pub(super) async fn unless_stopping<'a>(
+    token: Option<&CancelToken>,
+    place: impl Future<Output = Place<'a>>,
+) -> Option<Place<'a>> {
+    let Some(token) = token else {
+        return Some(place.await);
+    };
+    let mut place = pin!(place);
+    let mut stopping = token.stopping();
+    poll_fn(|cx| {
+        if token.stage() != Stage::Open {
+            return Poll::Ready(None);
+        }
+        // Whoever has to wait for a place is listed with the token, nobody else.
+        match place.as_mut().poll(cx) {
+            Poll::Ready(place) => Poll::Ready(Some(place)),
+            Poll::Pending => Pin::new(&mut stopping).poll(cx).map(|()| None),
+        }
+    })
+    .await
 }
 
 /// Runs code as an item of the limiter, if there is a place with a permit.

@@ -329,3 +329,33 @@ fn learnt_durations_make_plans_end_earlier_than_counting_nodes() {
     assert!(by_estimate < 0.97 * by_count, "{by_estimate} {by_count}");
     assert!(by_estimate < 1.10 * bound, "{by_estimate} {bound}");
 }
+
+/// What a run has done is not lost because a name cannot be kept.
+#[test]
+fn a_name_that_panics_when_it_is_cloned_costs_no_outcomes() {
+    #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    struct Name(u32);
+    impl Clone for Name {
+        fn clone(&self) -> Self {
+            assert_ne!(self.0, 2, "no copies of this one");
+            Self(self.0)
+        }
+    }
+    let dag = Dag::from_dependencies([(Name(1), vec![]), (Name(2), vec![Name(1)])]).unwrap();
+    let estimates = DurationEstimates::builder().build().unwrap();
+    let done = |node: brolly_batch::Node<'_, Name>| Ok::<_, ()>(node.index);
+    let runner = || dag.runner().estimates(&estimates);
+    let outcomes = [
+        runner().run_blocking(done).unwrap(),
+        run_in(
+            &ManualClock::new(),
+            runner().run(|node| async move { done(node) }),
+        )
+        .unwrap(),
+    ];
+    for outcomes in outcomes {
+        assert!(outcomes.iter().all(|outcome| outcome.is_done()));
+    }
+    estimates.record(&Name(3), secs(1));
+    assert_eq!(estimates.get(&Name(3)), Some(secs(1)), "it still learns");
+}

@@ -465,3 +465,19 @@ fn a_shared_limiter_bounds_all_that_use_it_and_nesting_ends() {
         assert_eq!(limiter.pool().active(), 0);
     }
 }
+
+#[test]
+fn an_absurd_size_hint_of_the_sources_does_no_harm() {
+    struct Liar(Option<u32>);
+    impl Iterator for Liar {
+        type Item = (u32, std::future::Ready<Result<(), Infallible>>);
+        fn next(&mut self) -> Option<Self::Item> {
+            self.0.take().map(|id| (id, ready(Ok(()))))
+        }
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (usize::MAX, None)
+        }
+    }
+    let answer = run(gather(Liar(Some(1))).into_future()).unwrap();
+    assert_eq!(answer.len(), 1);
+}

@@ -1094,3 +1094,37 @@ fn the_youngest_of_many_that_come_back_stay() {
     assert_eq!((stats.buffered, stats.dropped), (500, 99_500));
     assert!(sink.take_buffered().into_iter().eq(99_500..100_000));
 }
+
+/// Who has them may never give them back.
+#[test]
+fn a_call_in_line_for_a_turn_or_a_permit_ends_when_its_sink_is_stopped() {
+    for (strict_order, cancels, has_limiter) in [false, true]
+        .map(|a| [false, true].map(|b| [false, true].map(|c| (a, b, c))))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let token = CancelToken::new();
+        let limiter = Limiter::new(1).unwrap();
+        let mut builder = BulkSink::builder().max_concurrent(1).cancel_with(&token);
+        if has_limiter {
+            builder = builder.limiter(&limiter);
+        }
+        let builder = builder.strict_order(strict_order);
+        let sink = builder.build(Store::new([Does::Hang])).unwrap();
+        let mut stuck = Box::pin(sink.insert(vec![1]));
+        let mut second = Box::pin(sink.insert(vec![2]));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(stuck.as_mut().poll(&mut context).is_pending());
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        match cancels {
+            true => token.cancel(),
+            false => token.drain(),
+        }
+        assert_eq!(run(second).results, [Err(SinkError::Cancelled)]);
+        drop(stuck);
+        assert_eq!(sink.take_buffered(), [1, 2]);
+        assert_eq!(limiter.pool().active(), 0);
+        assert_adds_up(&sink);
+    }
+}
