@@ -253,6 +253,10 @@ where
         self.cut.stop(why)
     }
 
+    fn turned_back(&mut self, tag: usize, why: Stopped) {
+        self.cut.turned_back(tag, why);
+    }
+
     fn index(&self, tag: usize) -> usize {
         self.cut.start_of(tag)
     }
@@ -305,6 +309,10 @@ impl<I: Iterator, R, E> Work for Batches<I, R, E> {
 
     fn stop(&mut self, why: Stopped) -> bool {
         self.0.stop(why)
+    }
+
+    fn turned_back(&mut self, tag: usize, why: Stopped) {
+        self.0.turned_back(tag, why);
     }
 
     fn index(&self, tag: usize) -> usize {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::limiter::Surroundings;
+use crate::limiter::{Limiter, Surroundings};
 
 /// The future of one call on the pool; see
 /// [`BatchProcessor::map_on_blocking_pool`](crate::BatchProcessor::map_on_blocking_pool).
@@ -20,9 +20,13 @@ pub struct OnBlockingPool<T> {
     call: JoinHandle<T>,
 }
 
-/// Makes a function that blocks into one of futures.
+/// Makes a function that blocks into one of futures, whose run takes permits of this limiter.
+///
+/// A call borrows the permit of its item and takes it along: what nests in it on its thread knows of
+/// it, and when the item is dropped, the permit is not free before the call has ended.
 pub(crate) fn on_blocking_pool<T, O>(
     f: impl Fn(T) -> O + Send + Sync + 'static,
+    limiter: Option<Limiter>,
 ) -> impl FnMut(T) -> OnBlockingPool<O>
 where
     T: Send + 'static,
@@ -32,8 +36,14 @@ where
     move |item| {
         let f = Arc::clone(&f);
         let around = Surroundings::here();
+        let permit = limiter.as_ref().and_then(Limiter::try_acquire);
         OnBlockingPool {
-            call: spawn_blocking(move || around.enter(|| f(item))),
+            call: spawn_blocking(move || {
+                around.enter(|| match permit {
+                    None => f(item),
+                    Some(mut permit) => permit.enter(|| f(item)),
+                })
+            }),
         }
     }
 }

@@ -61,7 +61,7 @@ pub use modes::{CollectErrors, Collected, FailFast, FirstFailure};
 pub use panic::Panic;
 pub use priority_queue::{Popped, PriorityQueue, PriorityQueueBuilder, PushError, Urgency};
 pub use processor::{BatchProcessor, BatchProcessorBuilder};
-pub use progress::{BatchDone, Counted, Progress, ProgressSnapshot, Watched};
+pub use progress::{BatchDone, Counted, Numbered, Progress, ProgressSnapshot, Watched};
 pub use retry::{Attempts, LinearRetry, RetryPolicy};
 pub use sink::{
     BatchOutcome, BulkGate, BulkPass, BulkSink, BulkSinkBuilder, BulkStore, Flushed, Inserted,

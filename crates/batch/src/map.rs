@@ -11,7 +11,7 @@ use crate::modes::{CollectErrors, FailFast};
 use crate::panic::Panic;
 use crate::planned::{Plan, Planned};
 use crate::processor::Settings;
-use crate::progress::{BatchDone, Counted, Watch, Watched, counting};
+use crate::progress::{BatchDone, Counted, Numbered, Watch, Watched, counting};
 use crate::retry::{Attempts, RetryPolicy, trying};
 use crate::stream::{FromIter, MapStream};
 use crate::work::Work;
@@ -153,6 +153,16 @@ where
     ///
     /// [`Progress::channel`](crate::Progress::channel) makes a callback that others can watch.
     ///
+    /// Items are counted when they have finally ended, so [`retry`](Self::retry) comes before this:
+    ///
+    /// ```compile_fail,E0277
+    /// # use brolly_batch::{BatchProcessor, LinearRetry};
+    /// # let processor = BatchProcessor::builder().build().unwrap();
+    /// # let policy = LinearRetry::new(2, std::time::Duration::ZERO);
+    /// let map = processor.map(0..9, |n| async move { Ok::<i32, ()>(n) });
+    /// let _ = map.on_progress(|_| ()).retry(policy);
+    /// ```
+    ///
     /// Costs one lock an item.
     #[expect(
         clippy::type_complexity,
@@ -161,7 +171,7 @@ where
     pub fn on_progress<C>(
         self,
         callback: C,
-    ) -> Map<Watched<I, C>, impl FnMut((usize, I::Item)) -> Counted<Fut, C>, Counted<Fut, C>, R, E>
+    ) -> Map<Watched<I, C>, impl FnMut(Numbered<I::Item>) -> Counted<Fut, C>, Counted<Fut, C>, R, E>
     where
         C: FnMut(BatchDone),
     {

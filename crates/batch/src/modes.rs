@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use crate::cancel::Stopped;
 use crate::error::ItemError;
 use crate::map::{Map, MapWork};
+use crate::panic::contained;
 use crate::planned::{Plan, Planned};
 use crate::work::Work;
 
@@ -77,6 +78,9 @@ pub(crate) struct FirstFailureWork<I: Iterator, R, E> {
     map: MapWork<I, R, E>,
     completed: usize,
     failure: Option<(usize, ItemError<E>)>,
+    /// The first item that will not start because the run was ended early. That is a failure, too,
+    /// but one that lets what runs come to its end.
+    never_started: Option<(usize, Stopped)>,
 }
 
 impl<I: Iterator, R, E> FirstFailureWork<I, R, E> {
@@ -85,11 +89,13 @@ impl<I: Iterator, R, E> FirstFailureWork<I, R, E> {
             map,
             completed: 0,
             failure: None,
+            never_started: None,
         }
     }
 
     pub(crate) fn into_verdict(self) -> Result<Vec<R>, FirstFailure<E>> {
-        if let Some((index, error)) = self.failure {
+        let never_started = self.never_started.map(|(index, why)| (index, why.into()));
+        if let Some((index, error)) = self.failure.or(never_started) {
             return Err(FirstFailure {
                 index,
                 error,
@@ -122,18 +128,27 @@ impl<I: Iterator, R, E> Work for FirstFailureWork<I, R, E> {
                 self.map.finish(tag, Ok(value));
             }
             // Whatever ends after the first failure is not reported; its place need not be filled.
-            Err(error) => {
-                self.failure.get_or_insert((tag, error));
-            }
+            Err(error) if self.failure.is_some() => contained(|| drop(error)),
+            Err(error) => self.failure = Some((tag, error)),
         }
     }
 
     /// One item that will not start is a failure; whether there is one takes a look.
     fn stop(&mut self, why: Stopped) -> bool {
-        if let Some((tag, _dropped)) = self.next() {
-            self.finish(tag, Err(why.into()));
+        if self.never_started.is_none()
+            && let Some((tag, _dropped)) = self.next()
+        {
+            self.never_started = Some((tag, why));
         }
         false
+    }
+
+    fn turned_back(&mut self, tag: usize, why: Stopped) {
+        self.never_started.get_or_insert((tag, why));
+    }
+
+    fn closed(&self) -> Option<Stopped> {
+        self.failure.as_ref().map(|_| Stopped::Failed)
     }
 
     fn may_have_next(&self) -> bool {

@@ -300,6 +300,7 @@ impl BatchProcessor {
     ///
     /// A function that has started cannot be stopped: when the map is dropped or cancelled it still
     /// runs to its end, and its result is lost. One that waits for a thread is not started any more.
+    /// A permit of the limiter stays with a function until that has ended.
     ///
     /// Must be polled within a runtime: an item that is not, panics, as does one whose runtime shuts
     /// down.
@@ -330,7 +331,7 @@ impl BatchProcessor {
         Map::new(
             self.settings.clone(),
             items.into_iter(),
-            on_blocking_pool(f),
+            on_blocking_pool(f, self.settings.limiter.clone()),
         )
     }
 }

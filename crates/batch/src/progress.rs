@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use crate::panic::contained;
 use crate::primitive::{Mutex, lock};
 
-pub use watch::{Counted, Watched};
+pub use watch::{Counted, Numbered, Watched};
 pub(crate) use watch::{Watch, counting};
 
 /// A batch of items that has ended.

@@ -135,6 +135,8 @@ impl<Fut> Slots<Fut> {
     /// Drops all futures, telling each one's tag.
     pub(crate) fn drop_running(&mut self, mut tell: impl FnMut(usize)) {
         self.members = 0;
+        self.herd_due = 0; // there is nothing left to poll
+        self.due.clear();
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if slot.future.is_some() {
                 slot.clear();

@@ -158,29 +158,35 @@ where
     }
 
     fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<R, E>>> {
-        if !self.has_plenty() {
-            self.poll_work(cx);
-        }
+        let again = !self.has_plenty() && self.poll_work(cx);
         match self.take() {
             Some(result) => Poll::Ready(Some(result)),
             None if self.ended.is_some() => Poll::Ready(None),
-            None => Poll::Pending,
+            None => {
+                if again {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
         }
     }
 
-    /// Goes on with the work, and has the task woken when there is more to do.
-    fn poll_work(&mut self, cx: &mut Context<'_>) {
+    /// Goes on with the work, and has the task woken when there is more to do. Returns whether there
+    /// is at once: items could start that were not fetched.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         if self.ended.is_some() {
-            return;
+            return false;
         }
         let in_flight = self.run.in_flight();
         let flow = self.run.work_mut().expect("the run has not ended");
-        let cut_short = flow.fetch(in_flight, self.limit, FETCHED_PER_POLL, cx);
-        match Pin::new(&mut self.run).poll(cx) {
-            Poll::Ready(flow) => self.ended.insert(flow).close(),
-            Poll::Pending if cut_short => cx.waker().wake_by_ref(),
-            Poll::Pending => {}
+        let may_have_more = flow.fetch(in_flight, self.limit, FETCHED_PER_POLL, cx);
+        if let Poll::Ready(flow) = Pin::new(&mut self.run).poll(cx) {
+            self.ended.insert(flow).close();
+            return false;
         }
+        let in_flight = self.run.in_flight(); // some may have ended in this poll
+        let mut flow = self.run.work().into_iter();
+        may_have_more && flow.any(|flow| flow.is_starved(in_flight, self.limit))
     }
 }
 

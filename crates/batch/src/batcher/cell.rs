@@ -53,11 +53,15 @@ impl Phase {
 
 pub(super) struct Cell<K, V, E> {
     pub(super) phase: Phase,
+    /// Its number among the ready ones, once it is or was one of them.
+    pub(super) turn: u64,
     pub(super) keys: Vec<K>,
     /// One for each key, in the same order.
     places: Vec<Place<V, E>>,
     /// Callers who found their key there already.
     joined: Vec<Joined<V, E>>,
+    /// Places among the joined whose callers left while the batch took keys, for the next to join.
+    vacant: Vec<usize>,
     /// Where to find a key by its hash. Distinct keys of one hash take the next free numbers.
     /// Nothing is ever removed, so a search may stop at the first free number.
     index: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
@@ -118,9 +122,11 @@ impl<K, V, E> Batch<K, V, E> {
             number,
             cell: Mutex::new(Cell {
                 phase: Phase::Filling,
+                turn: 0,
                 keys: Vec::with_capacity(size_hint),
                 places: Vec::with_capacity(size_hint),
                 joined: Vec::new(),
+                vacant: Vec::new(),
                 index: HashMap::default(),
                 weight: 0,
                 live: 0,
@@ -173,7 +179,12 @@ impl<K, V, E> Batch<K, V, E> {
         let gone = (place.waker.take(), place.answer.take());
         let key = match seat {
             Seat::Own(key) => key,
-            Seat::Joined(index) => cell.joined[index].of,
+            Seat::Joined(index) => {
+                if cell.phase == Phase::Filling {
+                    cell.vacant.push(index);
+                }
+                cell.joined[index].of
+            }
         };
         cell.places[key].wanted -= 1;
         cell.live -= 1;
@@ -255,11 +266,16 @@ impl<K, V, E> Cell<K, V, E> {
     /// Adds a caller to a key that is there.
     pub(super) fn join(&mut self, key: usize, waker: Option<Waker>) -> Seat {
         self.places[key].wanted += 1;
-        self.joined.push(Joined {
+        self.live += 1;
+        let joined = Joined {
             of: key,
             place: Place::new(waker),
-        });
-        self.live += 1;
+        };
+        if let Some(index) = self.vacant.pop() {
+            self.joined[index] = joined;
+            return Seat::Joined(index);
+        }
+        self.joined.push(joined);
         Seat::Joined(self.joined.len() - 1)
     }
 
@@ -384,3 +400,25 @@ impl<K, V, E> Cell<K, V, E> {
 }
 
 pub(super) type SharedBatch<K, V, E> = Arc<Batch<K, V, E>>;
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests {
+    use super::{Batch, Seat};
+
+    /// A batch may be open for long, so what is kept of it follows the callers who are there.
+    #[test]
+    fn callers_who_join_and_leave_again_are_not_remembered() {
+        let batch = Batch::<u32, u32, ()>::new(0, 1);
+        let own = batch.lock().push(7, None, None);
+        assert!(matches!(own, Seat::Own(0)));
+        for _ in 0..1_000 {
+            let pair = [(); 2].map(|()| batch.lock().join(0, None));
+            for seat in pair {
+                assert!(!batch.leave(seat), "the first caller stays");
+            }
+        }
+        let cell = batch.lock();
+        assert_eq!((cell.live, cell.places[0].wanted), (1, 1));
+        assert!(cell.joined.len() <= 2 && cell.vacant.len() <= 2);
+    }
+}

@@ -31,7 +31,9 @@ pub(super) struct State<K, V, E, P> {
     /// `Eq` of the keys, if equal ones are joined.
     same: Option<fn(&K, &K) -> bool>,
     open: Open<P, SharedBatch<K, V, E>>,
-    ready: VecDeque<SharedBatch<K, V, E>>,
+    /// In the order of their turns.
+    ready: VecDeque<(u64, SharedBatch<K, V, E>)>,
+    next_turn: u64,
     in_flight: usize,
     granted: usize,
     free: usize,
@@ -144,6 +146,7 @@ impl<K, V, E, P> State<K, V, E, P> {
         Self {
             open: Open::new(),
             ready: VecDeque::new(),
+            next_turn: 0,
             in_flight: 0,
             granted: 0,
             free: config.capacity,
@@ -267,8 +270,7 @@ impl<K, V, E, P> State<K, V, E, P> {
             {
                 self.fire(oldest, Trigger::Partitions, after);
             }
-            let size_hint = self.last_size.max(4).min(self.config.max_size);
-            let batch = Arc::new(Batch::new(self.open.next_number(), size_hint));
+            let batch = Arc::new(Batch::new(self.open.next_number(), self.size_hint()));
             let partition = item.take_partition();
             self.open
                 .push(item.partition_hash, partition, Arc::clone(&batch));
@@ -293,6 +295,13 @@ impl<K, V, E, P> State<K, V, E, P> {
             seat,
             is_new,
         }
+    }
+
+    /// For how many keys a new batch reserves room: as many as the last one had, but no more than
+    /// its share of the capacity, or one heavy partition would swell the batches of all others.
+    fn size_hint(&self) -> usize {
+        let share = self.config.capacity / (self.open.len() + 1);
+        self.last_size.min(share).max(4).min(self.config.max_size)
     }
 
     /// What a batch's task does next. `elapsed` is a time that has come, and `waker` a fresh clone
@@ -384,17 +393,17 @@ impl<K, V, E, P> State<K, V, E, P> {
 
     /// Takes a batch back that has not started: because nobody wants it any more (`error` is
     /// `None`, and nothing happens if somebody has joined it), or because it never will start.
-    /// Returns whether it was taken back.
+    /// Returns where it stood before.
     pub(super) fn withdraw(
         &mut self,
         batch: &SharedBatch<K, V, E>,
         error: Option<&BatchError<E>>,
         after: &mut After<K, P>,
-    ) -> bool {
+    ) -> Phase {
         let mut cell = batch.lock();
-        let phase = cell.phase;
+        let (phase, turn) = (cell.phase, cell.turn);
         if !phase.is_unstarted() || (error.is_none() && cell.live > 0) {
-            return false;
+            return phase;
         }
         // Without an error everybody has left, so nobody is told this one.
         let keys = cell.fail_unstarted(error.unwrap_or(&BatchError::Dropped));
@@ -413,7 +422,10 @@ impl<K, V, E, P> State<K, V, E, P> {
                     after.drop_partition(entry.partition);
                 }
             }
-            Phase::Ready => self.ready.retain(|other| !Arc::ptr_eq(other, batch)),
+            Phase::Ready => {
+                let place = self.ready.binary_search_by_key(&turn, |(turn, _)| *turn);
+                self.ready.remove(place.expect("a Ready batch is listed"));
+            }
             Phase::Granted => {
                 self.granted -= 1;
                 self.in_flight -= 1;
@@ -422,7 +434,7 @@ impl<K, V, E, P> State<K, V, E, P> {
         }
         self.settle(after);
         self.fire_if_eager(after);
-        true
+        phase
     }
 
     /// A caller gives up its ticket. If it was served, its unit goes to the next.
@@ -480,9 +492,11 @@ impl<K, V, E, P> State<K, V, E, P> {
         self.stats.count(why);
         let mut cell = entry.batch.lock();
         cell.phase = Phase::Ready;
+        cell.turn = self.next_turn;
         self.last_size = cell.keys.len();
         drop(cell);
-        self.ready.push_back(entry.batch);
+        self.ready.push_back((self.next_turn, entry.batch));
+        self.next_turn += 1;
     }
 
     fn fire_if_eager(&mut self, after: &mut After<K, P>) {
@@ -500,7 +514,7 @@ impl<K, V, E, P> State<K, V, E, P> {
     fn settle(&mut self, after: &mut After<K, P>) {
         loop {
             while self.in_flight < self.config.max_in_flight
-                && let Some(batch) = self.ready.pop_front()
+                && let Some((_, batch)) = self.ready.pop_front()
             {
                 self.in_flight += 1;
                 self.granted += 1;
@@ -533,5 +547,36 @@ impl<K, V, E, P> State<K, V, E, P> {
                 after.wake(waker);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests {
+    use super::{Batch, Config, State};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn what_open_batches_reserve_follows_the_capacity_however_many_partitions() {
+        let config = Config {
+            max_size: 10_000,
+            max_bytes: usize::MAX,
+            linger: Duration::ZERO,
+            idle: None,
+            eager: false,
+            max_in_flight: 1,
+            capacity: 10_000,
+            max_partitions: 1_024,
+        };
+        let mut state = State::<u32, u32, (), u64>::new(config, None);
+        state.last_size = 10_000;
+        let mut reserved = 0;
+        for partition in 0..1_024 {
+            let hint = state.size_hint();
+            reserved += hint;
+            let batch = Arc::new(Batch::new(partition, hint));
+            state.open.push(partition, partition, batch);
+        }
+        assert!(reserved < 10 * 10_000, "{reserved}");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use brolly_sync::Sleep;
 
-use super::cell::{SharedBatch, Yield};
+use super::cell::{Phase, SharedBatch, Yield};
 use super::error::BatchError;
 use super::foreign::{contain, discard};
 use super::shared::Shared;
@@ -63,7 +63,12 @@ impl<V, E> Yield<V, E> {
         if got == expected {
             return self;
         }
-        discard(self);
+        // One by one: two destructors that panic would abort within one drop of them all.
+        match self {
+            Self::Values(values) => values.into_iter().for_each(discard),
+            Self::Each(answers) => answers.into_iter().for_each(discard),
+            Self::Failed(_) => unreachable!("returned above"),
+        }
         Self::Failed(BatchError::WrongCount { expected, got })
     }
 }
@@ -153,13 +158,14 @@ impl<K, V, E, P> Drop for Turn<K, V, E, P> {
             return;
         }
         let error = BatchError::Dropped;
-        let unstarted = self
+        let found = self
             .shared
             .with(|state, after| state.withdraw(&self.batch, Some(&error), after));
-        if unstarted {
-            self.batch.wake_all();
-        } else {
-            self.answer(Yield::Failed(error));
+        match found {
+            Phase::Filling | Phase::Ready | Phase::Granted => self.batch.wake_all(),
+            Phase::Started => self.answer(Yield::Failed(error)),
+            // All callers left, and the task was not polled since: nothing is owed to anybody.
+            Phase::Over => {}
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{AdaptiveBatchSize, Batched, FailedBatch};
 use crate::cancel::Stopped;
 use crate::error::ItemError;
+use crate::panic::contained;
 use crate::progress::BatchDone;
 
 /// How many items that will never start are looked at in one step.
@@ -178,11 +179,18 @@ impl<I: Iterator, R, E> Cut<I, R, E> {
                 self.end_part(batch, items.len(), 0);
             }
             Err(ItemError::Failed(Failure {
-                items: Some(kept), ..
-            })) if kept.len() > 1 => self.split(batch, items.start, kept),
+                items: Some(kept),
+                error,
+            })) if kept.len() > 1 => {
+                contained(|| drop(error));
+                self.split(batch, items.start, kept);
+            }
             Err(error) => {
                 let error = match error {
-                    ItemError::Failed(failure) => failure.error,
+                    ItemError::Failed(failure) => {
+                        contained(|| drop(failure.items));
+                        failure.error
+                    }
                     ItemError::Panicked(panic) => ItemError::Panicked(panic),
                     ItemError::Cancelled => ItemError::Cancelled,
                     ItemError::DeadlineExceeded => ItemError::DeadlineExceeded,
@@ -194,6 +202,22 @@ impl<I: Iterator, R, E> Cut<I, R, E> {
                     self.end_part(batch, count, count);
                 }
             }
+        }
+    }
+
+    /// Takes back a part whose function was not called. A batch that nobody has seen is one with
+    /// those that will not be cut any more.
+    pub(super) fn turned_back(&mut self, tag: usize, why: Stopped) {
+        let Running { batch, items } = &self.running[tag];
+        let whole = self
+            .open
+            .get(batch)
+            .is_some_and(|open| open.items == *items);
+        if whole && items.end == self.cut && self.never_started.is_none() {
+            self.never_started = Some((items.clone(), why));
+            self.free.push(tag);
+        } else {
+            self.finish(tag, Err(why.into()));
         }
     }
 

@@ -68,7 +68,7 @@ impl<I, C> Watched<I, C> {
 }
 
 impl<I: Iterator, C: FnMut(BatchDone)> Iterator for Watched<I, C> {
-    type Item = (usize, I::Item);
+    type Item = Numbered<I::Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let Some(item) = self.items.next() else {
@@ -78,7 +78,22 @@ impl<I: Iterator, C: FnMut(BatchDone)> Iterator for Watched<I, C> {
         let index = self.next;
         self.next += 1;
         self.watch.update(Tally::handed_out);
-        Some((index, item))
+        Some(Numbered { index, item })
+    }
+}
+
+/// An item of a map that is watched. It has no clones, so that nobody counts an item once for each
+/// of its attempts.
+pub struct Numbered<T> {
+    index: usize,
+    item: T,
+}
+
+impl<T> fmt::Debug for Numbered<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Numbered")
+            .field("index", &self.index)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,12 +122,12 @@ pin_project! {
 pub(crate) fn counting<T, F, Fut, C>(
     mut f: F,
     watch: Arc<Watch<C>>,
-) -> impl FnMut((usize, T)) -> Counted<Fut, C>
+) -> impl FnMut(Numbered<T>) -> Counted<Fut, C>
 where
     F: FnMut(T) -> Fut,
     C: FnMut(BatchDone),
 {
-    move |(index, item)| {
+    move |Numbered { index, item }| {
         let panicked = OnPanic::new(index, &watch);
         let future = f(item);
         panicked.defuse();

@@ -66,8 +66,8 @@ impl<S: Source, R, E> Flow<S, R, E> {
         self.results.len() > self.live_at_most / 2 && matches!(self.results.front(), Some(Some(_)))
     }
 
-    /// Has the source fetch what may start now, beside `in_flight` of at most `limit`. Returns
-    /// whether `at_once` cut it short.
+    /// Has the source fetch what may start now, beside `in_flight` of at most `limit`, but not more
+    /// than `at_once`. Returns whether the source may have more at once.
     pub(super) fn fetch(
         &mut self,
         in_flight: usize,
@@ -78,10 +78,18 @@ impl<S: Source, R, E> Flow<S, R, E> {
         if self.stopped.is_some() {
             return false;
         }
+        let wanted = self.wanted(in_flight, limit);
+        self.source.fetch(wanted.min(at_once), cx)
+    }
+
+    /// Whether more could start now, beside `in_flight` of at most `limit`, if only it was fetched.
+    pub(super) fn is_starved(&self, in_flight: usize, limit: usize) -> bool {
+        !self.source.has_fetched() && self.wanted(in_flight, limit) > 0
+    }
+
+    fn wanted(&self, in_flight: usize, limit: usize) -> usize {
         let room = self.live_at_most.saturating_sub(self.live());
-        let wanted = room.min(limit.saturating_sub(in_flight));
-        self.source.fetch(wanted.min(at_once), cx);
-        wanted > at_once
+        room.min(limit.saturating_sub(in_flight))
     }
 
     /// The run is over: drops the items that will never start.
@@ -133,6 +141,11 @@ impl<S: Source, R, E> Work for Flow<S, R, E> {
     fn stop(&mut self, why: Stopped) -> bool {
         self.stopped.get_or_insert(why);
         false
+    }
+
+    fn turned_back(&mut self, index: usize, _why: Stopped) {
+        debug_assert_eq!(index + 1, self.started, "the last one waits to be admitted");
+        self.started = index;
     }
 
     fn is_paused(&self) -> bool {

@@ -15,7 +15,11 @@ pub trait Source: sealed::Sealed {
 
     /// Fetches until `count` items are there to be handed out, or there are no more for now, in
     /// which case the task is woken when there are. Does nothing where nothing has to be fetched.
-    fn fetch(&mut self, count: usize, cx: &mut Context<'_>);
+    /// Returns whether it was `count` that ended it, so that there may be more at once.
+    fn fetch(&mut self, count: usize, cx: &mut Context<'_>) -> bool;
+
+    /// Whether an item was fetched and not handed out.
+    fn has_fetched(&self) -> bool;
 
     /// The next item, if one is there.
     fn next(&mut self) -> Option<Self::Item>;
@@ -53,7 +57,13 @@ impl<I> FromIter<I> {
 impl<I: Iterator> Source for FromIter<I> {
     type Item = I::Item;
 
-    fn fetch(&mut self, _count: usize, _cx: &mut Context<'_>) {}
+    fn fetch(&mut self, _count: usize, _cx: &mut Context<'_>) -> bool {
+        false
+    }
+
+    fn has_fetched(&self) -> bool {
+        false
+    }
 
     #[inline]
     fn next(&mut self) -> Option<I::Item> {
@@ -107,17 +117,22 @@ impl<S: Stream> FromStream<S> {
 impl<S: Stream> Source for FromStream<S> {
     type Item = S::Item;
 
-    fn fetch(&mut self, count: usize, cx: &mut Context<'_>) {
+    fn fetch(&mut self, count: usize, cx: &mut Context<'_>) -> bool {
         while self.fetched.len() < count {
             let Some(stream) = &mut self.stream else {
-                return;
+                return false;
             };
             match stream.as_mut().poll_next(cx) {
                 Poll::Ready(Some(item)) => self.fetched.push_back(item),
                 Poll::Ready(None) => self.stream = None,
-                Poll::Pending => return,
+                Poll::Pending => return false,
             }
         }
+        self.stream.is_some()
+    }
+
+    fn has_fetched(&self) -> bool {
+        !self.fetched.is_empty()
     }
 
     fn next(&mut self) -> Option<S::Item> {

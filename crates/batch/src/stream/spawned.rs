@@ -141,12 +141,13 @@ where
     Fut: Future<Output = Result<R, E>>,
 {
     fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..ROUNDS_PER_POLL {
-            self.stream.poll_work(cx);
+        'rounds: for _ in 0..ROUNDS_PER_POLL {
+            let again = self.stream.poll_work(cx);
             let mut gave = false;
             loop {
                 match self.results.poll_room(cx) {
                     Room::Closed => return Poll::Ready(()),
+                    Room::None if gave => continue 'rounds,
                     Room::None => return Poll::Pending,
                     Room::Free => {}
                 }
@@ -160,7 +161,7 @@ where
                 self.results.end(End::Over(self.stream.stopped()));
                 return Poll::Ready(());
             }
-            if !gave {
+            if !gave && !again {
                 return Poll::Pending;
             }
             // What was given has made room for more to start.

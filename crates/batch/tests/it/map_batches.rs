@@ -246,6 +246,30 @@ fn bisecting_leaves_only_the_poison_without_output() {
 }
 
 #[test]
+fn errors_that_panic_when_they_are_dropped_cost_no_item() {
+    #[derive(Debug)]
+    struct Grenade(bool);
+
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            assert!(!self.0, "boom");
+        }
+    }
+
+    let batched = run(sized(2, 4)
+        .map_batches(0..40, |batch: Vec<usize>| async move {
+            yield_times(batch[0] % 3).await;
+            if batch.len() > 1 {
+                return Err(Grenade(true));
+            }
+            Ok(batch)
+        })
+        .bisect());
+    assert_eq!(batched.output, Vec::from_iter(0..40));
+    assert!(batched.failed.is_empty());
+}
+
+#[test]
 fn a_batch_that_was_split_is_reported_as_one() {
     let mut seen = Vec::new();
     run(sized(1, 4)
@@ -498,6 +522,8 @@ proptest! {
 mod on_the_blocking_pool {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use brolly_batch::Limiter;
+
     use super::*;
 
     #[tokio::test]
@@ -532,5 +558,45 @@ mod on_the_blocking_pool {
             }
         }
         assert!(peak.1.load(Ordering::SeqCst) <= 3);
+    }
+
+    fn limited(limiter: &Limiter) -> BatchProcessor {
+        let builder = BatchProcessor::builder().limiter(limiter);
+        builder.build().expect("within range")
+    }
+
+    #[tokio::test]
+    async fn what_nests_in_a_function_on_the_pool_runs_on_its_permit() {
+        let limiter = Limiter::new(1).unwrap();
+        let processor = limited(&limiter);
+        let inner = processor.clone();
+        let map = processor.map_on_blocking_pool(0..3_usize, move |n| {
+            let results = inner.map_blocking(0..n, Ok::<_, Infallible>);
+            Ok::<_, Infallible>(results.len())
+        });
+        let results = tokio::time::timeout(Duration::from_secs(20), map).await;
+        assert_eq!(results.expect("it waits for itself"), [Ok(0), Ok(1), Ok(2)]);
+        assert!(limiter.try_acquire().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_function_on_the_pool_keeps_its_permit_until_it_has_ended() {
+        let limiter = Limiter::new(1).unwrap();
+        let (started, runs) = tokio::sync::oneshot::channel();
+        let (finish, finished) = std::sync::mpsc::channel();
+        let both = std::sync::Mutex::new(Some((started, finished)));
+        let map = limited(&limiter).map_on_blocking_pool([()], move |()| {
+            let (started, finished) = both.lock().unwrap().take().unwrap();
+            let _ = started.send(());
+            let _ = finished.recv();
+            Ok::<_, Infallible>(())
+        });
+        tokio::select! {
+            _ = map => unreachable!("it waits"),
+            ended = runs => ended.unwrap(),
+        }
+        assert!(limiter.try_acquire().is_none(), "it still runs");
+        finish.send(()).unwrap();
+        let _permit = limiter.acquire().await;
     }
 }

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::rc::Rc;
 use std::task::Waker;
 
-use brolly_batch::{BatchProcessor, Collected, ConfigError, ItemError};
+use brolly_batch::{BatchProcessor, CancelToken, Collected, ConfigError, ItemError, Limiter};
 use brolly_sync::ManualClock;
 use proptest::prelude::*;
 
@@ -70,6 +70,48 @@ fn a_failure_drops_what_runs_and_starts_nothing_more() {
     assert_eq!(*started.borrow(), [0, 1, 2]);
     assert_eq!(pulled.get(), 3);
     assert_eq!(Rc::strong_count(&alive), 1);
+}
+
+#[test]
+fn an_item_that_waits_for_a_permit_does_not_start_after_a_failure() {
+    let processor = BatchProcessor::builder()
+        .max_concurrent(2)
+        .limiter(&Limiter::new(1).unwrap())
+        .build()
+        .unwrap();
+    let started = Cell::new(0);
+    let map = processor.map(0..10, |n| {
+        started.set(started.get() + 1);
+        async move {
+            yield_times(1).await;
+            Err::<(), _>(n)
+        }
+    });
+    let failure = run(map.fail_fast()).unwrap_err();
+    assert_eq!((failure.index, failure.error), (0, ItemError::Failed(0)));
+    assert_eq!(started.get(), 1);
+}
+
+#[test]
+fn a_drained_fail_fast_lets_what_runs_end() {
+    let token = CancelToken::new();
+    let ended = Cell::new(0);
+    let map = processor(3).cancel_with(&token);
+    let map = map.map(0..10, |n: usize| {
+        let ended = &ended;
+        async move {
+            yield_times(2 + n).await;
+            ended.set(ended.get() + 1);
+            Ok::<_, Infallible>(n)
+        }
+    });
+    let mut map = map.fail_fast();
+    assert!(poll(&mut map, Waker::noop()).is_pending());
+    token.drain();
+    let failure = run(map).unwrap_err();
+    assert_eq!(ended.get(), 3);
+    assert_eq!(failure.error, ItemError::Cancelled);
+    assert_eq!((failure.index, failure.completed), (3, 3));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use brolly_batch::{BatchProcessor, CancelToken, FailedBatch, ItemError, Stopped};
+use brolly_batch::{BatchProcessor, CancelToken, FailedBatch, ItemError, Limiter, Stopped};
 use brolly_sync::{ManualClock, Timer};
 use proptest::prelude::*;
 
@@ -75,6 +75,34 @@ fn the_rest_of_the_items_is_marked_in_bounded_steps() {
             .iter()
             .all(|result| *result == Err(ItemError::Cancelled))
     );
+}
+
+/// Whatever else the same poll was woken for, and however many more polls there are.
+#[test]
+fn a_future_that_is_woken_when_its_time_is_over_is_dropped_all_the_same() {
+    let clock = ManualClock::new();
+    let limited = timed(&clock, 4, 1).deadline(Duration::from_secs(1));
+    let asked = RefCell::new(Vec::new());
+    let mut map = limited.map(0..2_000, |_| {
+        poll_fn(|cx| {
+            asked.borrow_mut().push(cx.waker().clone());
+            Poll::<Result<(), Infallible>>::Pending
+        })
+    });
+    let (_, waker) = Wakes::new();
+    assert!(poll(&mut map, &waker).is_pending());
+    clock.advance(Duration::from_secs(1));
+    let wakers: Vec<_> = asked.borrow().clone();
+    wakers.into_iter().for_each(Waker::wake);
+    let results = loop {
+        if let Poll::Ready(results) = poll(&mut map, &waker) {
+            break results;
+        }
+    };
+    assert_eq!(results.len(), 2_000);
+    let late = |result: &Result<(), _>| *result == Err(ItemError::DeadlineExceeded);
+    assert!(results.iter().all(late));
+    assert_eq!(asked.borrow().len(), 4);
 }
 
 #[test]
@@ -227,6 +255,59 @@ fn batches_that_were_dropped_or_never_started_are_reported() {
     assert_eq!(ranges, [4..6, 6..1_001]);
     let cancelled = |failed: &FailedBatch<_>| failed.error == ItemError::Cancelled;
     assert!(batched.failed.iter().all(cancelled));
+}
+
+/// Also those that had been cut and waited for a permit.
+#[test]
+fn batches_that_never_started_are_one_entry() {
+    let token = CancelToken::new();
+    let processor = BatchProcessor::builder()
+        .max_concurrent(2)
+        .batch_size(2)
+        .limiter(&Limiter::new(1).unwrap())
+        .build()
+        .unwrap()
+        .cancel_with(&token);
+    let mut map = processor.map_batches(0..1_001, |_| pending::<Result<Vec<()>, Infallible>>());
+    assert!(poll(&mut map, Waker::noop()).is_pending());
+    token.cancel();
+    let failed = run(map).failed.into_iter();
+    let ranges: Vec<_> = failed.map(|failed| failed.items).collect();
+    assert_eq!(ranges, [0..2, 2..1_001]);
+
+    let blocking = processor.map_batches_blocking(0..1_001, Ok::<_, Infallible>);
+    assert_eq!((blocking.output.len(), blocking.failed.len()), (0, 1));
+    assert_eq!(blocking.failed[0].items, 0..1_001);
+}
+
+#[test]
+fn an_item_of_a_stream_that_waits_for_a_permit_is_not_reported() {
+    for ordered in [false, true] {
+        let token = CancelToken::new();
+        let processor = BatchProcessor::builder()
+            .max_concurrent(2)
+            .limiter(&Limiter::new(1).unwrap())
+            .build()
+            .unwrap()
+            .cancel_with(&token);
+        let map = processor.map(0_usize.., |n| hang_from(1, n));
+        let mut stream = if ordered {
+            map.ordered()
+        } else {
+            map.as_completed()
+        };
+        let results = run(async {
+            let mut results = Vec::new();
+            results.extend(stream.next().await);
+            token.cancel();
+            while let Some(result) = stream.next().await {
+                results.push(result);
+            }
+            results
+        });
+        assert_eq!(results, [(0, Ok(0)), (1, Err(ItemError::Cancelled))]);
+        assert_eq!(stream.stopped(), Some(Stopped::Cancelled));
+    }
 }
 
 /// A function on a thread cannot be dropped, so it ends.

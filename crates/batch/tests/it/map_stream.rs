@@ -534,6 +534,7 @@ mod of_streams {
     use std::pin::Pin;
     use std::task::Context;
 
+    use brolly_batch::{BatchProcessor, Limiter};
     use futures_core::Stream;
 
     use super::*;
@@ -633,6 +634,85 @@ mod of_streams {
             assert!(taken.get() <= polls * 256);
         }
         assert_eq!(taken.get(), 1_000);
+    }
+
+    /// As `buffer_unordered` leaves it to the input and to what runs to wake the task.
+    #[test]
+    fn who_waits_for_a_silent_input_is_not_woken_meanwhile() {
+        let (wakes, waker) = Wakes::new();
+        let silent = Box::pin(Silent);
+        let mut stream =
+            processor(1_000).map_stream(silent, |()| pending::<Result<(), Infallible>>());
+        assert!(poll(&mut Box::pin(stream.next()), &waker).is_pending());
+        assert_eq!(wakes.count(), 0, "the input has promised to wake it");
+    }
+
+    #[test]
+    fn who_waits_for_the_last_items_is_not_woken_meanwhile() {
+        let (wakes, waker) = Wakes::new();
+        let map = processor(1_000).map(0..3, |_| pending::<Result<(), Infallible>>());
+        let mut stream = map.as_completed();
+        assert!(poll(&mut Box::pin(stream.next()), &waker).is_pending());
+        assert_eq!(wakes.count(), 0, "nothing more can start");
+    }
+
+    #[test]
+    fn who_waits_for_a_permit_is_not_woken_meanwhile() {
+        let limiter = Limiter::new(1).unwrap();
+        let _taken = limiter.try_acquire().unwrap();
+        let processor = BatchProcessor::builder()
+            .max_concurrent(1_000)
+            .limiter(&limiter)
+            .build()
+            .unwrap();
+        let taken = Cell::new(0);
+        let mut stream = processor.map_stream(Numbers::new(5_000, 0, &taken), |_| {
+            pending::<Result<(), Infallible>>()
+        });
+        let (wakes, waker) = Wakes::new();
+        assert!(poll(&mut Box::pin(stream.next()), &waker).is_pending());
+        assert_eq!(wakes.count(), 0, "the limiter has promised to wake it");
+    }
+
+    struct Silent;
+
+    impl Stream for Silent {
+        type Item = ();
+
+        fn poll_next(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<()>> {
+            Poll::Pending
+        }
+    }
+
+    /// Where the first item waits for the others, it would wait for ever.
+    #[test]
+    fn a_place_that_falls_free_behind_a_slow_head_is_filled_from_the_input() {
+        for buffer in [0, 2, 5] {
+            let ended = Rc::new(Cell::new(0));
+            let count = Rc::clone(&ended);
+            let taken = Cell::new(0);
+            let mut stream = processor(2)
+                .map_stream(Numbers::new(100, 0, &taken), move |n| {
+                    let ended = Rc::clone(&count);
+                    async move {
+                        if n == 0 {
+                            pending::<()>().await;
+                        }
+                        yield_times(1).await;
+                        ended.set(ended.get() + 1);
+                        Ok::<_, Infallible>(n)
+                    }
+                })
+                .ordered()
+                .buffer(buffer);
+            let (wakes, waker) = Wakes::new();
+            let mut polls = 0;
+            while wakes.count() >= polls {
+                assert!(poll(&mut Box::pin(stream.next()), &waker).is_pending());
+                polls += 1;
+            }
+            assert_eq!(ended.get(), 1 + buffer, "up to the bound on live items");
+        }
     }
 
     #[test]

@@ -138,6 +138,22 @@ fn a_spawner_that_drops_its_tasks_leaves_nobody_waiting() {
 }
 
 #[test]
+fn a_dropped_task_whose_batch_nobody_wanted_any_more_gives_nothing_back_twice() {
+    let (crew, clock) = (Crew::default(), ManualClock::new());
+    let batcher = lingering(&clock)
+        .max_in_flight(1)
+        .build(crew.spawner(), |keys: Vec<u32>| async move { Ok(keys) })
+        .unwrap();
+    drop(begun(batcher.submit(1)));
+    assert_eq!(batcher.stats().abandoned, 1);
+    crew.shut_down(); // before the task could look
+    let stats = batcher.stats();
+    assert_eq!((stats.in_flight, stats.failed, stats.waiting), (0, 0, 0));
+    assert_eq!(run(&crew, &batcher, &[2]), [Ok(2)]);
+    assert!(poll(&mut batcher.close(), Waker::noop()).is_ready());
+}
+
+#[test]
 fn a_spawner_that_refuses_or_panics_is_an_error_of_that_batch() {
     for panics in [false, true] {
         let mut call = Batcher::builder()
@@ -334,4 +350,34 @@ fn values_and_wakers_that_panic_when_dropped_or_woken_harm_nobody_else() {
     assert!(outcome(startled).is_ok_and(|value| value.0 == 3));
     assert_eq!(outcome(other), Ok(1));
     assert_eq!(batcher.stats().in_flight, 0);
+}
+
+#[test]
+fn values_of_a_wrong_count_may_all_panic_when_dropped() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a value that belongs to nobody");
+        }
+    }
+    for each in [false, true] {
+        let crew = Crew::default();
+        let settings = Batcher::builder().linger(Duration::ZERO);
+        let batcher: Batcher<u32, Bomb, Bomb> = if each {
+            settings.build_each(crew.spawner(), |_| async { vec![Ok(Bomb), Ok(Bomb)] })
+        } else {
+            settings.build(crew.spawner(), |_| async { Ok(vec![Bomb, Bomb]) })
+        }
+        .unwrap();
+        let call = begun(batcher.submit(1));
+        crew.run();
+        assert!(matches!(
+            outcome(call),
+            Err(BatchError::WrongCount {
+                expected: 1,
+                got: 2
+            })
+        ));
+        assert_eq!(batcher.stats().failed, 1);
+    }
 }
