@@ -24,11 +24,7 @@ pub(crate) struct Checkup<M: Manager> {
 }
 
 impl<M: Manager> Checkup<M> {
-    pub(crate) fn new(
-        shared: Arc<Shared<M>>,
-        loan: Loan<M::Resource>,
-        is_promised: bool,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<M>>, loan: Loan<M::Resource>, is_promised: bool) -> Self {
         Self {
             shared,
             loan: Some(loan),
@@ -48,13 +44,12 @@ impl<M: Manager> Checkup<M> {
         let (shared, is_promised) = (&self.shared, self.is_promised);
         let now = shared.time.coarse();
         let item = &mut *loan.item;
-        item.is_unproven = false;
         item.good_until = now
             .saturating_add(shared.grace_after_check())
             .min(item.expires_at);
         shared.change(|core, now, effects| {
             Self::leave(core, is_promised);
-            core.is_suspect = false;
+            core.trust();
             if core.failed_checks >= DEGRADED_AFTER {
                 effects.events.push(Event::Recovered);
             }
@@ -68,21 +63,21 @@ impl<M: Manager> Checkup<M> {
             return;
         };
         let (shared, is_promised) = (&self.shared, self.is_promised);
-        let is_suspect_before = shared.change(|core, now, effects| {
+        let was_suspect = shared.change(|core, now, effects| {
             Self::leave(core, is_promised);
             core.counts.check_failures += 1;
-            let was_suspect = std::mem::replace(&mut core.is_suspect, true);
+            let suspect_since = core.suspect_since;
+            core.suspect_since = suspect_since.or(Some(now.time));
             Self::count_failure(core, effects);
-            if loan.item.is_unproven {
-                // What is made passes no check: making more of it has to pause.
-                let epoch = core.epoch;
-                core.pause(epoch, now);
+            if suspect_since.is_some_and(|since| loan.item.created >= since) {
+                // What is made since then passes no check either: making more of it has to pause.
+                core.pause_for_check(now);
             }
             effects.events.push(Event::CheckFailed { message });
             core.retire(loan, CloseReason::Unhealthy, effects);
-            was_suspect
+            suspect_since.is_some()
         });
-        if !is_suspect_before {
+        if !was_suspect {
             shared.bell.check_now();
         }
     }

@@ -176,7 +176,9 @@ impl Rules {
         given.unwrap_or_else(|| {
             let builder = Backoff::builder().initial(Duration::from_millis(50));
             let builder = builder.max(Duration::from_secs(5)).jitter(Jitter::Equal);
-            builder.build().expect("these settings are within their ranges")
+            builder
+                .build()
+                .expect("these settings are within their ranges")
         })
     }
 

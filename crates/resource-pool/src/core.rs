@@ -43,8 +43,9 @@ pub(crate) struct Core<M: Manager> {
     pub(crate) is_closed: bool,
     /// The minimum is kept from now on.
     pub(crate) is_warm: bool,
-    /// A check has failed: those who wait get new resources rather than other old ones.
-    pub(crate) is_suspect: bool,
+    /// Since then a check has failed and none has passed: those who wait get new resources rather
+    /// than other old ones.
+    pub(crate) suspect_since: Option<u64>,
     /// Creations wanted beside those for the line.
     pub(crate) extra: usize,
     pub(crate) failing: Option<Failing>,
@@ -74,6 +75,8 @@ pub(crate) struct Failing {
     pub(crate) retry_at: u64,
     /// Somebody sleeps until then.
     pub(crate) is_armed: bool,
+    /// New resources were made, and passed no check: the next is checked before it is handed out.
+    pub(crate) wants_proof: bool,
 }
 
 /// What was counted under the lock.
@@ -106,9 +109,16 @@ pub(crate) struct Effects<M: Manager> {
 }
 
 pub(crate) enum Job<M: Manager> {
-    Create { epoch: u64 },
-    Check { loan: Loan<M::Resource>, is_promised: bool },
-    Pause { nanos: u64 },
+    Create {
+        epoch: u64,
+    },
+    Check {
+        loan: Loan<M::Resource>,
+        is_promised: bool,
+    },
+    Pause {
+        nanos: u64,
+    },
 }
 
 /// How an idle resource stands.
@@ -252,7 +262,9 @@ impl<M: Manager> Core<M> {
             match standing(&loan.item, now) {
                 Standing::Good => self.grant(idle, loan, now, effects),
                 Standing::Over(reason) => self.retire(loan, reason, effects),
-                Standing::Doubtful if self.is_worth_a_check() => self.check(loan, true, effects),
+                Standing::Doubtful if self.is_worth_a_check(&loan.item) => {
+                    self.check(loan, true, effects);
+                }
                 Standing::Doubtful => passed_over.push(loan),
             }
         }
@@ -261,20 +273,29 @@ impl<M: Manager> Core<M> {
         }
     }
 
-    /// Whether somebody in line has neither a check nor, once checks fail, a new resource to hope
-    /// for.
-    fn is_worth_a_check(&self) -> bool {
-        let could_create = self.size + self.creating < self.max && self.failing.is_none();
-        self.line.wanted() > self.promised && !(self.is_suspect && could_create)
+    /// Whether somebody in line has no check to hope for yet, and this one is worth it: not if it is
+    /// as old as one that has failed, and a new one can be made instead.
+    fn is_worth_a_check(&self, item: &Item<M::Resource>) -> bool {
+        let could_create =
+            self.size - self.closing + self.creating < self.max && self.failing.is_none();
+        let is_suspicious = self.suspect_since.is_some_and(|since| item.created < since);
+        self.line.wanted() > self.promised && !(is_suspicious && could_create)
     }
 
     fn create(&mut self, now: Now, effects: &mut Effects<M>) {
         let missing = match self.is_warm && now.has_spawner {
-            true => self.min.saturating_sub(self.size - self.closing + self.creating),
+            true => self
+                .min
+                .saturating_sub(self.size - self.closing + self.creating),
             false => 0,
         };
-        let for_line = self.line.wanted().saturating_sub(self.promised + self.creating);
-        let wanted = for_line.max(missing).max(self.extra.saturating_sub(self.creating));
+        let for_line = self
+            .line
+            .wanted()
+            .saturating_sub(self.promised + self.creating);
+        let wanted = for_line
+            .max(missing)
+            .max(self.extra.saturating_sub(self.creating));
         let room = self.max.saturating_sub(self.size + self.creating);
         let mut most = wanted.min(room);
         if most == 0 {
@@ -417,14 +438,39 @@ impl<M: Manager> Core<M> {
         self.failing = Some(Failing {
             retry_at: now.time.saturating_add(nanos),
             is_armed: false,
+            wants_proof: self.wants_proof(),
         });
     }
 
-    /// Attempts succeed again.
-    pub(crate) fn resume(&mut self) {
-        if self.failing.take().is_some() {
+    /// A resource was made that has passed no check, after others that have not.
+    pub(crate) fn pause_for_check(&mut self, now: Now) {
+        let is_pausing = self.failing.is_some_and(|it| now.time < it.retry_at);
+        if !is_pausing {
+            self.pause(self.epoch, now);
+        }
+        if let Some(failing) = &mut self.failing {
+            failing.wants_proof = true;
+        }
+    }
+
+    /// Whether a new resource is checked before it is handed out.
+    pub(crate) fn wants_proof(&self) -> bool {
+        self.failing.is_some_and(|it| it.wants_proof)
+    }
+
+    /// Attempts succeed again. Where proof is wanted, one that was begun before that proves nothing.
+    pub(crate) fn resume(&mut self, epoch: u64) {
+        self.last_error = None;
+        if epoch == self.epoch || !self.wants_proof() {
+            self.failing = None;
             self.backoff.reset();
-            self.last_error = None;
+        }
+    }
+
+    /// Checks pass again.
+    pub(crate) fn trust(&mut self) {
+        if self.suspect_since.take().is_some() && self.failing.is_none() {
+            self.backoff.reset();
         }
     }
 

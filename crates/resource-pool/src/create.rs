@@ -5,12 +5,13 @@ use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use brolly_sync::{TimerExt, Timer};
+use brolly_sync::{Timer, TimerExt};
 
 use crate::error::CreateError;
 use crate::event::Event;
-use crate::manager::{CloseReason, Manager};
+use crate::manager::{CloseReason, Manager, Usage};
 use crate::panics::{contain, contained};
+use crate::primitive::lock;
 use crate::shared::Shared;
 
 /// An attempt that the counts know of. Dropped before it has landed, it takes itself off them.
@@ -44,7 +45,7 @@ impl<M: Manager> Attempt<M> {
             core.creating -= 1;
             core.extra = core.extra.saturating_sub(1);
             core.counts.created += 1;
-            core.resume();
+            core.resume(self.epoch);
             effects.events.push(Event::Created);
             if let Err(item) = shared.settle_in(core, item, now, effects) {
                 // The pool was closed or made smaller meanwhile. It exists until it is closed.
@@ -99,7 +100,17 @@ pub(crate) fn run<M: Manager>(attempt: Attempt<M>) -> impl Future<Output = ()> +
         let result = {
             let shared = &attempt.shared;
             let limit = shared.rules.create_timeout;
-            let made = contained(async { shared.manager.create().await });
+            let made = contained(async {
+                let mut resource = shared.manager.create().await?;
+                let wants_proof = lock(&shared.core).wants_proof();
+                if wants_proof {
+                    shared
+                        .manager
+                        .recycle(&mut resource, &Usage::none())
+                        .await?;
+                }
+                Ok(resource)
+            });
             match shared.timer.timeout(limit, made).await {
                 Ok(Ok(Ok(mut resource))) => match &shared.hooks.after_create {
                     None => Ok(resource),
@@ -137,7 +148,7 @@ impl<M: Manager> Drop for Pause<M> {
     fn drop(&mut self) {
         // Over or dropped, nobody sleeps any more; the next who asks may begin another pause.
         if let Some(shared) = self.shared.upgrade()
-            && let Some(failing) = &mut crate::primitive::lock(&shared.core).failing
+            && let Some(failing) = &mut lock(&shared.core).failing
         {
             failing.is_armed = false;
         }

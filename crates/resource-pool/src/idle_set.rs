@@ -126,7 +126,12 @@ impl<T> IdleSet<T> {
             // Within each row of banks, the one of this thread comes first.
             let row = position - position % self.shards;
             let index = row + (position + home) % self.shards;
-            let bank = self.bank(index);
+            // The last row may have banks that were never used.
+            let (group, offset) = group_of(index);
+            let Some(banks) = self.groups[group].get() else {
+                continue;
+            };
+            let bank = &banks[offset];
             let word = bank.word.load(Relaxed);
             if word & ATTENTION != 0 {
                 return None;
@@ -246,7 +251,8 @@ impl<T> IdleSet<T> {
 
     /// The records of all places that were issued, by number.
     pub(crate) fn records(&self) -> impl Iterator<Item = (usize, &Record)> {
-        self.numbers().map(|number| (number, self.record_of(number)))
+        self.numbers()
+            .map(|number| (number, self.record_of(number)))
     }
 
     /// The numbers of all places that were issued.
@@ -266,20 +272,11 @@ impl<T> IdleSet<T> {
         self.bank(index).word.load(Relaxed) & (1 << bit) != 0
     }
 
-    /// The number of a place, from zero in the order of their issue.
-    pub(crate) fn number(&self, place: &Place) -> usize {
-        let (bank, bit) = (place.bank as usize, place.bit as usize);
-        let row = bank / self.shards;
-        row * self.shards * PLACES + bit * self.shards + bank % self.shards
-    }
-
+    /// Where the place of this number is: its bank, and its bit there.
     fn position(&self, number: usize) -> (usize, usize) {
         let per_row = self.shards * PLACES;
         let (row, rest) = (number / per_row, number % per_row);
-        (
-            row * self.shards + rest % self.shards,
-            rest / self.shards,
-        )
+        (row * self.shards + rest % self.shards, rest / self.shards)
     }
 
     #[inline]

@@ -104,7 +104,11 @@ impl Bell {
 }
 
 /// The task. It holds the pool only while it works.
-pub(crate) async fn run<M: Manager>(shared: Weak<Shared<M>>, bell: Arc<Bell>, timer: Arc<dyn Timer>) {
+pub(crate) async fn run<M: Manager>(
+    shared: Weak<Shared<M>>,
+    bell: Arc<Bell>,
+    timer: Arc<dyn Timer>,
+) {
     loop {
         let next = {
             let Some(shared) = shared.upgrade() else {
@@ -279,6 +283,10 @@ impl<'a, M: Manager> Sweep<'a, M> {
 
     /// Asks for a successor of a resource whose end is near, if there is room and need for one.
     fn succeed(&mut self, core: &mut Core<M>, number: usize, expires_at: u64) {
+        if self.now.time >= expires_at {
+            // It ends when it comes back.
+            return;
+        }
         if expires_at == NEVER || !self.now.has_spawner {
             return self.due(expires_at);
         }

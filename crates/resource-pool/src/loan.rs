@@ -17,8 +17,6 @@ pub(crate) struct Item<R> {
     pub(crate) returned: u64,
     pub(crate) generation: u64,
     pub(crate) uses: u64,
-    /// It has not passed a check yet.
-    pub(crate) is_unproven: bool,
 }
 
 pub(crate) struct Loan<R> {

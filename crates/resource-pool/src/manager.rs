@@ -115,6 +115,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Of what was just made.
+    pub(crate) fn none() -> Self {
+        Self::new(Duration::ZERO, Duration::ZERO, 0)
+    }
+
     pub(crate) fn new(age: Duration, idle_for: Duration, uses: u64) -> Self {
         Self {
             age,

@@ -39,7 +39,9 @@ fn message(payload: Box<dyn Any + Send>) -> Arc<str> {
     let text = if let Some(text) = payload.downcast_ref::<&'static str>() {
         Some(Arc::from(*text))
     } else {
-        payload.downcast_ref::<String>().map(|text| Arc::from(&**text))
+        payload
+            .downcast_ref::<String>()
+            .map(|text| Arc::from(&**text))
     };
     // A payload of a foreign type may panic when it is dropped; what that panic carries is leaked.
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

@@ -119,7 +119,11 @@ impl<M: Manager> Pool<M> {
             };
             let loan = match loan {
                 Some(loan) => loan,
-                None => shared.wait_for_one(site, shared.rules.acquire_timeout).await?,
+                None => {
+                    shared
+                        .wait_for_one(site, shared.rules.acquire_timeout)
+                        .await?
+                }
             };
             Ok(OwnedGuard::new(Arc::clone(shared), loan))
         }

@@ -219,7 +219,6 @@ impl<L, E> Queue<L, E> {
         }
     }
 
-
     fn answer(&mut self, ticket: usize, answer: Answer<L, E>) -> Option<Waker> {
         self.unlink(ticket);
         match std::mem::replace(&mut self.slots[ticket], Slot::Answered(answer)) {

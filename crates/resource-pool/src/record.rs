@@ -102,7 +102,8 @@ impl Record {
             }
         };
         if ended {
-            self.uses.store(self.uses.load(Relaxed).saturating_sub(1), Relaxed);
+            self.uses
+                .store(self.uses.load(Relaxed).saturating_sub(1), Relaxed);
         }
         ended
     }
@@ -120,7 +121,9 @@ impl Record {
 
     /// Writes off who has held it since `since`. False if it came back meanwhile.
     pub(crate) fn abandon(&self, since: u64) -> bool {
-        let done = self.since.compare_exchange(since, ABANDONED, AcqRel, Relaxed);
+        let done = self
+            .since
+            .compare_exchange(since, ABANDONED, AcqRel, Relaxed);
         done.is_ok()
     }
 

@@ -88,7 +88,7 @@ impl<M: Manager> Shared<M> {
             attention: false,
             is_closed: false,
             is_warm: false,
-            is_suspect: false,
+            suspect_since: None,
             extra: 0,
             failing: None,
             backoff: rules.pauses(),
@@ -108,7 +108,8 @@ impl<M: Manager> Shared<M> {
             idle: IdleSet::new(rules.shards(), round_robin),
             began: time.coarse(),
             next_health: std::sync::atomic::AtomicU64::new(
-                time.coarse().saturating_add(nanos_or_never(rules.health_interval)),
+                time.coarse()
+                    .saturating_add(nanos_or_never(rules.health_interval)),
             ),
             time,
             grace,
@@ -402,11 +403,12 @@ impl<M: Manager> Shared<M> {
             resource,
             created,
             expires_at,
-            good_until: created.saturating_add(self.grace.max(FRESH)).min(expires_at),
+            good_until: created
+                .saturating_add(self.grace.max(FRESH))
+                .min(expires_at),
             returned: created,
             generation: self.generation.load(Acquire),
             uses: 0,
-            is_unproven: true,
         })
     }
 

@@ -232,7 +232,9 @@ impl<M: Manager> Shared<M> {
         let wait = self.waits.read();
         let mut core = lock(&self.core);
         let idle = self.idle.idle();
-        let in_use = core.size.saturating_sub(idle + core.checking + core.closing);
+        let in_use = core
+            .size
+            .saturating_sub(idle + core.checking + core.closing);
         core.peak = core.peak.max(in_use);
         let Core {
             size,

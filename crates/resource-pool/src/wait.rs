@@ -95,7 +95,9 @@ impl<'a, M: Manager> Wait<'a, M> {
         let ticket = self.ticket?;
         let mut fresh = None;
         loop {
-            let redeemed = lock(&self.shared.core).line.redeem(ticket, waker, &mut fresh);
+            let redeemed = lock(&self.shared.core)
+                .line
+                .redeem(ticket, waker, &mut fresh);
             match redeemed {
                 Redeemed::Answered(answer) => {
                     self.ticket = None;
@@ -110,10 +112,7 @@ impl<'a, M: Manager> Wait<'a, M> {
         }
     }
 
-    fn arrive(
-        &mut self,
-        answer: Answer<Loan<M::Resource>, AcquireError<M::Error>>,
-    ) -> Outcome<M> {
+    fn arrive(&mut self, answer: Answer<Loan<M::Resource>, AcquireError<M::Error>>) -> Outcome<M> {
         match answer {
             Answer::Failed(error) => Err(error),
             granted => {
@@ -175,7 +174,9 @@ impl<M: Manager> Future for Wait<'_, M> {
         if let Some(limit) = this.limit {
             let deadline = this.began.saturating_add(limit);
             let timer = &this.shared.timer;
-            let sleep = this.sleep.get_or_insert_with(|| timer.sleep_until(deadline));
+            let sleep = this
+                .sleep
+                .get_or_insert_with(|| timer.sleep_until(deadline));
             if Pin::new(sleep).poll(cx).is_ready() {
                 let outcome = this.give_up();
                 return Poll::Ready(outcome.unwrap_or_else(|| {

@@ -24,7 +24,7 @@ fn never_more_than_the_maximum_exist() {
     bench.tasks.run();
     assert!(is_pending(fourth.as_mut()));
     drop(guards);
-    ready(fourth).unwrap();
+    drop(ready(fourth).unwrap());
     assert_eq!(bench.plant.most_live.load(SeqCst), 3);
 }
 
@@ -41,7 +41,7 @@ fn those_who_wait_are_served_in_the_order_of_their_arrival() {
     let guard = ready(first).unwrap();
     assert!(is_pending(second.as_mut()));
     drop(guard);
-    ready(second).unwrap();
+    drop(ready(second).unwrap());
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn a_newcomer_does_not_overtake() {
         bench.pool.try_acquire().unwrap_err(),
         TryAcquireError::Exhausted { in_use: 1, max: 1 }
     );
-    ready(waiting).unwrap();
-    ready(newcomer).unwrap();
+    drop(ready(waiting).unwrap());
+    drop(ready(newcomer).unwrap());
 }
 
 #[test]
@@ -80,7 +80,10 @@ fn the_time_limit_is_kept_and_names_the_holder() {
     assert_eq!(report.holders[0].longest, secs(7));
     assert_eq!(Some(report.holders[0].site), Guard::site(&held));
     let text = error.to_string();
-    assert!(text.starts_with("no resource of `db` after 2.0s: 1 of 1 in use"), "{text}");
+    assert!(
+        text.starts_with("no resource of `db` after 2.0s: 1 of 1 in use"),
+        "{text}"
+    );
     assert!(text.contains("support.rs:"), "{text}");
 }
 
@@ -111,7 +114,7 @@ fn what_is_there_at_the_deadline_is_not_turned_down() {
     assert!(is_pending(acquire.as_mut()));
     drop(held);
     bench.clock.advance(secs(2));
-    ready(acquire).unwrap();
+    drop(ready(acquire).unwrap());
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn try_acquire_takes_what_is_idle_and_never_waits() {
     assert_eq!(refused, TryAcquireError::Exhausted { in_use: 2, max: 2 });
     assert_eq!(refused.to_string(), "no resource is idle: 2 of 2 in use");
     drop(first);
-    bench.pool.try_acquire().unwrap();
+    drop(bench.pool.try_acquire().unwrap());
     drop(second);
     assert_eq!(bench.pool.stats().refusals, 1);
 }
@@ -134,7 +137,7 @@ fn try_acquire_of_an_empty_pool_causes_a_creation() {
     let bench = bench(|it| it.max_size(2));
     assert!(bench.pool.try_acquire().is_err());
     bench.tasks.run();
-    bench.pool.try_acquire().unwrap();
+    drop(bench.pool.try_acquire().unwrap());
     assert_eq!(bench.plant.created.load(SeqCst), 1);
 }
 
@@ -215,8 +218,11 @@ fn what_is_added_serves_who_waits() {
     assert!(matches!(ready(acquire), Err(AcquireError::Create(_))));
     let mut acquire = pin!(bench.pool.acquire());
     assert!(is_pending(acquire.as_mut()));
-    bench.pool.add(crate::support::Thing::new(&bench.plant)).unwrap();
-    ready(acquire).unwrap();
+    bench
+        .pool
+        .add(crate::support::Thing::new(&bench.plant))
+        .unwrap();
+    drop(ready(acquire).unwrap());
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn who_was_granted_one_and_leaves_passes_it_on() {
     assert_eq!(woken.get(), 0);
     drop(first);
     assert_eq!(woken.get(), 1);
-    ready(second).unwrap();
+    drop(ready(second).unwrap());
     assert_eq!(bench.assert_conserved().acquisitions, 2);
 }
 
@@ -55,7 +55,7 @@ fn one_that_comes_back_after_all_have_left_is_idle() {
     }
     drop(held);
     assert_eq!(bench.assert_conserved().idle, 1);
-    bench.pool.try_acquire().unwrap();
+    drop(bench.pool.try_acquire().unwrap());
 }
 
 /// Runs an acquire with a creation and a check on its way, leaves it after so many looks, and asks
@@ -110,7 +110,13 @@ fn leave_after(looks: usize, has_spawner: bool, mode: Mode) -> bool {
 #[test]
 fn leaving_at_any_look_keeps_the_pool_whole() {
     for has_spawner in [true, false] {
-        for mode in [Mode::Ready, Mode::Gated, Mode::Fail, Mode::Panic, Mode::Hang] {
+        for mode in [
+            Mode::Ready,
+            Mode::Gated,
+            Mode::Fail,
+            Mode::Panic,
+            Mode::Hang,
+        ] {
             for looks in 0..12 {
                 leave_after(looks, has_spawner, mode);
             }
@@ -186,5 +192,5 @@ fn a_waker_that_panics_harms_nobody() {
     assert!(first.as_mut().poll(&mut cx).is_pending());
     drop(held);
     drop(first);
-    bench.pool.try_acquire().unwrap();
+    drop(bench.pool.try_acquire().unwrap());
 }

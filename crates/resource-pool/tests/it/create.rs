@@ -56,7 +56,7 @@ fn a_caller_that_gives_up_ends_no_creation() {
     }
     bench.plant.open(1);
     bench.tasks.run();
-    bench.take();
+    drop(bench.take());
     assert_eq!(bench.plant.attempts.load(SeqCst), 1);
 }
 
@@ -70,7 +70,7 @@ fn without_a_spawner_those_who_wait_go_on_with_it() {
     assert!(is_pending(second.as_mut()));
     drop(first);
     bench.plant.open(1);
-    ready(second).unwrap();
+    drop(ready(second).unwrap());
     assert_eq!(bench.plant.attempts.load(SeqCst), 1);
 }
 
@@ -87,7 +87,7 @@ fn without_a_spawner_a_creation_that_nobody_waits_for_is_dropped() {
     assert_eq!(bench.assert_conserved().size, 0);
     // That was no failure: the next attempt begins at once.
     bench.plant.set_create(Mode::Ready);
-    bench.take();
+    drop(bench.take());
     assert_eq!(bench.pool.stats().create_failures, 0);
 }
 
@@ -116,7 +116,10 @@ fn where_nothing_exists_everybody_is_told() {
     }
     bench.tasks.run();
     for acquire in &mut waiting {
-        assert!(matches!(ready(acquire.as_mut()), Err(AcquireError::Create(_))));
+        assert!(matches!(
+            ready(acquire.as_mut()),
+            Err(AcquireError::Create(_))
+        ));
     }
     assert_eq!(bench.plant.attempts.load(SeqCst), 2);
 }

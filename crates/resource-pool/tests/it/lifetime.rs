@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use brolly_resource_pool::{Check, CloseReason};
 
-use crate::support::{Mode, bench, lone, now, secs};
+use crate::support::{Mode, bench, lone, secs};
 
 #[test]
 fn what_is_idle_for_too_long_is_closed_down_to_the_minimum() {
@@ -104,9 +104,9 @@ fn without_room_for_a_successor_the_maximum_holds() {
         let it = it.max_size(1).min_size(1).max_lifetime(secs(100));
         it.lifetime_jitter(0.0)
     });
-    now(bench.pool.warm_up()).unwrap_or(0);
     drop(bench.take());
     bench.pass(secs(350));
+    drop(bench.take());
     assert_eq!(bench.plant.most_live.load(SeqCst), 1);
     assert_eq!(bench.plant.live.load(SeqCst), 1);
 }
@@ -142,7 +142,10 @@ fn after_a_reset_nothing_older_is_handed_out() {
 
 #[test]
 fn a_clock_that_jumps_to_its_end_ends_nothing_too_early_and_panics_nowhere() {
-    let bench = bench(|it| it.max_size(2).check(Check::IfIdleFor(std::time::Duration::MAX)));
+    let bench = bench(|it| {
+        it.max_size(2)
+            .check(Check::IfIdleFor(std::time::Duration::MAX))
+    });
     let held = bench.take();
     drop(bench.take());
     bench.clock.advance(std::time::Duration::MAX);
@@ -174,7 +177,12 @@ fn durations_without_end_are_for_ever() {
 
 #[test]
 fn ten_years_of_use_lose_nothing() {
-    let bench = bench(|it| it.max_size(4).min_size(1));
+    let days = |days: u64| secs(86_400 * days);
+    let bench = bench(|it| {
+        let it = it.max_size(4).min_size(1).health_interval(days(30));
+        let it = it.idle_timeout(days(7)).max_lifetime(days(60));
+        it.leak_after(days(90))
+    });
     for _ in 0..200 {
         drop((bench.take(), bench.take()));
         bench.pass(secs(10 * 365 * 86_400 / 200));

@@ -31,7 +31,7 @@ fn two_who_want_nearly_all_do_not_block_each_other() {
     let guards = ready(first).unwrap();
     assert!(is_pending(second.as_mut()));
     drop(guards);
-    ready(second).unwrap();
+    drop(ready(second).unwrap());
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn who_wants_one_does_not_overtake_who_wants_many() {
     let guards = ready(many).unwrap();
     assert!(is_pending(one.as_mut()));
     drop(guards);
-    ready(one).unwrap();
+    drop(ready(one).unwrap());
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn who_leaves_with_a_part_gives_it_back() {
     let [first, second] = held;
     drop(first);
     drop(many);
-    ready(one).unwrap();
+    drop(ready(one).unwrap());
     drop(second);
     assert_eq!(bench.assert_conserved().idle, 2);
 }

@@ -357,7 +357,7 @@ impl Bench {
 }
 
 /// Looks at a future once.
-pub(crate) fn look<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+pub(crate) fn look<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
