@@ -1,6 +1,5 @@
 //! One check of an idle resource. It belongs to the pool: who waited for it may leave.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use brolly_sync::TimerExt;
@@ -97,25 +96,23 @@ impl<M: Manager> Drop for Checkup<M> {
     }
 }
 
-pub(crate) fn run<M: Manager>(mut checkup: Checkup<M>) -> impl Future<Output = ()> + Send {
-    async move {
-        let result = {
-            let Checkup { shared, loan, .. } = &mut checkup;
-            let item = &mut loan.as_mut().expect("a check begins with a loan").item;
-            let usage = item.usage(shared.time.coarse());
-            let limit = shared.rules.check_timeout;
-            let resource = &mut item.resource;
-            let checked = contained(async { shared.manager.recycle(resource, &usage).await });
-            match shared.timer.timeout(limit, checked).await {
-                Ok(Ok(Ok(()))) => Ok(()),
-                Ok(Ok(Err(error))) => Err(contain(|| error.to_string()).unwrap_or_default()),
-                Ok(Err(panic)) => Err(format!("the check panicked: {panic}")),
-                Err(_) => Err(format!("no answer after {limit:?}")),
-            }
-        };
-        match result {
-            Ok(()) => checkup.pass(),
-            Err(message) => checkup.fail(message),
+pub(crate) async fn run<M: Manager>(mut checkup: Checkup<M>) {
+    let result = {
+        let Checkup { shared, loan, .. } = &mut checkup;
+        let item = &mut loan.as_mut().expect("a check begins with a loan").item;
+        let usage = item.usage(shared.time.coarse());
+        let limit = shared.rules.check_timeout;
+        let resource = &mut item.resource;
+        let checked = contained(async { shared.manager.recycle(resource, &usage).await });
+        match shared.timer.timeout(limit, checked).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(contain(|| error.to_string()).unwrap_or_default()),
+            Ok(Err(panic)) => Err(format!("the check panicked: {panic}")),
+            Err(_) => Err(format!("no answer after {limit:?}")),
         }
+    };
+    match result {
+        Ok(()) => checkup.pass(),
+        Err(message) => checkup.fail(message),
     }
 }

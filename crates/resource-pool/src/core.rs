@@ -22,6 +22,10 @@ use crate::queue::{Answer, Queue};
 pub(crate) type Line<M> =
     Queue<Loan<<M as Manager>::Resource>, AcquireError<<M as Manager>::Error>>;
 
+/// What somebody in line was answered.
+pub(crate) type Answered<M> =
+    Answer<Loan<<M as Manager>::Resource>, AcquireError<<M as Manager>::Error>>;
+
 pub(crate) type Idle<M> = IdleSet<Box<Item<<M as Manager>::Resource>>>;
 
 pub(crate) struct Core<M: Manager> {
@@ -478,7 +482,7 @@ impl<M: Manager> Core<M> {
     pub(crate) fn take_back(
         &mut self,
         idle: &Idle<M>,
-        answer: Option<Answer<Loan<M::Resource>, AcquireError<M::Error>>>,
+        answer: Option<Answered<M>>,
         now: Now,
         effects: &mut Effects<M>,
     ) {

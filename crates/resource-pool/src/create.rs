@@ -1,7 +1,6 @@
 //! One attempt to create a resource, and the pause after one that failed. Both belong to the pool:
 //! who waited for them may leave.
 
-use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -95,38 +94,36 @@ impl<M: Manager> Drop for Attempt<M> {
     }
 }
 
-pub(crate) fn run<M: Manager>(attempt: Attempt<M>) -> impl Future<Output = ()> + Send {
-    async move {
-        let result = {
-            let shared = &attempt.shared;
-            let limit = shared.rules.create_timeout;
-            let made = contained(async {
-                let mut resource = shared.manager.create().await?;
-                let wants_proof = lock(&shared.core).wants_proof();
-                if wants_proof {
-                    shared
-                        .manager
-                        .recycle(&mut resource, &Usage::none())
-                        .await?;
-                }
-                Ok(resource)
-            });
-            match shared.timer.timeout(limit, made).await {
-                Ok(Ok(Ok(mut resource))) => match &shared.hooks.after_create {
-                    None => Ok(resource),
-                    Some(hook) => contain(|| {
-                        hook(&mut resource);
-                        resource
-                    })
-                    .map_err(|message| CreateError::Panicked { message }),
-                },
-                Ok(Ok(Err(error))) => Err(CreateError::Failed(Arc::new(error))),
-                Ok(Err(message)) => Err(CreateError::Panicked { message }),
-                Err(_) => Err(CreateError::Timeout { after: limit }),
+pub(crate) async fn run<M: Manager>(attempt: Attempt<M>) {
+    let result = {
+        let shared = &attempt.shared;
+        let limit = shared.rules.create_timeout;
+        let made = contained(async {
+            let mut resource = shared.manager.create().await?;
+            let wants_proof = lock(&shared.core).wants_proof();
+            if wants_proof {
+                shared
+                    .manager
+                    .recycle(&mut resource, &Usage::none())
+                    .await?;
             }
-        };
-        attempt.land(result);
-    }
+            Ok(resource)
+        });
+        match shared.timer.timeout(limit, made).await {
+            Ok(Ok(Ok(mut resource))) => match &shared.hooks.after_create {
+                None => Ok(resource),
+                Some(hook) => contain(|| {
+                    hook(&mut resource);
+                    resource
+                })
+                .map_err(|message| CreateError::Panicked { message }),
+            },
+            Ok(Ok(Err(error))) => Err(CreateError::Failed(Arc::new(error))),
+            Ok(Err(message)) => Err(CreateError::Panicked { message }),
+            Err(_) => Err(CreateError::Timeout { after: limit }),
+        }
+    };
+    attempt.land(result);
 }
 
 /// The pause between attempts that fail. It holds no pool alive.

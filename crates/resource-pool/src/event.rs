@@ -52,14 +52,16 @@ pub enum Event {
     Recovered,
 }
 
+type Change<R> = Box<dyn Fn(&mut R) + Send + Sync>;
+type Listener = Box<dyn Fn(&Event) + Send + Sync>;
 type Judge<R> = Box<dyn Fn(&mut R, &Usage) -> bool + Send + Sync>;
 
 /// What the user wants to run at the turning points of a resource's life.
 pub(crate) struct Hooks<R> {
-    pub(crate) after_create: Option<Box<dyn Fn(&mut R) + Send + Sync>>,
+    pub(crate) after_create: Option<Change<R>>,
     pub(crate) before_acquire: Option<Judge<R>>,
     pub(crate) after_release: Option<Judge<R>>,
-    pub(crate) on_event: Option<Box<dyn Fn(&Event) + Send + Sync>>,
+    pub(crate) on_event: Option<Listener>,
 }
 
 impl<R> Hooks<R> {

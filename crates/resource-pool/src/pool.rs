@@ -293,21 +293,19 @@ impl<M: Manager> Pool<M> {
     }
 
     #[inline]
-    fn acquire_at(
+    async fn acquire_at(
         &self,
         site: Site,
         limit: Option<Duration>,
-    ) -> impl Future<Output = Result<Guard<'_, M>, AcquireError<M::Error>>> + Send {
-        async move {
-            let shared = &*self.shared;
-            if let Some(loan) = shared.try_fast(site)
-                && let Some(loan) = shared.admit(loan)
-            {
-                return Ok(Guard::new(shared, loan));
-            }
-            let loan = shared.wait_for_one(site, limit).await?;
-            Ok(Guard::new(shared, loan))
+    ) -> Result<Guard<'_, M>, AcquireError<M::Error>> {
+        let shared = &*self.shared;
+        if let Some(loan) = shared.try_fast(site)
+            && let Some(loan) = shared.admit(loan)
+        {
+            return Ok(Guard::new(shared, loan));
         }
+        let loan = shared.wait_for_one(site, limit).await?;
+        Ok(Guard::new(shared, loan))
     }
 
     #[inline]

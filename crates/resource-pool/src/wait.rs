@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use brolly_sync::Sleep;
 
+use crate::core::{Answered, Effects};
 use crate::error::AcquireError;
-use crate::loan::Loan;
 use crate::manager::Manager;
 use crate::panics::discard;
 use crate::primitive::lock;
@@ -18,10 +18,7 @@ use crate::queue::{Answer, Redeemed};
 use crate::shared::Shared;
 
 /// What a caller gets: what it asked for, or why not.
-pub(crate) type Outcome<M> = Result<
-    Answer<Loan<<M as Manager>::Resource>, AcquireError<<M as Manager>::Error>>,
-    AcquireError<<M as Manager>::Error>,
->;
+pub(crate) type Outcome<M> = Result<Answered<M>, AcquireError<<M as Manager>::Error>>;
 
 /// In line for so many resources. Dropped, it leaves the line; what was granted meanwhile goes to
 /// the next.
@@ -112,7 +109,7 @@ impl<'a, M: Manager> Wait<'a, M> {
         }
     }
 
-    fn arrive(&mut self, answer: Answer<Loan<M::Resource>, AcquireError<M::Error>>) -> Outcome<M> {
+    fn arrive(&mut self, answer: Answered<M>) -> Outcome<M> {
         match answer {
             Answer::Failed(error) => Err(error),
             granted => {
@@ -203,12 +200,12 @@ impl<M: Manager> Shared<M> {
     /// A caller leaves the line without looking at its answer.
     fn leave(&self, ticket: usize) {
         let now = self.now();
-        let mut effects = crate::core::Effects::new();
+        let mut effects = Effects::new();
         let (own, rest) = {
             let mut core = lock(&self.core);
             let (answer, waker) = core.line.cancel(ticket);
             let rest = match answer {
-                Some(crate::queue::Answer::Failed(error)) => Some(error),
+                Some(Answer::Failed(error)) => Some(error),
                 None => None,
                 answer => {
                     core.take_back(&self.idle, answer, now, &mut effects);
