@@ -17,8 +17,8 @@ use crate::driver::{Contest, Effort, Goal, Measured};
 use crate::record::{Better, Record, median, rounded};
 
 const WORKERS: usize = 2;
-/// With more than this between the task served most and the one served least, a pool is not fair.
-const FAIR: f64 = 2.0;
+/// A window of a cell is too short to tell; the axis `fairness` has the figures.
+const STARVES: &str = "serves some tasks thousands of times as often as others: see `fairness`";
 
 /// What a task does with a resource.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ fn fairness(served: &[u64]) -> f64 {
 
 fn fair<P: AsyncPool>(effort: Effort) -> Measured {
     let hold = Hold::For(Duration::from_micros(50));
-    let window = effort.pick(Duration::from_millis(400), Duration::from_secs(1));
+    let window = effort.pick(Duration::from_millis(800), Duration::from_secs(2));
     let (served, _) = serve::<P>(4, 64, hold, window);
     Ok(fairness(&served))
 }
@@ -95,12 +95,6 @@ fn fair<P: AsyncPool>(effort: Effort) -> Measured {
 fn throughput<P: AsyncPool>(cell: Cell, effort: Effort) -> Measured {
     let window = effort.pick(Duration::from_millis(60), Duration::from_millis(200));
     let (served, seconds) = serve::<P>(cell.size, cell.tasks, Hold::Yield, window);
-    let fairness = fairness(&served);
-    // With few turns a task, the ends of the window decide.
-    let turns = served.iter().sum::<u64>() / served.len().max(1) as u64;
-    if turns >= 50 && fairness > FAIR && cell.tasks > cell.size {
-        return Err(format!("one task is served {fairness:.0} times as often as another"));
-    }
     Ok(served.iter().sum::<u64>() as f64 / 1e3 / seconds)
 }
 
@@ -129,9 +123,9 @@ impl Cell {
         Contest::new(CRATE, &self.name(), "k/s", Better::Higher, goal)
             .ours(move || throughput::<Ours>(self, effort))
             .peer(Deadpool::NAME, move || throughput::<Deadpool>(self, effort))
-            .peer(Bb8::NAME, move || throughput::<Bb8>(self, effort))
             .peer(Mobc::NAME, move || throughput::<Mobc>(self, effort))
-            .peer(FastPool::NAME, move || throughput::<FastPool>(self, effort))
+            .unable(Bb8::NAME, STARVES)
+            .unable(FastPool::NAME, STARVES)
             .run(effort, effort.pick(5, 11))
     }
 }

@@ -235,8 +235,9 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// What timeouts and pauses wait with. By default a thread that starts when somebody waits, or,
-    /// with feature `tokio` and inside of a runtime, the runtime's own timers.
+    /// What timeouts and pauses wait with. By default a thread that starts when somebody waits, which
+    /// costs no allocation for each wait. `brolly_sync::TokioTimer` waits by tokio's clock, which
+    /// tests can pause, and allocates once for each.
     pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
         self.rules.timer = Some(Arc::new(timer));
         self
@@ -272,16 +273,13 @@ impl<M: Manager> PoolBuilder<M> {
     }
 }
 
-/// Inside of a runtime, what was not set is the runtime's.
+/// Inside of a runtime, a spawner that was not set is the runtime's.
 #[cfg(feature = "tokio")]
 fn inherit_runtime(rules: &mut Rules) {
     if rules.spawner.is_none()
         && let Ok(handle) = tokio::runtime::Handle::try_current()
     {
         rules.spawner = Some(Arc::new(handle));
-        if rules.timer.is_none() {
-            rules.timer = Some(Arc::new(brolly_sync::TokioTimer::current()));
-        }
     }
 }
 

@@ -26,6 +26,8 @@ struct Job {
     /// Out while somebody polls it.
     task: Mutex<Option<Task>>,
     is_ready: AtomicBool,
+    /// It was dropped from the list while somebody polled it, who drops it.
+    is_dismissed: AtomicBool,
     alarm: Weak<dyn Alarm>,
 }
 
@@ -34,6 +36,7 @@ impl Crew {
         let job = Job {
             task: Mutex::new(Some(task)),
             is_ready: AtomicBool::new(true),
+            is_dismissed: AtomicBool::new(false),
             alarm,
         };
         lock(&self.jobs).push(Arc::new(job));
@@ -67,7 +70,12 @@ impl Crew {
             job.is_ready.store(false, SeqCst);
             has_worked = true;
             match contain(|| task.as_mut().poll(&mut Context::from_waker(&waker))) {
-                Ok(Poll::Pending) => *lock(&job.task) = Some(task),
+                Ok(Poll::Pending) => {
+                    *lock(&job.task) = Some(task);
+                    if job.is_dismissed.load(SeqCst) {
+                        job.drop_task();
+                    }
+                }
                 Ok(Poll::Ready(())) | Err(_) => {
                     lock(&self.jobs).retain(|it| !Arc::ptr_eq(it, job));
                     discard(task);
@@ -82,9 +90,16 @@ impl Crew {
     pub(crate) fn dismiss(&self) {
         let jobs = std::mem::take(&mut *lock(&self.jobs));
         for job in jobs {
-            let task = lock(&job.task).take();
-            discard(task);
+            job.is_dismissed.store(true, SeqCst);
+            job.drop_task();
         }
+    }
+}
+
+impl Job {
+    fn drop_task(&self) {
+        let task = lock(&self.task).take();
+        discard(task);
     }
 }
 

@@ -28,7 +28,8 @@ use crate::primitive::AtomicU64;
 use crate::record::Record;
 
 const ATTENTION: u64 = 1 << 63;
-const PLACES: usize = 63;
+/// Few in a model, so that there is more than one bank, and since a model's stack is small.
+const PLACES: usize = if cfg!(brolly_loom) { 2 } else { 63 };
 /// Banks come in groups of doubling size, so that places never move: 2047 banks at most.
 const GROUPS: usize = 11;
 /// How many places there can be.
@@ -50,6 +51,9 @@ impl Place {
 }
 
 pub(crate) struct IdleSet<T> {
+    /// The first bank, which is all that most pools need.
+    first: Box<Bank<T>>,
+    /// The others. The first group would be the first bank, and stays empty.
     groups: [OnceLock<Box<[Bank<T>]>>; GROUPS],
     /// How many banks are looked at. Grows under the lock of the pool.
     banks: AtomicUsize,
@@ -84,6 +88,7 @@ impl<T> IdleSet<T> {
     /// A set without places. Places are spread over `shards` banks at a time.
     pub(crate) fn new(shards: usize, round_robin: bool) -> Self {
         Self {
+            first: Box::new(Bank::new(0)),
             groups: [const { OnceLock::new() }; GROUPS],
             banks: AtomicUsize::new(0),
             issued: AtomicUsize::new(0),
@@ -96,14 +101,14 @@ impl<T> IdleSet<T> {
     #[inline]
     pub(crate) fn try_take(&self) -> Option<(Place, T)> {
         if self.shards == 1 {
-            let bank = self.groups[0].get()?;
-            let word = bank[0].word.load(Relaxed);
+            let bank = &*self.first;
+            let word = bank.word.load(Relaxed);
             if word & ATTENTION != 0 {
                 return None;
             }
             if word != 0
                 && self.cursor.is_none()
-                && let Some(taken) = take(&bank[0], 0, word, u64::MAX)
+                && let Some(taken) = take(bank, 0, word, u64::MAX)
             {
                 return Some(taken);
             }
@@ -127,11 +132,9 @@ impl<T> IdleSet<T> {
             let row = position - position % self.shards;
             let index = row + (position + home) % self.shards;
             // The last row may have banks that were never used.
-            let (group, offset) = group_of(index);
-            let Some(banks) = self.groups[group].get() else {
+            let Some(bank) = self.find_bank(index) else {
                 continue;
             };
-            let bank = &banks[offset];
             let word = bank.word.load(Relaxed);
             if word & ATTENTION != 0 {
                 return None;
@@ -223,16 +226,14 @@ impl<T> IdleSet<T> {
         if group >= GROUPS {
             return None;
         }
-        self.groups[group].get_or_init(|| {
-            let word = if attention { ATTENTION } else { 0 };
-            (0..1_usize << group).map(|_| Bank::new(word)).collect()
-        });
+        if group > 0 {
+            let banks = || (0..1_usize << group).map(|_| Bank::new(0)).collect();
+            self.groups[group].get_or_init(banks);
+        }
         let known = self.banks.load(Relaxed);
         if index >= known {
             if attention {
                 self.bank(index).word.fetch_or(ATTENTION, Relaxed);
-            } else {
-                self.bank(index).word.fetch_and(!ATTENTION, Relaxed);
             }
             self.banks.store(index + 1, Release);
         }
@@ -281,9 +282,22 @@ impl<T> IdleSet<T> {
 
     #[inline]
     fn bank(&self, index: usize) -> &Bank<T> {
+        let bank = self.find_bank(index);
+        bank.expect("a bank is there before a place of it is issued")
+    }
+
+    #[inline]
+    fn find_bank(&self, index: usize) -> Option<&Bank<T>> {
+        if index == 0 {
+            return Some(&self.first);
+        }
+        self.find_bank_in_group(index)
+    }
+
+    #[inline(never)]
+    fn find_bank_in_group(&self, index: usize) -> Option<&Bank<T>> {
         let (group, offset) = group_of(index);
-        let group = self.groups[group].get();
-        &group.expect("a bank is there before a place of it is issued")[offset]
+        Some(&self.groups.get(group)?.get()?[offset])
     }
 }
 

@@ -570,11 +570,16 @@ impl<M: Manager> fmt::Debug for Pool<M> {
 impl<M: Manager> Shared<M> {
     /// Asks the user's hook about a resource that is about to be handed out. One that is refused is
     /// closed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(&self, loan: Loan<M::Resource>) -> Option<Loan<M::Resource>> {
-        if self.hooks.before_acquire.is_none() {
-            return Some(loan);
+        match self.hooks.before_acquire {
+            None => Some(loan),
+            Some(_) => self.ask(loan),
         }
+    }
+
+    #[cold]
+    fn ask(&self, loan: Loan<M::Resource>) -> Option<Loan<M::Resource>> {
         let mut guard = Guard::new(self, loan);
         match self.may_be_acquired(&mut guard) {
             true => Some(Guard::into_loan(guard)),

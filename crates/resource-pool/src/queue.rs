@@ -85,6 +85,11 @@ impl<L, E> Queue<L, E> {
         self.wanted
     }
 
+    /// Whether this ticket has no answer yet.
+    pub(crate) fn is_waiting(&self, ticket: usize) -> bool {
+        matches!(self.slots[ticket], Slot::Waiting(_))
+    }
+
     /// How much is set aside for the first in line, who wants more.
     pub(crate) fn set_aside(&self) -> usize {
         match self.slots.get(self.oldest) {

@@ -184,10 +184,11 @@ fn bump(counter: &AtomicU64, by: u64) {
 #[inline]
 fn bucket(held: u64) -> usize {
     const MILLISECOND: u64 = 1_000_000;
-    match held / MILLISECOND {
-        0 => 0,
-        millis => ((millis.ilog2() / 2 + 1) as usize).min(HOLD_BUCKETS - 1),
+    if held < MILLISECOND {
+        return 0;
     }
+    let millis = held / MILLISECOND;
+    ((millis.ilog2() / 2 + 1) as usize).min(HOLD_BUCKETS - 1)
 }
 
 /// The upper end of a bucket, in nanoseconds; the last has none.

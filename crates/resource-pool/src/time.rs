@@ -22,8 +22,10 @@ enum Source {
 }
 
 /// A duration in nanoseconds; what is too long for the number lasts for ever.
+#[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(NEVER)
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 /// The same for a limit that may be off.

@@ -28,6 +28,8 @@ pub(crate) struct Wait<'a, M: Manager> {
     wants: usize,
     limit: Option<Duration>,
     ticket: Option<usize>,
+    /// There was an answer as soon as it had joined.
+    is_answered: bool,
     began: Duration,
     sleep: Option<Sleep>,
 }
@@ -45,6 +47,7 @@ impl<'a, M: Manager> Wait<'a, M> {
             wants,
             limit,
             ticket: None,
+            is_answered: false,
             began: Duration::ZERO,
             sleep: None,
         }
@@ -68,23 +71,36 @@ impl<'a, M: Manager> Wait<'a, M> {
 
     /// Joins the line, whoever may be idle: what is, is handed out in the same step.
     pub(crate) fn join(&mut self, waker: Waker) -> Result<(), AcquireError<M::Error>> {
-        let (site, wants) = (self.site, self.wants);
-        let mut waker = Some(waker);
-        let joined = self.shared.change(|core, _, _| {
+        let Self { site, wants, .. } = *self;
+        let shared = self.shared;
+        let now = shared.now();
+        let mut effects = Effects::new();
+        let joined = {
+            let mut core = lock(&shared.core);
             if core.is_closed {
-                return Err(AcquireError::Closed);
-            }
-            if wants > core.max {
+                Err((AcquireError::Closed, waker))
+            } else if wants > core.max {
                 let max = core.max;
-                return Err(AcquireError::TooMany { asked: wants, max });
+                Err((AcquireError::TooMany { asked: wants, max }, waker))
+            } else {
+                let ticket = core.line.join(waker, site, wants);
+                core.ask_attention(&shared.idle);
+                core.settle(&shared.idle, now, &mut effects);
+                self.is_answered = !core.line.is_waiting(ticket);
+                Ok(ticket)
             }
-            let waker = waker.take().expect("the step is run once");
-            let ticket = core.line.join(waker, site, wants);
-            core.ask_attention(&self.shared.idle);
-            Ok(ticket)
-        });
-        self.ticket = Some(joined?);
-        Ok(())
+        };
+        shared.perform(effects);
+        match joined {
+            Ok(ticket) => {
+                self.ticket = Some(ticket);
+                Ok(())
+            }
+            Err((error, waker)) => {
+                discard(waker);
+                Err(error)
+            }
+        }
     }
 
     /// The answer, if there is one. Otherwise the waker is registered.
@@ -154,19 +170,20 @@ impl<M: Manager> Future for Wait<'_, M> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        let mut has_news = true;
         if this.ticket.is_none() {
             this.begin();
             if let Err(error) = this.join(cx.waker().clone()) {
                 return Poll::Ready(Err(error));
             }
+            // An answer from then on wakes; one that was there is worth a look.
+            has_news = this.is_answered || this.shared.work();
         }
-        loop {
+        while has_news {
             if let Some(outcome) = this.look(cx.waker()) {
                 return Poll::Ready(outcome);
             }
-            if !this.shared.work() {
-                break;
-            }
+            has_news = this.shared.work();
         }
         if let Some(limit) = this.limit {
             let deadline = this.began.saturating_add(limit);
@@ -199,27 +216,17 @@ impl<M: Manager> Drop for Wait<'_, M> {
 impl<M: Manager> Shared<M> {
     /// A caller leaves the line without looking at its answer.
     fn leave(&self, ticket: usize) {
-        let now = self.now();
-        let mut effects = Effects::new();
-        let (own, rest) = {
-            let mut core = lock(&self.core);
-            let (answer, waker) = core.line.cancel(ticket);
-            let rest = match answer {
-                Some(Answer::Failed(error)) => Some(error),
-                None => None,
-                answer => {
-                    core.take_back(&self.idle, answer, now, &mut effects);
-                    core.settle(&self.idle, now, &mut effects);
-                    None
-                }
-            };
-            (waker, rest)
-        };
         // Where nothing was granted, nothing has to settle: whoever comes next ends the attention
         // that nobody needs any more. That spares a caller that gives up two writes.
-        self.perform(effects);
-        discard(own);
-        discard(rest);
+        let (answer, waker) = lock(&self.core).line.cancel(ticket);
+        discard(waker);
+        match answer {
+            None => {}
+            Some(Answer::Failed(error)) => discard(error),
+            granted => self.change(|core, now, effects| {
+                core.take_back(&self.idle, granted, now, effects);
+            }),
+        }
         self.dismiss_crew_if_alone();
     }
 
