@@ -17,12 +17,15 @@ use crate::shared::Shared;
 pub(crate) struct Attempt<M: Manager> {
     shared: Arc<Shared<M>>,
     epoch: u64,
+    /// What was begun before a reset is of before the reset.
+    generation: u64,
     has_landed: bool,
 }
 
 impl<M: Manager> Attempt<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, epoch: u64) -> Self {
         Self {
+            generation: shared.generation(),
             shared,
             epoch,
             has_landed: false,
@@ -39,7 +42,7 @@ impl<M: Manager> Attempt<M> {
 
     fn succeed(&self, resource: M::Resource) {
         let shared = &self.shared;
-        let item = shared.item(resource);
+        let item = shared.item(resource, self.generation);
         shared.change(|core, now, effects| {
             core.creating -= 1;
             core.extra = core.extra.saturating_sub(1);

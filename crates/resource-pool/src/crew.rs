@@ -42,6 +42,10 @@ impl Crew {
         lock(&self.jobs).push(Arc::new(job));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.jobs).is_empty()
+    }
+
     /// Does what can be done now. False if there was nothing to do.
     pub(crate) fn work(&self) -> bool {
         let ready: Vec<_> = {

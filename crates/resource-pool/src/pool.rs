@@ -392,7 +392,7 @@ impl<M: Manager> Pool<M> {
     #[doc(alias = "try_put")]
     pub fn add(&self, resource: M::Resource) -> Result<(), AddError<M::Resource>> {
         let shared = &self.shared;
-        let item = shared.item(resource);
+        let item = shared.item(resource, shared.generation());
         let settled = shared.change(|core, now, effects| {
             let is_full = core.size + core.creating >= core.max;
             let reason = match core.is_closed {

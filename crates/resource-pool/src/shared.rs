@@ -131,9 +131,11 @@ impl<M: Manager> Shared<M> {
         })
     }
 
-    pub(crate) fn now(&self) -> Now {
+    /// What a step under the lock goes by. The time is read before, since a clock may be the user's;
+    /// the generation is read after, so that a step after a reset sees it.
+    pub(crate) fn now_under_lock(&self, time: u64) -> Now {
         Now {
-            time: self.time.coarse(),
+            time,
             generation: self.generation.load(Acquire),
             has_spawner: self.spawner.is_some(),
             has_leases: self.has_leases,
@@ -306,10 +308,11 @@ impl<M: Manager> Shared<M> {
         &self,
         step: impl FnOnce(&mut Core<M>, Now, &mut Effects<M>) -> T,
     ) -> T {
-        let now = self.now();
+        let time = self.time.coarse();
         let mut effects = Effects::new();
         let output = {
             let mut core = lock(&self.core);
+            let now = self.now_under_lock(time);
             let output = step(&mut core, now, &mut effects);
             core.settle(&self.idle, now, &mut effects);
             output
@@ -365,7 +368,11 @@ impl<M: Manager> Shared<M> {
             Some(spawner) => {
                 let _ = contain(|| spawner.spawn(task));
             }
-            None => self.crew.add(task, self.weak()),
+            None => {
+                self.crew.add(task, self.weak());
+                // Whoever waits looks at it; who added it may not be one of them.
+                self.wake_everybody();
+            }
         }
     }
 
@@ -383,8 +390,13 @@ impl<M: Manager> Shared<M> {
         }
     }
 
+    /// The generation of what is begun to be made now.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
+    }
+
     /// A new resource, made or given.
-    pub(crate) fn item(&self, resource: M::Resource) -> Box<Item<M::Resource>> {
+    pub(crate) fn item(&self, resource: M::Resource, generation: u64) -> Box<Item<M::Resource>> {
         let created = self.time.coarse();
         let lifetime = nanos_or_never(self.rules.max_lifetime);
         let expires_at = match lifetime {
@@ -407,7 +419,7 @@ impl<M: Manager> Shared<M> {
                 .saturating_add(self.grace.max(FRESH))
                 .min(expires_at),
             returned: created,
-            generation: self.generation.load(Acquire),
+            generation,
             uses: 0,
         })
     }

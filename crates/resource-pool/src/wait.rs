@@ -73,10 +73,11 @@ impl<'a, M: Manager> Wait<'a, M> {
     pub(crate) fn join(&mut self, waker: Waker) -> Result<(), AcquireError<M::Error>> {
         let Self { site, wants, .. } = *self;
         let shared = self.shared;
-        let now = shared.now();
+        let time = shared.time.coarse();
         let mut effects = Effects::new();
         let joined = {
             let mut core = lock(&shared.core);
+            let now = shared.now_under_lock(time);
             if core.is_closed {
                 Err((AcquireError::Closed, waker))
             } else if wants > core.max {
@@ -114,6 +115,8 @@ impl<'a, M: Manager> Wait<'a, M> {
             match redeemed {
                 Redeemed::Answered(answer) => {
                     self.ticket = None;
+                    // What was begun for this caller may be nobody's now.
+                    self.shared.dismiss_crew_if_alone();
                     return Some(self.arrive(answer));
                 }
                 Redeemed::Waiting => {
@@ -238,7 +241,7 @@ impl<M: Manager> Shared<M> {
 
     /// Without a spawner, what nobody waits for is not kept without being polled.
     pub(crate) fn dismiss_crew_if_alone(&self) {
-        if self.spawner.is_some() {
+        if self.spawner.is_some() || self.crew.is_empty() {
             return;
         }
         let is_alone = {

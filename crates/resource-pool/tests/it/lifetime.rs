@@ -141,6 +141,21 @@ fn after_a_reset_nothing_older_is_handed_out() {
 }
 
 #[test]
+fn what_was_begun_before_a_reset_is_of_before_the_reset() {
+    let bench = bench(|it| it.max_size(1));
+    bench.plant.set_create(Mode::Gated);
+    let mut acquire = std::pin::pin!(bench.pool.acquire());
+    assert!(crate::support::is_pending(acquire.as_mut()));
+    bench.tasks.run();
+    bench.pool.reset();
+    bench.plant.open(2);
+    bench.tasks.run();
+    let guard = crate::support::ready(acquire).unwrap();
+    assert_eq!(guard.id, 1);
+    assert_eq!(bench.plant.closed_for(CloseReason::Reset), 1);
+}
+
+#[test]
 fn a_clock_that_jumps_to_its_end_ends_nothing_too_early_and_panics_nowhere() {
     let bench = bench(|it| {
         it.max_size(2)
