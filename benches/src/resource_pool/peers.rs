@@ -134,7 +134,11 @@ impl AsyncPool for Mobc {
     fn new(max: usize, has_limits: bool) -> Self {
         let max = u64::try_from(max).expect("pools are small");
         let builder = mobc::Pool::builder().max_open(max).max_idle(max);
-        Self(builder.get_timeout(has_limits.then_some(LIMIT)).build(Zeros))
+        Self(
+            builder
+                .get_timeout(has_limits.then_some(LIMIT))
+                .build(Zeros),
+        )
     }
 
     #[inline]
@@ -199,6 +203,8 @@ impl r2d2::ManageConnection for Zeros {
 
 pub fn r2d2(max: usize) -> r2d2::Pool<Zeros> {
     let max = u32::try_from(max).expect("pools are small");
-    let builder = r2d2::Pool::builder().max_size(max).connection_timeout(LIMIT);
+    let builder = r2d2::Pool::builder()
+        .max_size(max)
+        .connection_timeout(LIMIT);
     builder.build(Zeros).expect("creating cannot fail")
 }

@@ -160,8 +160,9 @@ impl<T> IdleSet<T> {
             return Put::Refused(place, thing);
         }
         bank.slots[place.bit as usize].cell.put(thing);
-        // Release: who clears the bit finds the thing.
-        if bank.word.fetch_or(1 << place.bit, Release) & ATTENTION != 0 {
+        // Release: who clears the bit finds the thing. The bit is clear, so that adding sets it, and
+        // that is one instruction where setting it and asking what was there would be a loop.
+        if bank.word.fetch_add(1 << place.bit, Release) & ATTENTION != 0 {
             return Put::Look;
         }
         Put::Idle
