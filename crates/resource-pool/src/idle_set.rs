@@ -36,17 +36,32 @@ const GROUPS: usize = 11;
 pub(crate) const CAPACITY: usize = ((1 << GROUPS) - 1) * PLACES;
 
 /// The right to a place. There is one for each place, and it is not copied.
+///
+/// One number, the bank times 64 and the bit: with a pointer beside it, it travels in registers.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    bank: u32,
-    bit: u32,
-}
+pub(crate) struct Place(u32);
 
 impl Place {
     /// Grows with the bank and the bit; not the number of the place where there are shards.
     #[inline]
     pub(crate) fn ordinal(&self) -> usize {
-        self.bank as usize * PLACES + self.bit as usize
+        self.0 as usize
+    }
+
+    #[inline]
+    fn at(bank: usize, bit: u32) -> Self {
+        // There are 2047 banks at most.
+        Self((bank as u32) << 6 | bit)
+    }
+
+    #[inline]
+    fn bank(&self) -> usize {
+        (self.0 >> 6) as usize
+    }
+
+    #[inline]
+    fn bit(&self) -> usize {
+        (self.0 & 63) as usize
     }
 }
 
@@ -144,7 +159,7 @@ impl<T> IdleSet<T> {
             }
             if let Some(taken) = take(bank, index, word, preferred) {
                 if let Some(cursor) = &self.cursor {
-                    cursor.store(u64::from(taken.0.bit) + 1, Relaxed);
+                    cursor.store(taken.0.bit() as u64 + 1, Relaxed);
                 }
                 return Some(taken);
             }
@@ -155,14 +170,14 @@ impl<T> IdleSet<T> {
     /// Gives a thing back, which makes it idle; refused while attention is asked for.
     #[inline]
     pub(crate) fn put(&self, place: Place, thing: T) -> Put<T> {
-        let bank = self.bank(place.bank as usize);
+        let bank = self.bank(place.bank());
         if bank.word.load(Relaxed) & ATTENTION != 0 {
             return Put::Refused(place, thing);
         }
-        bank.slots[place.bit as usize].cell.put(thing);
+        bank.slots[place.bit()].cell.put(thing);
         // Release: who clears the bit finds the thing. The bit is clear, so that adding sets it, and
         // that is one instruction where setting it and asking what was there would be a loop.
-        if bank.word.fetch_add(1 << place.bit, Release) & ATTENTION != 0 {
+        if bank.word.fetch_add(1 << place.bit(), Release) & ATTENTION != 0 {
             return Put::Look;
         }
         Put::Idle
@@ -170,9 +185,9 @@ impl<T> IdleSet<T> {
 
     /// Makes a thing idle, whether attention is asked for or not. Under the lock of the pool.
     pub(crate) fn put_under_lock(&self, place: Place, thing: T) {
-        let bank = self.bank(place.bank as usize);
-        bank.slots[place.bit as usize].cell.put(thing);
-        bank.word.fetch_or(1 << place.bit, Release);
+        let bank = self.bank(place.bank());
+        bank.slots[place.bit()].cell.put(thing);
+        bank.word.fetch_or(1 << place.bit(), Release);
     }
 
     /// Takes an idle thing, whether attention is asked for or not. Under the lock of the pool.
@@ -239,16 +254,13 @@ impl<T> IdleSet<T> {
             self.banks.store(index + 1, Release);
         }
         self.issued.store(number + 1, Release);
-        Some(Place {
-            bank: u32::try_from(index).ok()?,
-            bit: u32::try_from(bit).ok()?,
-        })
+        Some(Place::at(index, u32::try_from(bit).ok()?))
     }
 
     /// What is known about a place.
     #[inline]
     pub(crate) fn record(&self, place: &Place) -> &Record {
-        &self.bank(place.bank as usize).slots[place.bit as usize].record
+        &self.bank(place.bank()).slots[place.bit()].record
     }
 
     /// The records of all places that were issued, by number.
@@ -368,11 +380,7 @@ fn take_any<T>(bank: &Bank<T>, index: usize, mask: u64) -> Option<(Place, T)> {
 #[inline]
 fn taken<T>(bank: &Bank<T>, index: usize, bit: u32) -> (Place, T) {
     let thing = bank.slots[bit as usize].cell.take();
-    let place = Place {
-        bank: index as u32,
-        bit,
-    };
-    (place, thing)
+    (Place::at(index, bit), thing)
 }
 
 /// Numbers threads, so that each keeps to its own bank.
