@@ -40,11 +40,16 @@ fn serve<P: AsyncPool>(size: usize, tasks: usize, hold: Hold, window: Duration) 
         }
         drop(guards);
         let is_over = Arc::new(AtomicBool::new(false));
-        let start = Instant::now();
+        // Nobody begins before all are there.
+        let has_begun = Arc::new(AtomicBool::new(false));
         let running: Vec<_> = (0..tasks)
             .map(|_| {
                 let (pool, is_over) = (pool.clone(), Arc::clone(&is_over));
+                let has_begun = Arc::clone(&has_begun);
                 tokio::spawn(async move {
+                    while !has_begun.load(Relaxed) {
+                        tokio::task::yield_now().await;
+                    }
                     let mut served = 0;
                     while !is_over.load(Relaxed) {
                         let mut guard = pool.get().await;
@@ -65,6 +70,8 @@ fn serve<P: AsyncPool>(size: usize, tasks: usize, hold: Hold, window: Duration) 
                 })
             })
             .collect();
+        let start = Instant::now();
+        has_begun.store(true, Relaxed);
         tokio::time::sleep(window).await;
         is_over.store(true, Relaxed);
         let seconds = start.elapsed().as_secs_f64();
