@@ -13,6 +13,7 @@ mod record;
 mod records;
 mod repo_pool;
 mod report;
+mod resource_pool;
 mod table;
 mod ttl_cache;
 
@@ -71,6 +72,7 @@ const CRATES: &[(&str, Axes)] = &[
     ("circuit-breaker", circuit_breaker::axes),
     ("lazy", lazy::axes),
     ("file-store", file_store::axes),
+    ("resource-pool", resource_pool::axes),
     ("ttl-cache", ttl_cache::axes),
 ];
 

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("batch", 2),
     ("circuit-breaker", 2),
     ("lazy", 2),
+    ("resource-pool", 2),
     ("ttl-cache", 2),
     ("file-store", 3),
     ("repo-pool", 3),

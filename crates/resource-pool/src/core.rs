@@ -1,0 +1,537 @@
+//! [`Core`]: what changes under the lock of a pool, and the rules by which it does. No foreign code
+//! runs here: what has to be run is left behind as [`Effects`].
+//!
+//! Conservation: `size` counts every resource of the pool that exists. Of these, `checking` are with
+//! a check, `closing` with a closer, some are idle (the bits of the idle set), and the rest is in
+//! use: handed out, or granted to somebody who has not looked yet. `size + creating` never grows
+//! beyond `max`; it is above only after `max` was lowered, until so many have come back.
+
+use std::collections::BTreeSet;
+use std::task::Waker;
+
+use brolly_sync::Backoff;
+
+use crate::config::OnCreateError;
+use crate::error::{AcquireError, CreateError};
+use crate::event::Event;
+use crate::idle_set::{IdleSet, Place};
+use crate::loan::{Item, Loan};
+use crate::manager::{CloseReason, Manager};
+use crate::queue::{Answer, Queue};
+
+pub(crate) type Line<M> =
+    Queue<Loan<<M as Manager>::Resource>, AcquireError<<M as Manager>::Error>>;
+
+/// What somebody in line was answered.
+pub(crate) type Answered<M> =
+    Answer<Loan<<M as Manager>::Resource>, AcquireError<<M as Manager>::Error>>;
+
+pub(crate) type Idle<M> = IdleSet<Box<Item<<M as Manager>::Resource>>>;
+
+pub(crate) struct Core<M: Manager> {
+    pub(crate) line: Line<M>,
+    pub(crate) max: usize,
+    pub(crate) min: usize,
+    pub(crate) size: usize,
+    pub(crate) creating: usize,
+    pub(crate) checking: usize,
+    /// Of those being checked, how many are for somebody who waits.
+    pub(crate) promised: usize,
+    pub(crate) closing: usize,
+    /// Written off, and not come back yet. Not part of `size`.
+    pub(crate) abandoned: usize,
+    /// Places without a resource.
+    pub(crate) vacant: BTreeSet<Place>,
+    /// Mirrors the bit in the idle set.
+    pub(crate) attention: bool,
+    pub(crate) is_closed: bool,
+    /// The minimum is kept from now on.
+    pub(crate) is_warm: bool,
+    /// Since then a check has failed and none has passed: those who wait get new resources rather
+    /// than other old ones.
+    pub(crate) suspect_since: Option<u64>,
+    /// Creations wanted beside those for the line.
+    pub(crate) extra: usize,
+    pub(crate) failing: Option<Failing>,
+    pub(crate) backoff: Backoff,
+    /// Counts the failures that made the pool pause. An attempt that began before the last one says
+    /// nothing new.
+    pub(crate) epoch: u64,
+    pub(crate) last_error: Option<CreateError<M::Error>>,
+    pub(crate) on_create_error: OnCreateError,
+    pub(crate) concurrency: usize,
+    pub(crate) failed_checks: u32,
+    pub(crate) counts: Counts,
+    /// Who waits for a change of the counts: wakers by key.
+    pub(crate) watchers: Vec<(u64, Option<Waker>)>,
+    pub(crate) next_watcher: u64,
+    /// Grows with every change that watchers care about.
+    pub(crate) version: u64,
+    /// What watchers care about, as it was when they were told last.
+    pub(crate) seen: [u64; 5],
+    pub(crate) peak: usize,
+}
+
+/// The last attempt to create has failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failing {
+    /// No other attempt before that.
+    pub(crate) retry_at: u64,
+    /// Somebody sleeps until then.
+    pub(crate) is_armed: bool,
+    /// New resources were made, and passed no check: the next is checked before it is handed out.
+    pub(crate) wants_proof: bool,
+}
+
+/// What was counted under the lock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) created: u64,
+    pub(crate) create_failures: u64,
+    pub(crate) check_failures: u64,
+    pub(crate) closed: [u64; CloseReason::COUNT],
+    pub(crate) timeouts: u64,
+    pub(crate) refusals: u64,
+    pub(crate) errors: u64,
+    pub(crate) leaks: u64,
+    pub(crate) late_returns: u64,
+    pub(crate) reclaimed: u64,
+    pub(crate) detached: u64,
+    pub(crate) last_health_check: Option<u64>,
+}
+
+/// What is to be done once the lock is released.
+pub(crate) struct Effects<M: Manager> {
+    /// The first waker; most of the time there is one at most.
+    pub(crate) waker: Option<Waker>,
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) jobs: Vec<Job<M>>,
+    pub(crate) retired: Vec<(Box<Item<M::Resource>>, CloseReason)>,
+    pub(crate) events: Vec<Event>,
+    /// The pool has got something to maintain.
+    pub(crate) rings_bell: bool,
+}
+
+pub(crate) enum Job<M: Manager> {
+    Create {
+        epoch: u64,
+    },
+    Check {
+        loan: Loan<M::Resource>,
+        is_promised: bool,
+    },
+    Pause {
+        nanos: u64,
+    },
+}
+
+/// How an idle resource stands.
+enum Standing {
+    Good,
+    Doubtful,
+    Over(CloseReason),
+}
+
+/// The part of the rules and readings that a step needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) time: u64,
+    pub(crate) generation: u64,
+    pub(crate) has_spawner: bool,
+    pub(crate) has_leases: bool,
+}
+
+impl<M: Manager> Effects<M> {
+    pub(crate) fn new() -> Self {
+        Self {
+            waker: None,
+            wakers: Vec::new(),
+            jobs: Vec::new(),
+            retired: Vec::new(),
+            events: Vec::new(),
+            rings_bell: false,
+        }
+    }
+
+    pub(crate) fn wake(&mut self, waker: Option<Waker>) {
+        match (&self.waker, waker) {
+            (None, waker) => self.waker = waker,
+            (Some(_), waker) => self.wakers.extend(waker),
+        }
+    }
+}
+
+impl<M: Manager> Core<M> {
+    /// How many are handed out, or granted.
+    pub(crate) fn in_use(&self, idle: &Idle<M>) -> usize {
+        let elsewhere = idle.idle() + self.checking + self.closing;
+        self.size.saturating_sub(elsewhere)
+    }
+
+    /// Whether more exist, or are about to, than there may be.
+    pub(crate) fn has_surplus(&self) -> bool {
+        self.size - self.closing + self.creating > self.max
+    }
+
+    /// Brings everything into the state that the rules ask for. To be called at the end of whatever
+    /// changes the counts, the line or the limits.
+    pub(crate) fn settle(&mut self, idle: &Idle<M>, now: Now, effects: &mut Effects<M>) {
+        if self.is_closed {
+            self.close_all(idle, now, effects);
+        } else {
+            self.drop_surplus(idle, effects);
+            self.hand_out(idle, now, effects);
+            self.create(now, effects);
+        }
+        self.aim_attention(idle);
+        self.tell_watchers(effects);
+        // Only where it can have risen is it worth counting.
+        if self.size.saturating_sub(self.checking + self.closing) > self.peak {
+            self.peak = self.peak.max(self.in_use(idle));
+        }
+    }
+
+    /// Somebody begins to wait. What is idle from now on, or was before, is seen by the settling that
+    /// has to follow.
+    pub(crate) fn ask_attention(&mut self, idle: &Idle<M>) {
+        if !self.attention {
+            self.attention = true;
+            idle.ask_attention();
+        }
+    }
+
+    fn aim_attention(&mut self, idle: &Idle<M>) {
+        let is_needed = self.is_closed || !self.line.is_empty() || self.has_surplus();
+        if is_needed {
+            self.ask_attention(idle);
+        } else if self.attention {
+            self.attention = false;
+            idle.end_attention();
+        }
+    }
+
+    fn tell_watchers(&mut self, effects: &mut Effects<M>) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        let now_seen = [
+            self.size as u64,
+            self.creating as u64,
+            self.closing as u64,
+            self.counts.created,
+            self.counts.create_failures,
+        ];
+        if std::mem::replace(&mut self.seen, now_seen) == now_seen {
+            return;
+        }
+        self.version += 1;
+        for (_, waker) in &mut self.watchers {
+            effects.wakers.extend(waker.take());
+        }
+    }
+
+    fn close_all(&mut self, idle: &Idle<M>, now: Now, effects: &mut Effects<M>) {
+        self.ask_attention(idle);
+        self.extra = 0;
+        while let Some((place, item)) = idle.take_under_lock() {
+            self.retire(Loan { place, item }, CloseReason::Closed, effects);
+        }
+        while !self.line.is_empty() {
+            self.fail_first(idle, AcquireError::Closed, now, effects);
+        }
+    }
+
+    fn drop_surplus(&mut self, idle: &Idle<M>, effects: &mut Effects<M>) {
+        if !self.has_surplus() {
+            return;
+        }
+        // Whoever gives back from now on comes here.
+        self.ask_attention(idle);
+        while self.has_surplus()
+            && let Some((place, item)) = idle.take_under_lock()
+        {
+            self.retire(Loan { place, item }, CloseReason::Surplus, effects);
+        }
+    }
+
+    fn hand_out(&mut self, idle: &Idle<M>, now: Now, effects: &mut Effects<M>) {
+        if self.line.is_empty() {
+            return;
+        }
+        let mut passed_over = Vec::new();
+        while !self.line.is_empty()
+            && let Some((place, item)) = idle.take_under_lock()
+        {
+            let loan = Loan { place, item };
+            match standing(&loan.item, now) {
+                Standing::Good => self.grant(idle, loan, now, effects),
+                Standing::Over(reason) => self.retire(loan, reason, effects),
+                Standing::Doubtful if self.is_worth_a_check(&loan.item) => {
+                    self.check(loan, true, effects);
+                }
+                Standing::Doubtful => passed_over.push(loan),
+            }
+        }
+        for loan in passed_over {
+            idle.put_under_lock(loan.place, loan.item);
+        }
+    }
+
+    /// Whether somebody in line has no check to hope for yet, and this one is worth it: not if it is
+    /// as old as one that has failed, and a new one can be made instead.
+    fn is_worth_a_check(&self, item: &Item<M::Resource>) -> bool {
+        let could_create =
+            self.size - self.closing + self.creating < self.max && self.failing.is_none();
+        let is_suspicious = self.suspect_since.is_some_and(|since| item.created < since);
+        self.line.wanted() > self.promised && !(is_suspicious && could_create)
+    }
+
+    fn create(&mut self, now: Now, effects: &mut Effects<M>) {
+        let missing = match self.is_warm && now.has_spawner {
+            true => self
+                .min
+                .saturating_sub(self.size - self.closing + self.creating),
+            false => 0,
+        };
+        let for_line = self
+            .line
+            .wanted()
+            .saturating_sub(self.promised + self.creating);
+        let wanted = for_line
+            .max(missing)
+            .max(self.extra.saturating_sub(self.creating));
+        let room = self.max.saturating_sub(self.size + self.creating);
+        let mut most = wanted.min(room);
+        if most == 0 {
+            return;
+        }
+        most = most.min(self.concurrency.saturating_sub(self.creating));
+        if let Some(failing) = &mut self.failing {
+            if self.creating > 0 {
+                return;
+            }
+            if now.time < failing.retry_at {
+                if !failing.is_armed {
+                    failing.is_armed = true;
+                    let nanos = failing.retry_at - now.time;
+                    effects.jobs.push(Job::Pause { nanos });
+                }
+                return;
+            }
+            most = most.min(1);
+        }
+        for _ in 0..most {
+            self.creating += 1;
+            effects.jobs.push(Job::Create { epoch: self.epoch });
+        }
+    }
+
+    /// A resource has nobody: the first in line gets it, or it becomes idle, or it is closed.
+    pub(crate) fn offer(
+        &mut self,
+        idle: &Idle<M>,
+        loan: Loan<M::Resource>,
+        now: Now,
+        effects: &mut Effects<M>,
+    ) {
+        if self.is_closed {
+            return self.retire(loan, CloseReason::Closed, effects);
+        }
+        if self.has_surplus() {
+            return self.retire(loan, CloseReason::Surplus, effects);
+        }
+        match standing(&loan.item, now) {
+            Standing::Over(reason) => self.retire(loan, reason, effects),
+            Standing::Good if !self.line.is_empty() => self.grant(idle, loan, now, effects),
+            Standing::Good | Standing::Doubtful => idle.put_under_lock(loan.place, loan.item),
+        }
+    }
+
+    fn grant(
+        &mut self,
+        idle: &Idle<M>,
+        mut loan: Loan<M::Resource>,
+        now: Now,
+        effects: &mut Effects<M>,
+    ) {
+        let site = self.line.first_site();
+        let site = site.expect("only those in line are granted something");
+        loan.item.uses += 1;
+        idle.record(&loan.place).begin(now.time, site);
+        effects.wake(self.line.grant(loan));
+    }
+
+    pub(crate) fn check(
+        &mut self,
+        loan: Loan<M::Resource>,
+        is_promised: bool,
+        effects: &mut Effects<M>,
+    ) {
+        self.checking += 1;
+        self.promised += usize::from(is_promised);
+        effects.jobs.push(Job::Check { loan, is_promised });
+    }
+
+    /// The resource leaves its place, and counts as being closed until it is.
+    pub(crate) fn retire(
+        &mut self,
+        loan: Loan<M::Resource>,
+        reason: CloseReason,
+        effects: &mut Effects<M>,
+    ) {
+        self.closing += 1;
+        self.counts.closed[reason as usize] += 1;
+        self.vacant.insert(loan.place);
+        effects.events.push(Event::Closed { reason });
+        effects.retired.push((loan.item, reason));
+    }
+
+    fn fail_first(
+        &mut self,
+        idle: &Idle<M>,
+        error: AcquireError<M::Error>,
+        now: Now,
+        effects: &mut Effects<M>,
+    ) {
+        let (waker, set_aside) = self.line.fail_first(error);
+        effects.wake(waker);
+        self.take_back(idle, Some(Answer::Many(set_aside)), now, effects);
+    }
+
+    /// An attempt to create has failed: who is told, and how long nobody tries again.
+    pub(crate) fn attempt_failed(
+        &mut self,
+        idle: &Idle<M>,
+        error: &CreateError<M::Error>,
+        is_final: bool,
+        epoch: u64,
+        now: Now,
+        effects: &mut Effects<M>,
+    ) {
+        self.counts.create_failures += 1;
+        self.last_error = Some(error.clone());
+        self.pause(epoch, now);
+        self.extra = 0;
+        if self.on_create_error == OnCreateError::RetryUntilDeadline && !is_final {
+            return;
+        }
+        // Where nothing exists that could come back, everybody waits in vain.
+        let is_hopeless = self.size == self.closing && self.creating == 0 && idle.idle() == 0;
+        let told = match is_hopeless {
+            true => self.line.waiting(),
+            false => 1.min(self.line.waiting()),
+        };
+        for _ in 0..told {
+            // Who has a part of what it wants waits for the rest.
+            if self.line.set_aside() > 0 {
+                break;
+            }
+            self.counts.errors += 1;
+            let error = AcquireError::Create(error.clone());
+            self.fail_first(idle, error, now, effects);
+        }
+    }
+
+    /// Attempts pause, longer each time. Several that fail together make one pause.
+    pub(crate) fn pause(&mut self, epoch: u64, now: Now) {
+        if epoch != self.epoch {
+            return;
+        }
+        self.epoch += 1;
+        let nanos = crate::time::nanos(self.backoff.next_delay());
+        self.failing = Some(Failing {
+            retry_at: now.time.saturating_add(nanos),
+            is_armed: false,
+            wants_proof: self.wants_proof(),
+        });
+    }
+
+    /// A resource was made that has passed no check, after others that have not.
+    pub(crate) fn pause_for_check(&mut self, now: Now) {
+        let is_pausing = self.failing.is_some_and(|it| now.time < it.retry_at);
+        if !is_pausing {
+            self.pause(self.epoch, now);
+        }
+        if let Some(failing) = &mut self.failing {
+            failing.wants_proof = true;
+        }
+    }
+
+    /// Whether a new resource is checked before it is handed out.
+    pub(crate) fn wants_proof(&self) -> bool {
+        self.failing.is_some_and(|it| it.wants_proof)
+    }
+
+    /// Attempts succeed again. Where proof is wanted, one that was begun before that proves nothing.
+    pub(crate) fn resume(&mut self, epoch: u64) {
+        self.last_error = None;
+        if epoch == self.epoch || !self.wants_proof() {
+            self.failing = None;
+            self.backoff.reset();
+        }
+    }
+
+    /// Checks pass again.
+    pub(crate) fn trust(&mut self) {
+        if self.suspect_since.take().is_some() && self.failing.is_none() {
+            self.backoff.reset();
+        }
+    }
+
+    /// What was granted and is not wanted goes back.
+    pub(crate) fn take_back(
+        &mut self,
+        idle: &Idle<M>,
+        answer: Option<Answered<M>>,
+        now: Now,
+        effects: &mut Effects<M>,
+    ) {
+        let loans = match answer {
+            Some(Answer::One(loan)) => vec![loan],
+            Some(Answer::Many(loans)) => loans,
+            Some(Answer::Failed(_)) | None => return,
+        };
+        for mut loan in loans {
+            let record = idle.record(&loan.place);
+            if record.never_mind(now.has_leases) {
+                loan.item.uses -= 1;
+                self.offer(idle, loan, now, effects);
+            } else {
+                self.pardon(idle, loan, effects);
+            }
+        }
+    }
+
+    /// Somebody who was written off has come back. The resource is closed; it counts no more.
+    pub(crate) fn pardon(
+        &mut self,
+        idle: &Idle<M>,
+        loan: Loan<M::Resource>,
+        effects: &mut Effects<M>,
+    ) {
+        idle.record(&loan.place).pardon();
+        self.abandoned -= 1;
+        self.counts.late_returns += 1;
+        // It exists until it is closed.
+        self.size += 1;
+        self.retire(loan, CloseReason::Late, effects);
+    }
+
+    /// A place for a new resource; `None` when there can be no more.
+    pub(crate) fn place(&mut self, idle: &Idle<M>) -> Option<Place> {
+        let vacant = self.vacant.pop_first();
+        vacant.or_else(|| idle.issue(self.attention))
+    }
+}
+
+fn standing<R>(item: &Item<R>, now: Now) -> Standing {
+    if item.generation != now.generation {
+        Standing::Over(CloseReason::Reset)
+    } else if now.time >= item.expires_at {
+        Standing::Over(CloseReason::Expired)
+    } else if now.time >= item.good_until {
+        Standing::Doubtful
+    } else {
+        Standing::Good
+    }
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+
+mod builder;
+mod cell;
+mod check;
+mod close;
+mod config;
+mod core;
+mod create;
+mod crew;
+mod error;
+mod event;
+mod guard;
+mod holders;
+mod idle_set;
+mod janitor;
+mod loan;
+mod manager;
+mod panics;
+mod pool;
+mod primitive;
+mod queue;
+mod record;
+mod shared;
+mod stats;
+mod time;
+mod wait;
+
+pub use builder::PoolBuilder;
+pub use config::{Check, OnCreateError, Order};
+pub use error::{
+    AcquireError, AddError, AddRefused, ConfigError, CreateError, RunError, Timeout,
+    TryAcquireError, WarmUpError,
+};
+pub use event::Event;
+pub use guard::{Guard, OwnedGuard};
+pub use holders::{DrainReport, Holder, Site, SiteHolders};
+pub use manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};
+pub use pool::Pool;
+pub use stats::{HoldStats, Stats, WaitStats};

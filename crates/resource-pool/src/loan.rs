@@ -1,0 +1,35 @@
+//! [`Loan`]: a resource and the right to its place, in the hands of exactly one.
+
+use crate::idle_set::Place;
+use crate::manager::Usage;
+use std::time::Duration;
+
+/// A resource with what its holder alone may read and change. Times are nanoseconds of the pool's
+/// clock.
+pub(crate) struct Item<R> {
+    pub(crate) resource: R,
+    pub(crate) created: u64,
+    /// Drawn once, at birth.
+    pub(crate) expires_at: u64,
+    /// Until then it may be handed out without another look.
+    pub(crate) good_until: u64,
+    /// When it came back last.
+    pub(crate) returned: u64,
+    pub(crate) generation: u64,
+    pub(crate) uses: u64,
+}
+
+pub(crate) struct Loan<R> {
+    pub(crate) place: Place,
+    pub(crate) item: Box<Item<R>>,
+}
+
+impl<R> Item<R> {
+    pub(crate) fn usage(&self, now: u64) -> Usage {
+        Usage::new(
+            Duration::from_nanos(now.saturating_sub(self.created)),
+            Duration::from_nanos(now.saturating_sub(self.returned)),
+            self.uses,
+        )
+    }
+}

@@ -1,0 +1,665 @@
+//! [`Pool`]: the handle that callers acquire from.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use brolly_sync::TimerExt;
+
+use crate::builder::PoolBuilder;
+use crate::config::check_sizes;
+use crate::error::{
+    AcquireError, AddError, AddRefused, ConfigError, RunError, TryAcquireError, WarmUpError,
+};
+use crate::guard::{Guard, OwnedGuard};
+use crate::holders::{DrainReport, Holder, SiteHolders};
+use crate::janitor;
+use crate::loan::Loan;
+use crate::manager::{CloseReason, Manager};
+use crate::panics::contain;
+use crate::primitive::lock;
+use crate::queue::Answer;
+use crate::shared::Shared;
+use crate::stats::Stats;
+use crate::wait::{Outcome, Wait};
+
+/// A pool of resources. Clones are handles to the same one; it closes when the last is dropped.
+pub struct Pool<M: Manager> {
+    shared: Arc<Shared<M>>,
+    handles: Arc<Handles<M>>,
+}
+
+/// Closes the pool when the last handle goes.
+struct Handles<M: Manager>(Arc<Shared<M>>);
+
+impl<M: Manager> Drop for Handles<M> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl<M: Manager> Pool<M> {
+    /// Settings to begin with.
+    pub fn builder(manager: M) -> PoolBuilder<M> {
+        PoolBuilder::new(manager)
+    }
+
+    pub(crate) fn of(shared: Arc<Shared<M>>) -> Self {
+        let handles = Arc::new(Handles(Arc::clone(&shared)));
+        Self { shared, handles }
+    }
+}
+
+type Site = &'static Location<'static>;
+
+/// Acquiring. The place in the source that is shown as the holder is the caller's of these.
+impl<M: Manager> Pool<M> {
+    /// Takes a resource: an idle one, or the first that comes back or is created. Those who wait are
+    /// served in the order of their arrival, and the acquire timeout of the pool applies.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError`]: out of time, closed, or none can be created.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the line; what it was granted goes to the next. With a spawner, a
+    /// creation or a check that it has caused goes on. Without one it goes on as long as anybody
+    /// waits.
+    #[doc(alias = "get")]
+    #[doc(alias = "checkout")]
+    #[track_caller]
+    #[inline]
+    pub fn acquire(
+        &self,
+    ) -> impl Future<Output = Result<Guard<'_, M>, AcquireError<M::Error>>> + Send {
+        self.acquire_at(Location::caller(), self.shared.rules.acquire_timeout)
+    }
+
+    /// The same with a time limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_timeout(
+        &self,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Guard<'_, M>, AcquireError<M::Error>>> + Send {
+        self.acquire_at(Location::caller(), Some(limit))
+    }
+
+    /// The same with a guard that borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    #[inline]
+    pub fn acquire_owned(
+        &self,
+    ) -> impl Future<Output = Result<OwnedGuard<M>, AcquireError<M::Error>>> + Send {
+        let site = Location::caller();
+        async move {
+            let shared = &self.shared;
+            let loan = match shared.try_fast(site) {
+                Some(loan) => shared.admit(loan),
+                None => None,
+            };
+            let loan = match loan {
+                Some(loan) => loan,
+                None => {
+                    shared
+                        .wait_for_one(site, shared.rules.acquire_timeout)
+                        .await?
+                }
+            };
+            Ok(OwnedGuard::new(Arc::clone(shared), loan))
+        }
+    }
+
+    /// Takes `count` resources at once, or none. It stands in line like everybody else, and once it
+    /// is first, what comes is set aside for it until it has all. So two of these cannot wait for
+    /// each other.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and [`AcquireError::TooMany`] for more than the maximum.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire); what was set aside goes to the next.
+    #[track_caller]
+    pub fn acquire_many(
+        &self,
+        count: usize,
+    ) -> impl Future<Output = Result<Vec<Guard<'_, M>>, AcquireError<M::Error>>> + Send {
+        let site = Location::caller();
+        async move {
+            let shared = &*self.shared;
+            let limit = shared.rules.acquire_timeout;
+            if count == 0 {
+                return Ok(Vec::new());
+            }
+            let answer = Wait::new(shared, site, count, limit).await?;
+            let loans = match answer {
+                Answer::One(loan) => vec![loan],
+                Answer::Many(loans) => loans,
+                Answer::Failed(error) => return Err(error),
+            };
+            let mut guards: Vec<_> = loans.into_iter().map(|it| Guard::new(shared, it)).collect();
+            for guard in &mut guards {
+                if !shared.may_be_acquired(guard) {
+                    let refused = std::mem::replace(guard, self.acquire_at(site, limit).await?);
+                    Guard::discard(refused);
+                }
+            }
+            Ok(guards)
+        }
+    }
+
+    /// Takes a resource, putting the thread to sleep while there is none; the acquire timeout of the
+    /// pool applies. Threads and tasks stand in one line.
+    ///
+    /// Must not be called from a task: it would block the executor's thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    #[inline]
+    pub fn acquire_blocking(&self) -> Result<Guard<'_, M>, AcquireError<M::Error>> {
+        let site = Location::caller();
+        let loan = self.acquire_loan_blocking(site, self.shared.rules.acquire_timeout)?;
+        Ok(Guard::new(&self.shared, loan))
+    }
+
+    /// The same with a time limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_blocking_timeout(
+        &self,
+        limit: Duration,
+    ) -> Result<Guard<'_, M>, AcquireError<M::Error>> {
+        let loan = self.acquire_loan_blocking(Location::caller(), Some(limit))?;
+        Ok(Guard::new(&self.shared, loan))
+    }
+
+    /// The same with a guard that borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_owned_blocking(&self) -> Result<OwnedGuard<M>, AcquireError<M::Error>> {
+        let site = Location::caller();
+        let loan = self.acquire_loan_blocking(site, self.shared.rules.acquire_timeout)?;
+        Ok(OwnedGuard::new(Arc::clone(&self.shared), loan))
+    }
+
+    /// Takes what can be had without waiting: an idle resource that needs no check. It overtakes
+    /// nobody who waits.
+    ///
+    /// Where there is room, it causes a creation: with a spawner somebody who comes later profits
+    /// from it; without one it counts if it is ready at once, and is dropped otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::Exhausted`] or [`TryAcquireError::Closed`].
+    #[track_caller]
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Guard<'_, M>, TryAcquireError> {
+        let loan = self.try_acquire_loan(Location::caller())?;
+        Ok(Guard::new(&self.shared, loan))
+    }
+
+    /// The same with a guard that borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    #[track_caller]
+    pub fn try_acquire_owned(&self) -> Result<OwnedGuard<M>, TryAcquireError> {
+        let loan = self.try_acquire_loan(Location::caller())?;
+        Ok(OwnedGuard::new(Arc::clone(&self.shared), loan))
+    }
+
+    /// Acquires, runs a function with the resource, and gives it back, on every path. An error that
+    /// the manager calls fatal closes the resource.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: no resource, or what the function returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the function's future and gives the resource back.
+    #[track_caller]
+    pub fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut M::Resource) -> Result<T, M::Error>,
+    ) -> impl Future<Output = Result<T, RunError<M::Error>>> {
+        let acquired = self.acquire();
+        async move {
+            let mut guard = acquired.await.map_err(RunError::Acquire)?;
+            match work(&mut guard).await {
+                Ok(output) => Ok(output),
+                Err(error) => {
+                    let manager = &self.shared.manager;
+                    if contain(|| manager.is_fatal(&error)).unwrap_or(true) {
+                        Guard::discard(guard);
+                    }
+                    Err(RunError::Failed(error))
+                }
+            }
+        }
+    }
+
+    /// Acquires, runs a function with the resource, and gives it back, on every path. What the
+    /// function returns says nothing about the resource.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the function's future and gives the resource back.
+    #[doc(alias = "scope")]
+    #[track_caller]
+    pub fn with<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut M::Resource) -> T,
+    ) -> impl Future<Output = Result<T, AcquireError<M::Error>>> {
+        let acquired = self.acquire();
+        async move {
+            let mut guard = acquired.await?;
+            Ok(work(&mut guard).await)
+        }
+    }
+
+    #[inline]
+    async fn acquire_at(
+        &self,
+        site: Site,
+        limit: Option<Duration>,
+    ) -> Result<Guard<'_, M>, AcquireError<M::Error>> {
+        let shared = &*self.shared;
+        if let Some(loan) = shared.try_fast(site)
+            && let Some(loan) = shared.admit(loan)
+        {
+            return Ok(Guard::new(shared, loan));
+        }
+        let loan = shared.wait_for_one(site, limit).await?;
+        Ok(Guard::new(shared, loan))
+    }
+
+    #[inline]
+    fn acquire_loan_blocking(
+        &self,
+        site: Site,
+        limit: Option<Duration>,
+    ) -> Result<Loan<M::Resource>, AcquireError<M::Error>> {
+        let shared = &*self.shared;
+        if let Some(loan) = shared.try_fast(site)
+            && let Some(loan) = shared.admit(loan)
+        {
+            return Ok(loan);
+        }
+        // The limit is kept by the wait itself, which can say who was waited for.
+        let wait = shared.wait_for_one(site, limit);
+        let waited = shared.timer.timeout_blocking(Duration::MAX, wait);
+        waited.expect("the end of time is not reached")
+    }
+
+    #[inline]
+    fn try_acquire_loan(&self, site: Site) -> Result<Loan<M::Resource>, TryAcquireError> {
+        let loan = self.shared.try_fast(site);
+        match loan.and_then(|loan| self.shared.admit(loan)) {
+            Some(loan) => Ok(loan),
+            None => self.shared.try_slow(site),
+        }
+    }
+}
+
+/// Sizes, ends, and what else can be done to a pool.
+impl<M: Manager> Pool<M> {
+    /// Creates resources up to the minimum, several at once, and keeps the minimum from then on if
+    /// there is a spawner. Returns how many there are. Does nothing where there are enough.
+    ///
+    /// # Errors
+    ///
+    /// [`WarmUpError`]: an attempt failed. What was created is kept.
+    ///
+    /// # Cancel safety
+    ///
+    /// With a spawner the creations under way go on. Without one they go on as long as anybody waits.
+    #[doc(alias = "initialize")]
+    pub async fn warm_up(&self) -> Result<usize, WarmUpError<M::Error>> {
+        let shared = &self.shared;
+        let failures = lock(&shared.core).counts.create_failures;
+        loop {
+            let changed = shared.changed();
+            let (ready, wanted, error) = shared.change(|core, _, _| {
+                core.is_warm = true;
+                let existing = core.size - core.closing;
+                let missing = core.min.saturating_sub(existing);
+                let error = match core.counts.create_failures > failures {
+                    true => core.last_error.clone(),
+                    false => None,
+                };
+                if error.is_none() && !core.is_closed {
+                    core.extra = core.extra.max(missing);
+                }
+                let is_over = missing == 0 || core.is_closed;
+                (existing, if is_over { existing } else { core.min }, error)
+            });
+            if ready >= wanted {
+                return Ok(ready);
+            }
+            if let Some(error) = error
+                && lock(&shared.core).creating == 0
+            {
+                return Err(WarmUpError {
+                    ready,
+                    wanted,
+                    error,
+                });
+            }
+            changed.await;
+        }
+    }
+
+    /// Adds a resource that was made elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] with the resource: the pool is full or closed.
+    #[doc(alias = "try_put")]
+    pub fn add(&self, resource: M::Resource) -> Result<(), AddError<M::Resource>> {
+        let shared = &self.shared;
+        let item = shared.item(resource, shared.generation());
+        let settled = shared.change(|core, now, effects| {
+            let is_full = core.size + core.creating >= core.max;
+            let reason = match core.is_closed {
+                true => Some(AddRefused::Closed),
+                false => is_full.then_some(AddRefused::Full),
+            };
+            match reason {
+                Some(reason) => Err((item, reason)),
+                None => shared
+                    .settle_in(core, item, now, effects)
+                    .map_err(|item| (item, AddRefused::Full)),
+            }
+        });
+        settled.map_err(|(item, reason)| AddError {
+            resource: item.resource,
+            reason,
+        })
+    }
+
+    /// Changes the sizes. What is idle beyond a smaller maximum is closed at once, what is handed
+    /// out when it comes back; nothing is taken from its holder.
+    ///
+    /// Whoever waits for more at once than a smaller maximum goes on waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`]: the maximum is not within 1 and 65536, or less than the minimum.
+    pub fn resize(&self, min: usize, max: usize) -> Result<(), ConfigError> {
+        check_sizes(min, max)?;
+        self.shared.change(|core, _, _| {
+            core.min = min;
+            core.max = max;
+        });
+        Ok(())
+    }
+
+    /// Closes everything that exists now and is idle, and everything else when it comes back. What
+    /// is handed out after this was made after this.
+    #[doc(alias = "soft_evict")]
+    #[doc(alias = "clear")]
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+
+    /// Ends the pool: whoever waits or comes later is told so, what is idle is closed, and what is
+    /// handed out is closed when it comes back. A second time does nothing.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
+    /// Closes, and waits until everything has come back and is closed, for so long at most.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops waiting; the pool is closed all the same.
+    #[doc(alias = "close_and_drain")]
+    #[doc(alias = "shutdown")]
+    pub async fn drain(&self, limit: Duration) -> DrainReport {
+        let shared = &self.shared;
+        let timer = &shared.timer;
+        let began = timer.now();
+        let held_before = shared.holders().len();
+        self.close();
+        let emptied = async {
+            loop {
+                let changed = shared.changed();
+                {
+                    let core = lock(&shared.core);
+                    if core.size == 0 && core.creating == 0 {
+                        return;
+                    }
+                }
+                changed.await;
+            }
+        };
+        let _ = timer.timeout(limit, emptied).await;
+        let left = shared.holders();
+        let core = lock(&shared.core);
+        DrainReport {
+            returned: held_before.saturating_sub(left.len()),
+            unfinished: core.creating + core.checking + core.closing,
+            left,
+            took: timer.now().saturating_sub(began),
+        }
+    }
+
+    /// Does what is due: closes what was idle or lived for too long, checks idle resources, reports
+    /// leaks, ends leases. Returns how long nothing can be due; `None` while the pool is empty.
+    ///
+    /// With a spawner a task of the pool does this. Without one, call it now and then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A resource that is being checked when the future is dropped is closed.
+    #[doc(alias = "retain")]
+    pub async fn maintain(&self) -> Option<Duration> {
+        janitor::maintain(&self.shared).await
+    }
+}
+
+/// Looking.
+impl<M: Manager> Pool<M> {
+    /// The pool's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.rules.name
+    }
+
+    /// The manager.
+    #[must_use]
+    pub fn manager(&self) -> &M {
+        &self.shared.manager
+    }
+
+    /// The figures of this moment. Reads what is known of every place that was ever used, under one
+    /// short lock.
+    #[doc(alias = "status")]
+    #[doc(alias = "state")]
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Who holds what, those who have held longest first.
+    #[must_use]
+    pub fn holders(&self) -> Vec<Holder> {
+        self.shared.holders()
+    }
+
+    /// The same by the place in the source where they acquired.
+    #[must_use]
+    pub fn holders_by_site(&self) -> Vec<SiteHolders> {
+        SiteHolders::group(self.shared.holders())
+    }
+
+    /// Who has held for more than so long. Zero names everybody who has held for any time at all.
+    #[must_use]
+    pub fn leaks(&self, older_than: Duration) -> Vec<Holder> {
+        let mut holders = self.shared.holders();
+        holders.retain(|it| it.held_for > older_than);
+        holders
+    }
+
+    /// Whether the pool is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        lock(&self.shared.core).is_closed
+    }
+}
+
+impl<M: Manager> Clone for Pool<M> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            handles: Arc::clone(&self.handles),
+        }
+    }
+}
+
+impl<M: Manager> fmt::Debug for Pool<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        f.debug_struct("Pool")
+            .field("name", &stats.name)
+            .field("size", &stats.size)
+            .field("max", &stats.max)
+            .field("idle", &stats.idle)
+            .field("in_use", &stats.in_use)
+            .field("waiting", &stats.waiting)
+            .field("is_closed", &stats.is_closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Manager> Shared<M> {
+    /// Asks the user's hook about a resource that is about to be handed out. One that is refused is
+    /// closed.
+    #[inline(always)]
+    pub(crate) fn admit(&self, loan: Loan<M::Resource>) -> Option<Loan<M::Resource>> {
+        match self.hooks.before_acquire {
+            None => Some(loan),
+            Some(_) => self.ask(loan),
+        }
+    }
+
+    #[cold]
+    fn ask(&self, loan: Loan<M::Resource>) -> Option<Loan<M::Resource>> {
+        let mut guard = Guard::new(self, loan);
+        match self.may_be_acquired(&mut guard) {
+            true => Some(Guard::into_loan(guard)),
+            false => {
+                self.discard(Guard::into_loan(guard), CloseReason::Unhealthy);
+                None
+            }
+        }
+    }
+
+    fn may_be_acquired(&self, guard: &mut Guard<'_, M>) -> bool {
+        let Some(hook) = &self.hooks.before_acquire else {
+            return true;
+        };
+        let usage = Guard::usage(guard);
+        contain(|| hook(guard, &usage)).unwrap_or(false)
+    }
+
+    async fn wait_for_one(
+        &self,
+        site: Site,
+        limit: Option<Duration>,
+    ) -> Result<Loan<M::Resource>, AcquireError<M::Error>> {
+        loop {
+            let outcome = Wait::new(self, site, 1, limit).await;
+            if let Some(loan) = self.admit(one::<M>(outcome)?) {
+                return Ok(loan);
+            }
+        }
+    }
+
+    /// What can be had without waiting, if nobody waits.
+    fn try_slow(&self, site: Site) -> Result<Loan<M::Resource>, TryAcquireError> {
+        loop {
+            {
+                let mut core = lock(&self.core);
+                if core.is_closed {
+                    return Err(TryAcquireError::Closed);
+                }
+                if !core.line.is_empty() {
+                    return Err(self.refuse(&mut core));
+                }
+            }
+            let mut wait = Wait::new(self, site, 1, None);
+            if wait.join(Waker::noop().clone()).is_err() {
+                return Err(TryAcquireError::Closed);
+            }
+            let outcome = loop {
+                if let Some(outcome) = wait.look(Waker::noop()) {
+                    break Some(outcome);
+                }
+                if !self.work() {
+                    break wait.give_up();
+                }
+            };
+            match outcome.map(one::<M>) {
+                Some(Ok(loan)) => {
+                    if let Some(loan) = self.admit(loan) {
+                        return Ok(loan);
+                    }
+                }
+                Some(Err(AcquireError::Closed)) => return Err(TryAcquireError::Closed),
+                Some(Err(_)) | None => return Err(self.refuse(&mut lock(&self.core))),
+            }
+        }
+    }
+
+    fn refuse(&self, core: &mut crate::core::Core<M>) -> TryAcquireError {
+        core.counts.refusals += 1;
+        TryAcquireError::Exhausted {
+            in_use: core.in_use(&self.idle),
+            max: core.max,
+        }
+    }
+}
+
+fn one<M: Manager>(outcome: Outcome<M>) -> Result<Loan<M::Resource>, AcquireError<M::Error>> {
+    match outcome? {
+        Answer::One(loan) => Ok(loan),
+        Answer::Failed(error) => Err(error),
+        Answer::Many(_) => unreachable!("one was asked for"),
+    }
+}

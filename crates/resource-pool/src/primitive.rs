@@ -1,0 +1,21 @@
+//! The seam between std and loom: everything that synchronises comes from here.
+
+#[cfg(brolly_loom)]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64},
+};
+#[cfg(not(brolly_loom))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64},
+};
+
+use std::sync::PoisonError;
+
+/// Locks, ignoring poison: no foreign code runs while one of our locks is held, so a panic cannot
+/// leave the data half changed.
+#[inline]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,266 @@
+//! The line of those who wait, in the order of their arrival: tickets in a slab.
+//!
+//! It knows no lock and no thread. `brolly_sync::WaitList` serves one value at a time under a lock of
+//! its own; here several may be wanted at once, an answer may be an error, and the line must lie
+//! under the same lock as the counts of the pool. Invariants:
+//!
+//! 1. Only waiting tickets are linked. An answered one has left the line and holds its answer.
+//! 2. A ticket is freed by its owner only, through [`Queue::redeem`] or [`Queue::cancel`].
+//! 3. What arrives goes to the first in line until that one has all it wants, so two who want
+//!    several cannot each hold a part of what the other needs.
+
+use std::panic::Location;
+use std::task::Waker;
+
+/// No neighbour.
+const NIL: usize = usize::MAX;
+
+type Site = &'static Location<'static>;
+
+/// What somebody who waited is given.
+#[derive(Debug)]
+pub(crate) enum Answer<L, E> {
+    One(L),
+    Many(Vec<L>),
+    Failed(E),
+}
+
+/// What a ticket's owner finds when it looks.
+pub(crate) enum Redeemed<L, E> {
+    /// The ticket is gone.
+    Answered(Answer<L, E>),
+    /// Nothing yet, and the waker is registered.
+    Waiting,
+    /// Nothing yet, and a waker is needed: clone it outside of the lock and call again.
+    NeedsWaker,
+}
+
+pub(crate) struct Queue<L, E> {
+    slots: Vec<Slot<L, E>>,
+    free: Vec<usize>,
+    oldest: usize,
+    newest: usize,
+    waiting: usize,
+    /// The sum of what those in line still want.
+    wanted: usize,
+}
+
+enum Slot<L, E> {
+    Free,
+    Waiting(Waiting<L>),
+    Answered(Answer<L, E>),
+}
+
+struct Waiting<L> {
+    /// `None` while the owner is being woken: it registers anew when it looks.
+    waker: Option<Waker>,
+    site: Site,
+    wants: usize,
+    has: Vec<L>,
+    older: usize,
+    newer: usize,
+}
+
+impl<L, E> Queue<L, E> {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            oldest: NIL,
+            newest: NIL,
+            waiting: 0,
+            wanted: 0,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Whether this ticket has no answer yet.
+    pub(crate) fn is_waiting(&self, ticket: usize) -> bool {
+        matches!(self.slots[ticket], Slot::Waiting(_))
+    }
+
+    /// How much is set aside for the first in line, who wants more.
+    pub(crate) fn set_aside(&self) -> usize {
+        match self.slots.get(self.oldest) {
+            Some(Slot::Waiting(first)) => first.has.len(),
+            _ => 0,
+        }
+    }
+
+    /// Joins the back of the line for so many.
+    pub(crate) fn join(&mut self, waker: Waker, site: Site, wants: usize) -> usize {
+        let slot = Slot::Waiting(Waiting {
+            waker: Some(waker),
+            site,
+            wants,
+            has: Vec::new(),
+            older: self.newest,
+            newer: NIL,
+        });
+        let ticket = match self.free.pop() {
+            Some(ticket) => {
+                self.slots[ticket] = slot;
+                ticket
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() - 1
+            }
+        };
+        match self.newest {
+            NIL => self.oldest = ticket,
+            newest => self.waiting_mut(newest).newer = ticket,
+        }
+        self.newest = ticket;
+        self.waiting += 1;
+        self.wanted += wants;
+        ticket
+    }
+
+    /// Where the first in line stands.
+    pub(crate) fn first_site(&self) -> Option<Site> {
+        match self.slots.get(self.oldest) {
+            Some(Slot::Waiting(first)) => Some(first.site),
+            _ => None,
+        }
+    }
+
+    /// Gives a loan to the first in line and returns the waker to call once the lock is released.
+    /// There must be somebody in line.
+    #[must_use = "the waker must be woken after the lock is released"]
+    pub(crate) fn grant(&mut self, loan: L) -> Option<Waker> {
+        let ticket = self.oldest;
+        self.wanted -= 1;
+        let first = self.waiting_mut(ticket);
+        if first.wants == 1 {
+            return self.answer(ticket, Answer::One(loan));
+        }
+        first.has.push(loan);
+        if first.has.len() < first.wants {
+            return None;
+        }
+        let all = std::mem::take(&mut first.has);
+        self.answer(ticket, Answer::Many(all))
+    }
+
+    /// Answers the first in line with an error; what was set aside for it comes back.
+    #[must_use = "the waker must be woken after the lock is released"]
+    pub(crate) fn fail_first(&mut self, error: E) -> (Option<Waker>, Vec<L>) {
+        let ticket = self.oldest;
+        if ticket == NIL {
+            return (None, Vec::new());
+        }
+        let first = self.waiting_mut(ticket);
+        let has = std::mem::take(&mut first.has);
+        let missing = first.wants - has.len();
+        self.wanted -= missing;
+        (self.answer(ticket, Answer::Failed(error)), has)
+    }
+
+    /// Takes the wakers of everybody in line, to wake them all.
+    pub(crate) fn take_wakers(&mut self, into: &mut Vec<Waker>) {
+        let mut ticket = self.oldest;
+        while ticket != NIL {
+            let waiting = self.waiting_mut(ticket);
+            into.extend(waiting.waker.take());
+            ticket = waiting.newer;
+        }
+    }
+
+    /// Looks whether a ticket was answered; if so the ticket is spent. A `fresh` waker is taken if
+    /// one is needed; the one it replaces comes back in its place.
+    pub(crate) fn redeem(
+        &mut self,
+        ticket: usize,
+        waker: &Waker,
+        fresh: &mut Option<Waker>,
+    ) -> Redeemed<L, E> {
+        match &mut self.slots[ticket] {
+            Slot::Waiting(waiting) => {
+                if let Some(own) = &waiting.waker
+                    && own.will_wake(waker)
+                {
+                    return Redeemed::Waiting;
+                }
+                match fresh.take() {
+                    Some(new) => {
+                        *fresh = waiting.waker.replace(new);
+                        Redeemed::Waiting
+                    }
+                    None => Redeemed::NeedsWaker,
+                }
+            }
+            Slot::Answered(_) => match self.release(ticket) {
+                Slot::Answered(answer) => Redeemed::Answered(answer),
+                Slot::Free | Slot::Waiting(_) => unreachable!("matched as answered above"),
+            },
+            Slot::Free => unreachable!("a ticket is freed by its owner only"),
+        }
+    }
+
+    /// Gives a ticket back, answered or not. What it was given or had set aside comes back, and its
+    /// waker, to be dropped outside of the lock.
+    pub(crate) fn cancel(&mut self, ticket: usize) -> (Option<Answer<L, E>>, Option<Waker>) {
+        if let Slot::Waiting(waiting) = &self.slots[ticket] {
+            self.wanted -= waiting.wants - waiting.has.len();
+            self.unlink(ticket);
+        }
+        match self.release(ticket) {
+            Slot::Answered(answer) => (Some(answer), None),
+            Slot::Waiting(waiting) if waiting.has.is_empty() => (None, waiting.waker),
+            Slot::Waiting(waiting) => (Some(Answer::Many(waiting.has)), waiting.waker),
+            Slot::Free => unreachable!("a ticket is freed by its owner only"),
+        }
+    }
+
+    fn answer(&mut self, ticket: usize, answer: Answer<L, E>) -> Option<Waker> {
+        self.unlink(ticket);
+        match std::mem::replace(&mut self.slots[ticket], Slot::Answered(answer)) {
+            Slot::Waiting(waiting) => waiting.waker,
+            Slot::Free | Slot::Answered(_) => unreachable!("only waiting tickets are linked"),
+        }
+    }
+
+    fn release(&mut self, ticket: usize) -> Slot<L, E> {
+        self.free.push(ticket);
+        std::mem::replace(&mut self.slots[ticket], Slot::Free)
+    }
+
+    fn unlink(&mut self, ticket: usize) {
+        let waiting = self.waiting_mut(ticket);
+        let (older, newer) = (waiting.older, waiting.newer);
+        match older {
+            NIL => self.oldest = newer,
+            older => self.waiting_mut(older).newer = newer,
+        }
+        match newer {
+            NIL => self.newest = older,
+            newer => self.waiting_mut(newer).older = older,
+        }
+        self.waiting -= 1;
+    }
+
+    fn waiting_mut(&mut self, ticket: usize) -> &mut Waiting<L> {
+        match &mut self.slots[ticket] {
+            Slot::Waiting(waiting) => waiting,
+            Slot::Free | Slot::Answered(_) => unreachable!("only waiting tickets are linked"),
+        }
+    }
+}
+
+impl<L, E> Default for Queue<L, E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

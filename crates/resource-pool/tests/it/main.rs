@@ -1,0 +1,28 @@
+//! What the pool promises, one module per topic.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their attribute and not the helpers they call"
+)]
+
+mod acquire;
+mod blocking;
+mod cancel;
+mod check;
+mod close;
+mod config;
+mod create;
+mod holders;
+mod hooks;
+mod lifetime;
+mod many;
+mod model;
+mod origin;
+mod panic;
+mod peers;
+mod resize;
+mod send_sync;
+mod sizes;
+mod stats;
+mod support;
+mod threads;
