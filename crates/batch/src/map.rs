@@ -81,7 +81,7 @@ where
     ///
     /// [`FirstFailure`](crate::FirstFailure): the item, what became of it, and how many had
     /// succeeded. A run that was cancelled, or past its deadline, before all items had ended is a
-    /// failure of the first item that it concerns.
+    /// failure of the first item that it concerns; one that was drained lets what runs end first.
     ///
     /// # Cancel safety
     ///

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -520,6 +519,7 @@ proptest! {
 /// A function that was not asynchronous made the originals fail.
 #[cfg(feature = "tokio")]
 mod on_the_blocking_pool {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use brolly_batch::Limiter;

@@ -1128,3 +1128,45 @@ fn a_call_in_line_for_a_turn_or_a_permit_ends_when_its_sink_is_stopped() {
         assert_adds_up(&sink);
     }
 }
+
+#[test]
+fn a_call_dropped_at_any_poll_leaves_turns_and_permits_to_others() {
+    for strict_order in [false, true] {
+        for polls in 0..30 {
+            let store = Store::default();
+            let limiter = Limiter::new(1).unwrap();
+            let sink = BulkSink::builder()
+                .batch_size(2)
+                .max_concurrent(1)
+                .strict_order(strict_order)
+                .limiter(&limiter)
+                .build(store.clone())
+                .unwrap();
+            let other = limiter.try_acquire().unwrap();
+            let mut first = Box::pin(sink.insert((0..5).collect()));
+            let mut second = Box::pin(sink.insert((5..10).collect()));
+            let mut context = Context::from_waker(Waker::noop());
+            let mut other = Some(other);
+            let mut is_over = false;
+            for poll in 0..polls {
+                if poll == 3 {
+                    other = None;
+                }
+                is_over = is_over || first.as_mut().poll(&mut context).is_ready();
+                assert!(second.as_mut().poll(&mut context).is_pending() || is_over);
+                if is_over {
+                    break;
+                }
+            }
+            drop(other);
+            drop(first);
+            match is_over {
+                true => drop(second),
+                false => assert!(run(second).is_complete()),
+            }
+            assert_eq!((limiter.pool().active(), limiter.pool().waiting()), (0, 0));
+            assert!(run(sink.insert(vec![10])).is_complete());
+            assert_adds_up(&sink);
+        }
+    }
+}
