@@ -6,7 +6,6 @@
 
 use std::future::{Future, ready};
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
