@@ -6,7 +6,6 @@
 
 use std::future::{Future, ready};
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -125,5 +124,43 @@ fn room_given_to_a_caller_who_leaves_the_line_passes_on() {
         assert_eq!(stays.join().expect("it does not panic"), Ok(1));
         leaver.join().expect("it does not panic");
         assert_eq!((batcher.stats().waiting, batcher.stats().in_line), (0, 0));
+    });
+}
+
+#[test]
+fn whoever_joins_while_the_last_one_leaves_is_served() {
+    explore(|| {
+        let batcher = on_threads(builder().join_duplicates(true));
+        let other = batcher.clone();
+        let leaver = thread::spawn(move || {
+            let mut call = pin!(other.submit(1));
+            let mut context = Context::from_waker(Waker::noop());
+            drop(call.as_mut().poll(&mut context));
+        });
+        let call = batcher.submit(1);
+        let stays = thread::spawn(move || block_on(call));
+        leaver.join().expect("it does not panic");
+        drop(batcher);
+        assert_eq!(stays.join().expect("it does not panic"), Ok(1));
+    });
+}
+
+#[test]
+fn a_batch_that_loses_its_callers_and_its_task_is_given_back_once() {
+    explore(|| {
+        let batcher = builder()
+            .max_size(1)
+            .build(
+                |task: Task| drop(thread::spawn(|| drop(task))),
+                |keys: Vec<u32>| ready(Ok(keys)),
+            )
+            .expect("the settings are in range");
+        let mut call = pin!(batcher.submit(1));
+        let mut context = Context::from_waker(Waker::noop());
+        drop(call.as_mut().poll(&mut context));
+        call.set(batcher.submit(2));
+        block_on(batcher.close());
+        let stats = batcher.stats();
+        assert_eq!((stats.waiting, stats.in_flight), (0, 0));
     });
 }

@@ -22,6 +22,8 @@ enum Op {
     Flush,
     /// The batch that started first ends.
     End,
+    /// A caller leaves, and all tasks are dropped before any of them could look.
+    ShutDown(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -42,6 +44,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => (1..8_u64).prop_map(Op::Advance),
         1 => Just(Op::Flush),
         3 => Just(Op::End),
+        1 => any::<usize>().prop_map(Op::ShutDown),
     ];
     prop::collection::vec(op, 0..80)
 }
@@ -161,6 +164,18 @@ impl Naive {
             }
         }
         true
+    }
+
+    /// Every batch is dropped. Returns how many had started.
+    fn shut_down(&mut self) -> usize {
+        let started = self.in_flight.len();
+        let unstarted = self.open.drain(..).chain(self.ready.drain(..));
+        for batch in unstarted.chain(self.in_flight.drain(..)) {
+            let callers = batch.keys.into_iter().flat_map(|(_, callers)| callers);
+            let dropped = callers.map(|caller| (caller, Err(BatchError::Dropped)));
+            self.outcomes.extend(dropped);
+        }
+        started
     }
 
     /// What happens by itself: lingers end, batches start.
@@ -302,6 +317,15 @@ fn check(settings: &Settings, ops: Vec<Op>) {
                 if naive.end() {
                     ends.allow_one();
                 }
+            }
+            Op::ShutDown(place) => {
+                if !calls.is_empty() {
+                    let (caller, call) = calls.remove(place % calls.len());
+                    drop(call);
+                    naive.leave(caller);
+                }
+                crew.shut_down();
+                (0..naive.shut_down()).for_each(|_| ends.allow_one());
             }
         }
         crew.run();
