@@ -95,8 +95,13 @@ pub(super) struct Shared<K, V, E, P> {
     spawner: Box<dyn Spawn>,
     /// Makes the task that lingers, runs the bulk function, and answers.
     run: Run<K, V, E, P>,
-    state: Mutex<State<K, V, E, P>>,
+    state: Apart<Mutex<State<K, V, E, P>>>,
 }
+
+/// On cache lines of its own, so that those who change it do not slow down those who read what is
+/// never changed.
+#[repr(align(128))]
+struct Apart<T>(T);
 
 impl<K, V, E, P> Shared<K, V, E, P> {
     pub(super) fn new(
@@ -108,7 +113,7 @@ impl<K, V, E, P> Shared<K, V, E, P> {
     ) -> Self {
         let same = hooks.joiner.as_ref().map(|joiner| joiner.same);
         Self {
-            state: Mutex::new(State::new(config.clone(), same)),
+            state: Apart(Mutex::new(State::new(config.clone(), same))),
             config,
             hooks,
             hasher: RandomState::new(),
@@ -155,7 +160,7 @@ impl<K, V, E, P> Shared<K, V, E, P> {
         change: impl FnOnce(&mut State<K, V, E, P>, &mut After<K, P>) -> R,
     ) -> R {
         let mut after = After::new();
-        let result = change(&mut lock(&self.state), &mut after);
+        let result = change(&mut lock(&self.state.0), &mut after);
         after.settle();
         result
     }

@@ -57,12 +57,19 @@ enum Mode {
 }
 
 /// What is to be done once the lock is released.
+///
+/// Most changes leave nothing behind, and many one task to wake.
 pub(super) struct After<K, P> {
     first: Option<Waker>,
-    more: Vec<Waker>,
-    stale: Vec<Waker>,
-    keys: Vec<K>,
-    partitions: Vec<P>,
+    more: Vec<Deed<K, P>>,
+}
+
+/// One thing to be done. All of them run foreign code.
+enum Deed<K, P> {
+    Wake(Waker),
+    DropWaker(Waker),
+    DropKeys(Vec<K>),
+    DropPartition(P),
 }
 
 impl<K, P> After<K, P> {
@@ -70,30 +77,50 @@ impl<K, P> After<K, P> {
         Self {
             first: None,
             more: Vec::new(),
-            stale: Vec::new(),
-            keys: Vec::new(),
-            partitions: Vec::new(),
         }
     }
 
-    /// Wakes and drops what was collected.
+    /// Does what was collected.
+    #[inline]
     pub(super) fn settle(self) {
-        self.first.into_iter().chain(self.more).for_each(wake);
-        self.stale.into_iter().for_each(discard);
-        self.keys.into_iter().for_each(discard);
-        self.partitions.into_iter().for_each(discard);
+        if self.first.is_some() || !self.more.is_empty() {
+            self.carry_out();
+        }
+    }
+
+    #[inline(never)]
+    fn carry_out(self) {
+        self.first.into_iter().for_each(wake);
+        for deed in self.more {
+            match deed {
+                Deed::Wake(waker) => wake(waker),
+                Deed::DropWaker(waker) => discard(waker),
+                Deed::DropKeys(keys) => keys.into_iter().for_each(discard),
+                Deed::DropPartition(partition) => discard(partition),
+            }
+        }
     }
 
     fn wake(&mut self, waker: Waker) {
         match self.first {
             None => self.first = Some(waker),
-            Some(_) => self.more.push(waker),
+            Some(_) => self.more.push(Deed::Wake(waker)),
+        }
+    }
+
+    fn drop_waker(&mut self, waker: Waker) {
+        self.more.push(Deed::DropWaker(waker));
+    }
+
+    fn drop_keys(&mut self, keys: Vec<K>) {
+        if !keys.is_empty() {
+            self.more.push(Deed::DropKeys(keys));
         }
     }
 
     fn drop_partition(&mut self, partition: P) {
         if mem::needs_drop::<P>() {
-            self.partitions.push(partition);
+            self.more.push(Deed::DropPartition(partition));
         }
     }
 }
@@ -198,7 +225,7 @@ impl<K, V, E, P> State<K, V, E, P> {
                 let Some(fresh) = waker.take() else {
                     return Arrival::NeedsWaker;
                 };
-                after.stale.push(mem::replace(own, fresh));
+                after.drop_waker(mem::replace(own, fresh));
                 return Arrival::Waits;
             }
             if waker.is_none() {
@@ -289,7 +316,11 @@ impl<K, V, E, P> State<K, V, E, P> {
         } else if weight >= max_bytes {
             self.fire(batch.number, Trigger::Bytes, after);
         }
-        self.settle(after);
+        // A key more in an open batch lets nobody go on; a batch that was fired may, and so may a
+        // caller in line who was served and has come.
+        if !self.ready.is_empty() || !self.line.is_empty() {
+            self.settle(after);
+        }
         Arrival::Seated {
             batch,
             seat,
@@ -339,7 +370,9 @@ impl<K, V, E, P> State<K, V, E, P> {
             };
             if let Some(why) = why {
                 // It is polled already and need not be woken for this.
-                after.stale.extend(batch.lock().task.take());
+                if let Some(own) = batch.lock().task.take() {
+                    after.drop_waker(own);
+                }
                 self.fire(batch.number, why, after);
                 self.settle(after);
             }
@@ -359,7 +392,7 @@ impl<K, V, E, P> State<K, V, E, P> {
                 bump(&mut self.stats.batches);
                 let sent = u64::try_from(keys.len()).unwrap_or(u64::MAX);
                 self.stats.keys = self.stats.keys.saturating_add(sent);
-                after.keys = unwanted;
+                after.drop_keys(unwanted);
                 self.settle(after);
                 Step::Start(keys)
             }
@@ -369,7 +402,9 @@ impl<K, V, E, P> State<K, V, E, P> {
                     let Some(fresh) = waker.take() else {
                         return Step::NeedsWaker;
                     };
-                    after.stale.extend(cell.task.replace(fresh));
+                    if let Some(stale) = cell.task.replace(fresh) {
+                        after.drop_waker(stale);
+                    }
                 }
                 let end = idle_end.map_or(linger_end, |end| end.min(linger_end));
                 if cell.phase == Phase::Ready || end == Duration::MAX {
@@ -412,7 +447,7 @@ impl<K, V, E, P> State<K, V, E, P> {
         }
         drop(cell);
         self.free += keys.len();
-        after.keys = keys;
+        after.drop_keys(keys);
         if error.is_none() {
             bump(&mut self.stats.abandoned);
         }
@@ -440,7 +475,7 @@ impl<K, V, E, P> State<K, V, E, P> {
     /// A caller gives up its ticket. If it was served, its unit goes to the next.
     pub(super) fn leave_line(&mut self, ticket: u64, after: &mut After<K, P>) {
         match self.line.leave(ticket) {
-            Some(waker) => after.stale.push(waker),
+            Some(waker) => after.drop_waker(waker),
             None => {
                 self.served -= 1;
                 self.free += 1;

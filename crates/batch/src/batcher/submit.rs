@@ -154,6 +154,7 @@ impl<K, V, E, P: Hash + Eq> Submit<K, V, E, P> {
 }
 
 impl<K, V, E, P> Submit<K, V, E, P> {
+    #[inline(never)]
     fn give_up(&mut self) {
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Arriving(_, Some(ticket)) => self
@@ -205,8 +206,11 @@ impl<K, V, E, P: Hash + Eq> Future for Submit<K, V, E, P> {
 }
 
 impl<K, V, E, P> Drop for Submit<K, V, E, P> {
+    #[inline]
     fn drop(&mut self) {
-        self.give_up();
+        if !matches!(self.stage, Stage::Over) {
+            self.give_up();
+        }
     }
 }
 
