@@ -1,6 +1,7 @@
 //! What the crate promises, one module per topic.
 
 mod adaptive_limit;
+mod allocations;
 mod batcher;
 mod cancel;
 mod cancel_token;
