@@ -124,9 +124,6 @@ where
                             Err(ItemError::Panicked(Panic::new(index, payload)))
                         }
                     };
-                    if let Some(pass) = pass {
-                        contained(|| drop(pass)); // it may wake others
-                    }
                     state = lock(&self.state);
                     state.work.finish(tag, result);
                     state.running -= 1;
@@ -134,6 +131,12 @@ where
                         && state.door.is_none()
                     {
                         bell.ring(); // fewer run now
+                    }
+                    // Returned once the result is filed: whoever starts on it knows of a failure.
+                    if let Some(pass) = pass {
+                        drop(state);
+                        contained(|| drop(pass)); // it may wake others
+                        state = lock(&self.state);
                     }
                 }
                 Ok(None) if state.running == 0 && state.door.is_some() => {
@@ -167,7 +170,7 @@ where
         let mut control = state.door.take().expect("looked at with the lock held");
         let waker = Waker::from(Arc::clone(bell));
         let mut cx = Context::from_waker(&waker);
-        let admission = loop {
+        let mut admission = loop {
             let running = state.running;
             let closed = state.work.closed();
             drop(state);
@@ -195,11 +198,19 @@ where
             state = lock(&self.state);
         };
         let mut item = Some(item);
+        state = lock(&self.state);
+        let mut returned = None;
+        if let (Ok(pass), Some(why)) = (&mut admission, state.work.closed()) {
+            returned = pass.take(); // what ended while the gates were asked has closed the work
+            admission = Err(why);
+        }
         if admission.is_err() {
+            drop(state);
+            contained(|| drop(returned));
             control.leave_gates();
             contained(|| drop(item.take()));
+            state = lock(&self.state);
         }
-        state = lock(&self.state);
         state.door = Some(control);
         match admission {
             Ok(pass) => {
