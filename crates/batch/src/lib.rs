@@ -28,6 +28,8 @@ mod shared_fn;
 mod sink;
 mod slots;
 mod stream;
+#[cfg(all(test, brolly_loom))]
+mod task_model;
 mod threads;
 mod throttle;
 mod woken;

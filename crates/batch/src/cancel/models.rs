@@ -2,37 +2,13 @@
 //! a deadlock, which loom reports.
 
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
 
 use loom::thread;
 
 use crate::cancel::{CancelToken, Stage};
-use crate::primitive::{Condvar, Mutex, lock, wait};
+use crate::task_model::Task;
 use crate::woken::{SlotWaker, Woken};
-
-/// A task that sleeps until it is woken.
-#[derive(Default)]
-struct Task {
-    notified: Mutex<bool>,
-    condition: Condvar,
-}
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        *lock(&self.notified) = true;
-        self.condition.notify_one();
-    }
-}
-
-impl Task {
-    fn sleep(&self) {
-        let mut notified = lock(&self.notified);
-        while !*notified {
-            notified = wait(&self.condition, notified);
-        }
-        *notified = false;
-    }
-}
 
 #[test]
 fn a_waiter_is_woken_by_a_cancel_whenever_it_comes() {

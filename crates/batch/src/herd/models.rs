@@ -2,36 +2,13 @@
 //! reports.
 
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 use loom::thread;
 
 use crate::herd::Herd;
-use crate::primitive::{AtomicU64, Condvar, Mutex, Ordering, lock, wait};
-
-/// A task that sleeps until it is woken.
-#[derive(Default)]
-struct Task {
-    notified: Mutex<bool>,
-    condition: Condvar,
-}
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        *lock(&self.notified) = true;
-        self.condition.notify_one();
-    }
-}
-
-impl Task {
-    fn sleep(&self) {
-        let mut notified = lock(&self.notified);
-        while !*notified {
-            notified = wait(&self.condition, notified);
-        }
-        *notified = false;
-    }
-}
+use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
+use crate::task_model::Task;
 
 /// Several futures are done, each on a thread of its own, and wake the waker of the task's first
 /// poll; the task looks until it has seen all of them. It comes with another waker at its second

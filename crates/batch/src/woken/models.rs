@@ -4,36 +4,12 @@
 //! wake-up shows as a deadlock, which loom reports.
 
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 use loom::thread;
 
-use crate::primitive::{Condvar, Mutex, lock, wait};
+use crate::task_model::Task;
 use crate::woken::Woken;
-
-/// A task that sleeps until it is woken.
-#[derive(Default)]
-struct Task {
-    notified: Mutex<bool>,
-    condition: Condvar,
-}
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        *lock(&self.notified) = true;
-        self.condition.notify_one();
-    }
-}
-
-impl Task {
-    fn sleep(&self) {
-        let mut notified = lock(&self.notified);
-        while !*notified {
-            notified = wait(&self.condition, notified);
-        }
-        *notified = false;
-    }
-}
 
 /// Raises each index on a thread of its own, while a task drains until it has seen them all. The
 /// task is also polled `unasked` times without having been woken.

@@ -2,37 +2,13 @@
 //! which loom reports.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use loom::thread;
 
 use crate::cancel::Stopped;
-use crate::primitive::{Condvar, Mutex, lock, wait};
 use crate::stream::handoff::{End, Handoff, Room};
-
-/// A task that sleeps until it is woken.
-#[derive(Default)]
-struct Task {
-    notified: Mutex<bool>,
-    condition: Condvar,
-}
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        *lock(&self.notified) = true;
-        self.condition.notify_one();
-    }
-}
-
-impl Task {
-    fn sleep(&self) {
-        let mut notified = lock(&self.notified);
-        while !*notified {
-            notified = wait(&self.condition, notified);
-        }
-        *notified = false;
-    }
-}
+use crate::task_model::Task;
 
 /// Gives `values` when there is room, then says that there are no more. Returns whether the taker
 /// was there until the end.
