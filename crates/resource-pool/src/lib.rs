@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod acquire;
 mod builder;
+#[expect(unsafe_code, reason = "a cell whose turn the bit of its place says")]
 mod cell;
 mod check;
 mod close;
@@ -14,8 +16,10 @@ mod error;
 mod event;
 mod guard;
 mod holders;
+#[expect(unsafe_code, reason = "whoever clears a bit is alone with the cell")]
 mod idle_set;
 mod janitor;
+mod limit;
 mod loan;
 mod manager;
 mod panics;
