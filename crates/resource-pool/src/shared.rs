@@ -439,6 +439,7 @@ impl<M: Manager> Shared<M> {
             returned: created,
             generation,
             uses: 0,
+            held: None,
         })
     }
 

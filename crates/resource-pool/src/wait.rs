@@ -99,8 +99,10 @@ impl<'a, M: Manager> Wait<'a, M> {
             } else {
                 let ticket = core.line.join(waker, self.site, self.deadline, wants);
                 core.ask_attention(&shared.idle);
-                announced = core.limits.announce(self.deadline);
                 self.has_news = !core.is_stuck(&shared.idle);
+                if !self.has_news {
+                    announced = core.limits.announce(self.deadline);
+                }
                 Ok(ticket)
             }
         };
@@ -126,15 +128,9 @@ impl<'a, M: Manager> Wait<'a, M> {
         let ticket = self.ticket?;
         let mut fresh = None;
         loop {
-            let mut announced = None;
-            let redeemed = {
-                let mut core = lock(&self.shared.core);
-                let redeemed = core.line.redeem(ticket, waker, &mut fresh);
-                if let Redeemed::Waiting = redeemed {
-                    announced = core.limits.announce(self.deadline);
-                }
-                redeemed
-            };
+            let redeemed = lock(&self.shared.core)
+                .line
+                .redeem(ticket, waker, &mut fresh);
             match redeemed {
                 Redeemed::Answered(answer) => {
                     self.ticket = None;
@@ -144,7 +140,6 @@ impl<'a, M: Manager> Wait<'a, M> {
                 }
                 Redeemed::Waiting => {
                     discard(fresh);
-                    self.shared.keep_limit(announced);
                     return None;
                 }
                 Redeemed::NeedsWaker => fresh = Some(waker.clone()),
@@ -230,6 +225,11 @@ impl<M: Manager> Future for Wait<'_, M> {
                 let waited = this.waited();
                 Err(this.shared.timeout(this.site, waited))
             }));
+        }
+        if this.limit.is_some() && (!is_first || this.has_news) {
+            // It was not announced, or who kept the time for this one has been unable to.
+            let announced = lock(&this.shared.core).limits.announce(this.deadline);
+            this.shared.keep_limit(announced);
         }
         Poll::Pending
     }

@@ -15,6 +15,7 @@ mod create;
 mod holders;
 mod hooks;
 mod lifetime;
+mod limits;
 mod many;
 mod model;
 mod origin;
