@@ -9,6 +9,7 @@ use brolly_sync::{Backoff, Clock, Spawn, ThreadTimer, Timer};
 use crate::config::{Check, OnCreateError, Order, Rules};
 use crate::error::ConfigError;
 use crate::event::{Event, Hooks};
+use crate::gate::{Gate, Gatekeeper};
 use crate::janitor;
 use crate::manager::{Manager, Usage};
 use crate::panics::contain;
@@ -23,6 +24,7 @@ pub struct PoolBuilder<M: Manager> {
     manager: M,
     rules: Rules,
     hooks: Hooks<M::Resource>,
+    gate: Gatekeeper,
     min_was_set: bool,
 }
 
@@ -32,6 +34,7 @@ impl<M: Manager> PoolBuilder<M> {
             manager,
             rules: Rules::default(),
             hooks: Hooks::default(),
+            gate: Gatekeeper::default(),
             min_was_set: false,
         }
     }
@@ -156,6 +159,17 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
+    /// Who is asked before each creation begins, such as a circuit breaker. While it refuses, a caller
+    /// that would need a new resource is told at once, with
+    /// [`CreateError::Refused`](crate::CreateError::Refused); with
+    /// [`OnCreateError::RetryUntilDeadline`] it waits as long as something is in use that may come
+    /// back. The gate is asked again when it said, and once a second.
+    #[doc(alias = "circuit_breaker")]
+    pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
+        self.gate = Gatekeeper::new(gate);
+        self
+    }
+
     /// For how long a resource may be held before that is reported, once for each checkout: by
     /// default 3600 s.
     #[doc(alias = "leak_detection_threshold")]
@@ -263,7 +277,7 @@ impl<M: Manager> PoolBuilder<M> {
             Some(timer) => Arc::clone(timer),
             None => Arc::new(ThreadTimer::new()),
         };
-        let shared = Shared::new(self.manager, self.hooks, rules, timer);
+        let shared = Shared::new(self.manager, self.hooks, self.gate, rules, timer);
         if let Some(spawner) = &shared.spawner {
             let (bell, timer) = (Arc::clone(&shared.bell), Arc::clone(&shared.timer));
             let task = janitor::run(Arc::downgrade(&shared), bell, timer);
@@ -291,6 +305,7 @@ impl<M: Manager> fmt::Debug for PoolBuilder<M> {
         f.debug_struct("PoolBuilder")
             .field("rules", &self.rules)
             .field("hooks", &self.hooks)
+            .field("gate", &self.gate.is_set())
             .finish_non_exhaustive()
     }
 }

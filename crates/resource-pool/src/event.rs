@@ -18,6 +18,11 @@ pub enum Event {
         /// What was said.
         message: String,
     },
+    /// The gate did not let a creation begin.
+    Refused {
+        /// For how long.
+        retry_after: Duration,
+    },
     /// A resource failed a check and will be closed.
     CheckFailed {
         /// What was said.

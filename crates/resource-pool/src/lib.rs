@@ -12,6 +12,7 @@ mod create;
 mod crew;
 mod error;
 mod event;
+mod gate;
 mod guard;
 mod holders;
 mod idle_set;
@@ -35,6 +36,7 @@ pub use error::{
     TryAcquireError, WarmUpError,
 };
 pub use event::Event;
+pub use gate::{Gate, Made, Pass, Refused};
 pub use guard::{Guard, OwnedGuard};
 pub use holders::{DrainReport, Holder, Site, SiteHolders};
 pub use manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};

@@ -351,14 +351,14 @@ impl<M: Manager> Pool<M> {
     #[doc(alias = "initialize")]
     pub async fn warm_up(&self) -> Result<usize, WarmUpError<M::Error>> {
         let shared = &self.shared;
-        let failures = lock(&shared.core).counts.create_failures;
+        let failures = lock(&shared.core).failures();
         loop {
             let changed = shared.changed();
             let (ready, wanted, error) = shared.change(|core, _, _| {
                 core.is_warm = true;
                 let existing = core.size - core.closing;
                 let missing = core.min.saturating_sub(existing);
-                let error = match core.counts.create_failures > failures {
+                let error = match core.failures() > failures {
                     true => core.last_error.clone(),
                     false => None,
                 };

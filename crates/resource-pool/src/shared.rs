@@ -17,6 +17,7 @@ use crate::create;
 use crate::crew::{Alarm, Crew};
 use crate::error::{AcquireError, Timeout};
 use crate::event::{Event, Hooks};
+use crate::gate::Gatekeeper;
 use crate::holders::{Holder, Site, SiteHolders};
 use crate::idle_set::{IdleSet, Put};
 use crate::janitor::Bell;
@@ -43,6 +44,7 @@ pub(crate) struct Shared<M: Manager> {
     keep_after_panic: bool,
     pub(crate) manager: M,
     pub(crate) hooks: Hooks<M::Resource>,
+    pub(crate) gate: Gatekeeper,
     generation: AtomicU64,
     /// One more than the highest place that was ever handed out.
     high_water: AtomicUsize,
@@ -64,6 +66,7 @@ impl<M: Manager> Shared<M> {
     pub(crate) fn new(
         manager: M,
         hooks: Hooks<M::Resource>,
+        gate: Gatekeeper,
         rules: Rules,
         timer: Arc<dyn Timer>,
     ) -> Arc<Self> {
@@ -118,6 +121,7 @@ impl<M: Manager> Shared<M> {
             keep_after_panic: rules.keep_after_panic,
             manager,
             hooks,
+            gate,
             generation: AtomicU64::new(0),
             high_water: AtomicUsize::new(0),
             spawner: rules.spawner.clone(),

@@ -142,6 +142,8 @@ pub struct Stats {
     pub created: u64,
     /// Attempts to create that failed.
     pub create_failures: u64,
+    /// Attempts to create that the gate did not let begin.
+    pub gate_refusals: u64,
     /// Checks that failed.
     pub check_failures: u64,
     /// Resources that were closed, or are about to be, for any reason.
@@ -266,6 +268,7 @@ impl<M: Manager> Shared<M> {
             errors: counts.errors,
             created: counts.created,
             create_failures: counts.create_failures,
+            gate_refusals: counts.gate_refusals,
             check_failures: counts.check_failures,
             closed: counts.closed.iter().sum(),
             closed_by: CloseReason::ALL

@@ -12,6 +12,7 @@ mod check;
 mod close;
 mod config;
 mod create;
+mod gate;
 mod holders;
 mod hooks;
 mod lifetime;
