@@ -19,6 +19,7 @@ use crate::idle_set::{IdleSet, Place};
 use crate::loan::{Item, Loan};
 use crate::manager::{CloseReason, Manager};
 use crate::queue::{Answer, Queue};
+use crate::stats::Capacity;
 use crate::time::{NEVER, nanos};
 
 pub(crate) type Line<M> =
@@ -34,6 +35,10 @@ pub(crate) struct Core<M: Manager> {
     pub(crate) line: Line<M>,
     pub(crate) max: usize,
     pub(crate) min: usize,
+    /// How many idle ones are kept beside those in use, once the minimum is.
+    pub(crate) min_idle: usize,
+    /// What could have been in use up to now.
+    pub(crate) capacity: Capacity,
     pub(crate) size: usize,
     pub(crate) creating: usize,
     pub(crate) checking: usize,
@@ -301,9 +306,7 @@ impl<M: Manager> Core<M> {
 
     fn create(&mut self, idle: &Idle<M>, now: Now, effects: &mut Effects<M>) {
         let missing = match self.is_warm && now.has_spawner {
-            true => self
-                .min
-                .saturating_sub(self.size - self.closing + self.creating),
+            true => self.missing(idle).saturating_sub(self.creating),
             false => 0,
         };
         let for_line = self
@@ -341,6 +344,20 @@ impl<M: Manager> Core<M> {
             self.creating += 1;
             effects.jobs.push(Job::Create { epoch: self.epoch });
         }
+    }
+
+    /// How many have to be made until both minima are kept, those under way included.
+    pub(crate) fn missing(&self, idle: &Idle<M>) -> usize {
+        let existing = self.size - self.closing;
+        let by_size = self.min.saturating_sub(existing);
+        if self.min_idle == 0 {
+            return by_size;
+        }
+        // What is being checked is idle again soon, but for what is promised to the line.
+        let for_line = self.line.wanted().saturating_sub(self.promised);
+        let will_be_idle = idle.idle() + (self.checking - self.promised);
+        let by_idle = (self.min_idle + for_line).saturating_sub(will_be_idle);
+        by_size.max(by_idle.min(self.max.saturating_sub(existing)))
     }
 
     /// A resource has nobody: the first in line gets it, or it becomes idle, or it is closed.

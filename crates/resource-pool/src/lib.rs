@@ -7,9 +7,11 @@ mod cell;
 mod check;
 mod close;
 mod config;
+mod controller;
 mod core;
 mod create;
 mod crew;
+mod demand;
 mod error;
 mod event;
 mod gate;
@@ -17,6 +19,7 @@ mod guard;
 mod holders;
 mod idle_set;
 mod janitor;
+mod label;
 mod loan;
 mod manager;
 mod panics;
@@ -31,6 +34,8 @@ mod wait;
 
 pub use builder::PoolBuilder;
 pub use config::{Check, OnCreateError, Order};
+pub use controller::{Controller, ControllerBuilder, Resized};
+pub use demand::{Demand, Scale, Signal, scaling_signal};
 pub use error::{
     AcquireError, AddError, AddRefused, ConfigError, CreateError, RunError, Timeout,
     TryAcquireError, WarmUpError,
