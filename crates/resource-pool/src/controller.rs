@@ -6,8 +6,8 @@
 //! Limits for Queues with Many Exponential Servers", 1981): `needed = L + headroom · √L`.
 //!
 //! Kept at every step: the maximum is within the bounds; it changes by `step` at most; between two
-//! changes lies the cool-down. It shrinks only to the most that was needed within the last one to two
-//! cool-downs, and only if that is less by more than the hysteresis. So a demand that swings faster
+//! changes lies the cool-down. It shrinks only if the most that was needed within the last one to two
+//! cool-downs is less by more than the hysteresis, and keeps half of that as a margin. So a demand that swings faster
 //! than the cool-down moves nothing down, and one that stays the same moves nothing once it is met.
 
 use std::fmt;
@@ -140,7 +140,9 @@ impl Controller {
         } else if needed > current {
             needed.min(current.saturating_add(step))
         } else if (most_needed as f64) < floor && !is_recent(self.began_at) {
-            most_needed.max(current.saturating_sub(step))
+            // Half of what the hysteresis allows stays, so that what is needed may vary both ways.
+            let enough = (most_needed as f64 / (1.0 - hysteresis / 2.0)).ceil() as usize;
+            enough.max(current.saturating_sub(step)).min(current)
         } else {
             current
         }
@@ -307,7 +309,7 @@ impl ControllerBuilder {
     }
 
     /// By which share less has to be needed before the maximum shrinks: from 0 to 0.9, by default
-    /// 0.2.
+    /// 0.2. Half of it stays as a margin, so that a demand that varies by less never makes it turn.
     pub fn hysteresis(mut self, share: f64) -> Self {
         self.settings.hysteresis = share;
         self

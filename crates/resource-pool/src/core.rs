@@ -354,8 +354,9 @@ impl<M: Manager> Core<M> {
             return by_size;
         }
         // What is being checked is idle again soon, but for what is promised to the line.
-        let for_line = self.line.wanted().saturating_sub(self.promised);
-        let will_be_idle = idle.idle() + (self.checking - self.promised);
+        let wanted = self.line.wanted();
+        let for_line = wanted.saturating_sub(self.promised);
+        let will_be_idle = idle.idle() + self.checking - self.promised.min(wanted);
         let by_idle = (self.min_idle + for_line).saturating_sub(will_be_idle);
         by_size.max(by_idle.min(self.max.saturating_sub(existing)))
     }
