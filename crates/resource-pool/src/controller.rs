@@ -176,9 +176,8 @@ impl Controller {
 
     pub(crate) fn steer<M: Manager>(&mut self, shared: &Shared<M>) -> Option<Resized> {
         let after = shared.stats();
-        let Some(before) = self.before.replace(after.clone()) else {
-            return None;
-        };
+        // The first look only notes the figures.
+        let before = self.before.replace(after.clone())?;
         if after.is_closed || after.age <= before.age {
             return None;
         }
