@@ -27,6 +27,7 @@ mod pool;
 mod primitive;
 mod queue;
 mod record;
+mod router;
 mod shared;
 mod stats;
 mod time;
@@ -46,4 +47,8 @@ pub use guard::{Guard, OwnedGuard};
 pub use holders::{DrainReport, Holder, Site, SiteHolders};
 pub use manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};
 pub use pool::Pool;
+pub use router::{
+    AddTargetError, Ejection, Fallback, Lease, OwnedLease, PickError, PickReason, Query, Router,
+    RouterBuilder, RouterStats, Strategy, Target, TargetError, TargetHealth, TargetStats,
+};
 pub use stats::{HoldStats, Stats, WaitStats};
