@@ -16,14 +16,17 @@ mod error;
 mod event;
 mod gate;
 mod guard;
+mod health;
 mod holders;
 mod idle_set;
 mod janitor;
 mod label;
 mod loan;
 mod manager;
+mod offload;
 mod panics;
 mod pool;
+mod pools;
 mod primitive;
 mod queue;
 mod record;
@@ -44,9 +47,12 @@ pub use error::{
 pub use event::Event;
 pub use gate::{Gate, Made, Pass, Refused};
 pub use guard::{Guard, OwnedGuard};
+pub use health::HealthError;
 pub use holders::{DrainReport, Holder, Site, SiteHolders};
 pub use manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};
+pub use offload::{Away, BlockingJob, Offloaded, RunBlocking, Threads};
 pub use pool::Pool;
+pub use pools::{AnyPool, Pools, RegisterError};
 pub use router::{
     AddTargetError, Ejection, Fallback, Lease, OwnedLease, PickError, PickReason, Query, Router,
     RouterBuilder, RouterStats, Strategy, Target, TargetError, TargetHealth, TargetStats,

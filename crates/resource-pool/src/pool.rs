@@ -297,7 +297,7 @@ impl<M: Manager> Pool<M> {
     }
 
     #[inline]
-    async fn acquire_at(
+    pub(crate) async fn acquire_at(
         &self,
         site: Site,
         limit: Option<Duration>,
