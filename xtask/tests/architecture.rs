@@ -21,6 +21,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("resource-pool", 2),
     ("ttl-cache", 2),
     ("file-store", 3),
+    ("pool-postgres", 3),
+    ("pool-redis", 3),
     ("repo-pool", 3),
     ("merge-plan", 4),
     ("cli", 7),
