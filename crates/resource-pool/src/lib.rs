@@ -7,15 +7,19 @@ mod cell;
 mod check;
 mod close;
 mod config;
+mod controller;
 mod core;
 mod create;
 mod crew;
+mod demand;
 mod error;
 mod event;
+mod gate;
 mod guard;
 mod holders;
 mod idle_set;
 mod janitor;
+mod label;
 mod loan;
 mod manager;
 mod panics;
@@ -23,6 +27,7 @@ mod pool;
 mod primitive;
 mod queue;
 mod record;
+mod router;
 mod shared;
 mod stats;
 mod time;
@@ -30,13 +35,20 @@ mod wait;
 
 pub use builder::PoolBuilder;
 pub use config::{Check, OnCreateError, Order};
+pub use controller::{Controller, ControllerBuilder, Resized};
+pub use demand::{Demand, Scale, Signal, scaling_signal};
 pub use error::{
     AcquireError, AddError, AddRefused, ConfigError, CreateError, RunError, Timeout,
     TryAcquireError, WarmUpError,
 };
 pub use event::Event;
+pub use gate::{Gate, Made, Pass, Refused};
 pub use guard::{Guard, OwnedGuard};
 pub use holders::{DrainReport, Holder, Site, SiteHolders};
 pub use manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};
 pub use pool::Pool;
+pub use router::{
+    AddTargetError, Ejection, Fallback, Lease, OwnedLease, PickError, PickReason, Query, Router,
+    RouterBuilder, RouterStats, Strategy, Target, TargetError, TargetHealth, TargetStats,
+};
 pub use stats::{HoldStats, Stats, WaitStats};
