@@ -12,19 +12,24 @@ mod create;
 mod crew;
 mod error;
 mod event;
+mod file;
 mod guard;
 mod holders;
 mod idle_set;
 mod janitor;
 mod loan;
+mod managed;
 mod manager;
 mod panics;
 mod pool;
 mod primitive;
 mod queue;
 mod record;
+mod scope;
 mod shared;
 mod stats;
+#[cfg(feature = "tcp")]
+mod tcp;
 mod time;
 mod wait;
 
@@ -35,8 +40,17 @@ pub use error::{
     TryAcquireError, WarmUpError,
 };
 pub use event::Event;
+pub use file::{FileError, FileManager};
 pub use guard::{Guard, OwnedGuard};
 pub use holders::{DrainReport, Holder, Site, SiteHolders};
+pub use managed::{Close, Managed};
 pub use manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};
 pub use pool::Pool;
+pub use scope::{
+    Cleanup, CleanupCause, CleanupError, CleanupErrors, Kept, ManageError, ManageRefused,
+    ResourceScope, ResourceScopeBuilder, ScopeEntry, ScopeError,
+};
 pub use stats::{HoldStats, Stats, WaitStats};
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
+pub use tcp::{TcpError, TcpManager, TcpManagerBuilder};
