@@ -21,6 +21,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("resource-pool", 2),
     ("ttl-cache", 2),
     ("file-store", 3),
+    ("pool-http", 3),
+    ("pool-sqlite", 3),
     ("repo-pool", 3),
     ("merge-plan", 4),
     ("cli", 7),

@@ -7,16 +7,20 @@ mod cell;
 mod check;
 mod close;
 mod config;
+mod controller;
 mod core;
 mod create;
 mod crew;
+mod demand;
 mod error;
 mod event;
 mod file;
+mod gate;
 mod guard;
 mod holders;
 mod idle_set;
 mod janitor;
+mod label;
 mod loan;
 mod managed;
 mod manager;
@@ -25,6 +29,7 @@ mod pool;
 mod primitive;
 mod queue;
 mod record;
+mod router;
 mod scope;
 mod shared;
 mod stats;
@@ -35,17 +40,24 @@ mod wait;
 
 pub use builder::PoolBuilder;
 pub use config::{Check, OnCreateError, Order};
+pub use controller::{Controller, ControllerBuilder, Resized};
+pub use demand::{Demand, Scale, Signal, scaling_signal};
 pub use error::{
     AcquireError, AddError, AddRefused, ConfigError, CreateError, RunError, Timeout,
     TryAcquireError, WarmUpError,
 };
 pub use event::Event;
 pub use file::{FileError, FileManager};
+pub use gate::{Gate, Made, Pass, Refused};
 pub use guard::{Guard, OwnedGuard};
 pub use holders::{DrainReport, Holder, Site, SiteHolders};
 pub use managed::{Close, Managed};
 pub use manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};
 pub use pool::Pool;
+pub use router::{
+    AddTargetError, Ejection, Fallback, Lease, OwnedLease, PickError, PickReason, Query, Router,
+    RouterBuilder, RouterStats, Strategy, Target, TargetError, TargetHealth, TargetStats,
+};
 pub use scope::{
     Cleanup, CleanupCause, CleanupError, CleanupErrors, Kept, ManageError, ManageRefused,
     ResourceScope, ResourceScopeBuilder, ScopeEntry, ScopeError,

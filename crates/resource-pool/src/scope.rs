@@ -58,7 +58,8 @@ pub(crate) use list::{Home, Known};
 ///
 /// # brolly_sync::block_on(async {
 /// let balance = Arc::new(AtomicI64::new(100));
-/// let moved = ResourceScope::new().run(async |scope| {
+/// let scope = ResourceScope::new();
+/// let moved = scope.run(async |scope| {
 ///     let mut account = scope.keep("account", Arc::clone(&balance));
 ///     account.fetch_sub(30, SeqCst);
 ///     Kept::on_rollback(&mut account, async |it| { it.fetch_add(30, SeqCst); });
