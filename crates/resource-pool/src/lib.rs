@@ -14,6 +14,7 @@ mod crew;
 mod demand;
 mod error;
 mod event;
+mod file;
 mod gate;
 mod guard;
 mod health;
@@ -22,6 +23,7 @@ mod idle_set;
 mod janitor;
 mod label;
 mod loan;
+mod managed;
 mod manager;
 mod offload;
 mod panics;
@@ -31,8 +33,11 @@ mod primitive;
 mod queue;
 mod record;
 mod router;
+mod scope;
 mod shared;
 mod stats;
+#[cfg(feature = "tcp")]
+mod tcp;
 mod time;
 mod wait;
 
@@ -45,10 +50,12 @@ pub use error::{
     TryAcquireError, WarmUpError,
 };
 pub use event::Event;
+pub use file::{FileError, FileManager};
 pub use gate::{Gate, Made, Pass, Refused};
 pub use guard::{Guard, OwnedGuard};
 pub use health::HealthError;
 pub use holders::{DrainReport, Holder, Site, SiteHolders};
+pub use managed::{Close, Managed};
 pub use manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};
 pub use offload::{Away, BlockingJob, Offloaded, RunBlocking, Threads};
 pub use pool::Pool;
@@ -57,4 +64,11 @@ pub use router::{
     AddTargetError, Ejection, Fallback, Lease, OwnedLease, PickError, PickReason, Query, Router,
     RouterBuilder, RouterStats, Strategy, Target, TargetError, TargetHealth, TargetStats,
 };
+pub use scope::{
+    Cleanup, CleanupCause, CleanupError, CleanupErrors, Kept, ManageError, ManageRefused,
+    ResourceScope, ResourceScopeBuilder, ScopeEntry, ScopeError,
+};
 pub use stats::{HoldStats, Stats, WaitStats};
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
+pub use tcp::{TcpError, TcpManager, TcpManagerBuilder};
