@@ -14,7 +14,6 @@
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake};
-use std::time::Duration;
 
 use brolly_sync::{NEVER, Sleep};
 
@@ -23,6 +22,7 @@ use crate::manager::Manager;
 use crate::panics::{contain, discard, wake};
 use crate::primitive::lock;
 use crate::shared::Shared;
+use crate::time::moment;
 
 /// The part that lies under the lock of the pool. Times are nanoseconds of the timer's clock.
 #[derive(Default)]
@@ -106,9 +106,7 @@ impl<M: Manager> Shared<M> {
         let mut announced = announced;
         while let Some(current) = announced {
             let given_up = GivesUp(self, current);
-            // A reading is one more than the timer's own, so that it is never zero.
-            let deadline = Duration::from_nanos(current.until.saturating_sub(1));
-            let mut sleep = self.timer.sleep_until(deadline);
+            let mut sleep = self.timer.sleep_until(moment(current.until));
             let polled = Pin::new(&mut sleep).poll(&mut Context::from_waker(&self.ringer));
             announced = match polled {
                 Poll::Pending => {

@@ -11,7 +11,7 @@ use brolly_sync::{TimerExt, block_on};
 
 use crate::acquire::{Acquire, AcquireOwned};
 use crate::builder::PoolBuilder;
-use crate::config::check_sizes;
+use crate::demand::Demand;
 use crate::error::{
     AcquireError, AddError, AddRefused, ConfigError, RunError, TryAcquireError, WarmUpError,
 };
@@ -48,6 +48,10 @@ impl<M: Manager> Pool<M> {
         PoolBuilder::new(manager)
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
+        &self.shared
+    }
+
     pub(crate) fn of(shared: Arc<Shared<M>>) -> Self {
         let handles = Arc::new(Handles(Arc::clone(&shared)));
         Self { shared, handles }
@@ -78,7 +82,7 @@ impl<M: Manager> Pool<M> {
         &self,
     ) -> impl Future<Output = Result<Guard<'_, M>, AcquireError<M::Error>>> + Send {
         let limit = self.shared.rules.acquire_timeout;
-        Acquire::new(&*self.shared, Location::caller(), limit)
+        self.acquire_at(Location::caller(), limit)
     }
 
     /// The same with a time limit of its own.
@@ -95,7 +99,7 @@ impl<M: Manager> Pool<M> {
         &self,
         limit: Duration,
     ) -> impl Future<Output = Result<Guard<'_, M>, AcquireError<M::Error>>> + Send {
-        Acquire::new(&*self.shared, Location::caller(), Some(limit))
+        self.acquire_at(Location::caller(), Some(limit))
     }
 
     /// The same with a guard that borrows nothing.
@@ -280,6 +284,11 @@ impl<M: Manager> Pool<M> {
     }
 
     #[inline]
+    pub(crate) fn acquire_at(&self, site: Site, limit: Option<Duration>) -> Acquire<'_, M> {
+        Acquire::new(&self.shared, site, limit)
+    }
+
+    #[inline]
     fn acquire_loan_blocking(
         &self,
         site: Site,
@@ -307,7 +316,7 @@ impl<M: Manager> Pool<M> {
 
 /// Sizes, ends, and what else can be done to a pool.
 impl<M: Manager> Pool<M> {
-    /// Creates resources up to the minimum, several at once, and keeps the minimum from then on if
+    /// Creates resources up to the minimum, several at once, and keeps the minima from then on if
     /// there is a spawner. Returns how many there are. Does nothing where there are enough.
     ///
     /// # Errors
@@ -320,14 +329,14 @@ impl<M: Manager> Pool<M> {
     #[doc(alias = "initialize")]
     pub async fn warm_up(&self) -> Result<usize, WarmUpError<M::Error>> {
         let shared = &self.shared;
-        let failures = lock(&shared.core).counts.create_failures;
+        let failures = lock(&shared.core).failures();
         loop {
             let changed = shared.changed();
             let (ready, wanted, error) = shared.change(|core, _, _| {
                 core.is_warm = true;
                 let existing = core.size - core.closing;
-                let missing = core.min.saturating_sub(existing);
-                let error = match core.counts.create_failures > failures {
+                let missing = core.missing(&shared.idle);
+                let error = match core.failures() > failures {
                     true => core.last_error.clone(),
                     false => None,
                 };
@@ -335,7 +344,15 @@ impl<M: Manager> Pool<M> {
                     core.extra = core.extra.max(missing);
                 }
                 let is_over = missing == 0 || core.is_closed;
-                (existing, if is_over { existing } else { core.min }, error)
+                (
+                    existing,
+                    if is_over {
+                        existing
+                    } else {
+                        existing + missing
+                    },
+                    error,
+                )
             });
             if ready >= wanted {
                 return Ok(ready);
@@ -390,12 +407,7 @@ impl<M: Manager> Pool<M> {
     ///
     /// [`ConfigError`]: the maximum is not within 1 and 65536, or less than the minimum.
     pub fn resize(&self, min: usize, max: usize) -> Result<(), ConfigError> {
-        check_sizes(min, max)?;
-        self.shared.change(|core, _, _| {
-            core.min = min;
-            core.max = max;
-        });
-        Ok(())
+        self.shared.resize(min, max)
     }
 
     /// Closes everything that exists now and is idle, and everything else when it comes back. What
@@ -483,6 +495,20 @@ impl<M: Manager> Pool<M> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// What the pool was asked for since this was asked last, or since it was built.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        let after = self.stats();
+        let before = lock(&self.shared.demand_since).replace(after.clone());
+        Demand::between(before.as_ref(), &after)
+    }
+
+    /// What the pool was asked for since these figures were read.
+    #[must_use]
+    pub fn demand_since(&self, before: &Stats) -> Demand {
+        Demand::between(Some(before), &self.stats())
     }
 
     /// Who holds what, those who have held longest first.

@@ -1,0 +1,19 @@
+//! What the pools of a database promise, one module per topic.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their attribute and not the helpers they call"
+)]
+
+mod cancel;
+mod clean;
+mod errors;
+mod file;
+mod locked;
+mod memory;
+mod open;
+mod origin;
+mod peers;
+mod send_sync;
+mod support;
+mod work;
