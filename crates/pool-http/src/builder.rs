@@ -15,8 +15,7 @@ use crate::manager::HttpManager;
 use crate::origin::{ALLOWED, Origin, Scheme};
 use crate::pool::HttpPool;
 
-type Adjust<C> =
-    Box<dyn FnOnce(PoolBuilder<HttpManager<C>>) -> PoolBuilder<HttpManager<C>> + Send>;
+type Adjust<C> = Box<dyn FnOnce(PoolBuilder<HttpManager<C>>) -> PoolBuilder<HttpManager<C>> + Send>;
 
 /// How an [`HttpPool`] is to be. Made by [`HttpPool::builder`] and [`HttpPool::with_connector`].
 #[must_use = "nothing is built yet"]

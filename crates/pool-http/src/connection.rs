@@ -100,7 +100,7 @@ impl HttpConnection {
         self.phase = Phase::Busy;
     }
 
-    /// Nothing has been sent after all.
+    /// It is of no more use.
     pub(crate) fn fail(&mut self) {
         self.phase = Phase::Spent;
     }

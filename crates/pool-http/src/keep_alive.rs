@@ -122,7 +122,13 @@ mod tests {
 
     #[test]
     fn close_is_found_among_other_options_and_headers() {
-        for value in ["close", "Close", "foo, close", "close,foo", " foo ,\tclose "] {
+        for value in [
+            "close",
+            "Close",
+            "foo, close",
+            "close,foo",
+            " foo ,\tclose ",
+        ] {
             assert_eq!(
                 of(Version::HTTP_11, &[("connection", value)]),
                 Verdict::Close

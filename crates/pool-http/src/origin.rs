@@ -110,7 +110,9 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let uri: Uri = text.parse().map_err(|_| ())?;
-        let is_bare = uri.path_and_query().is_none_or(|it: &PathAndQuery| it == "/");
+        let is_bare = uri
+            .path_and_query()
+            .is_none_or(|it: &PathAndQuery| it == "/");
         match (uri.scheme_str(), uri.authority()) {
             (Some(scheme), Some(authority)) if is_bare => Self::of(scheme, authority).ok_or(()),
             _ => Err(()),
