@@ -544,3 +544,26 @@ impl fmt::Debug for Home {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests {
+    use super::*;
+    use brolly_sync::SystemClock;
+
+    #[test]
+    fn what_is_off_the_list_leaves_nothing_behind() {
+        let home = Home::new(Arc::new(SystemClock::new()));
+        let site = Location::caller();
+        let known = home.manage("managed".into(), site);
+        let seats = [
+            home.keep("kept", site),
+            known.map(|it| it.seat).unwrap_or(9),
+        ];
+        assert_eq!(home.locked(|list| (list.ids.len(), list.managed)), (2, 1));
+        for seat in seats {
+            home.remove(seat);
+        }
+        let left = home.locked(|list| (list.ids.len(), list.entries.len(), list.managed));
+        assert_eq!(left, (0, 0, 0));
+    }
+}
