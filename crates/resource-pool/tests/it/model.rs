@@ -265,7 +265,7 @@ fn controller() -> Controller {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn the_pool_does_what_the_model_does(
