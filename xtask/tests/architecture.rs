@@ -22,6 +22,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("ttl-cache", 2),
     ("file-store", 3),
     ("pool-http", 3),
+    ("pool-postgres", 3),
+    ("pool-redis", 3),
     ("pool-sqlite", 3),
     ("repo-pool", 3),
     ("merge-plan", 4),

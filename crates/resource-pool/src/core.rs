@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::task::Waker;
+use std::time::Duration;
 
 use brolly_sync::Backoff;
 
@@ -18,6 +19,8 @@ use crate::idle_set::{IdleSet, Place};
 use crate::loan::{Item, Loan};
 use crate::manager::{CloseReason, Manager};
 use crate::queue::{Answer, Queue};
+use crate::stats::Capacity;
+use crate::time::{NEVER, nanos};
 
 pub(crate) type Line<M> =
     Queue<Loan<<M as Manager>::Resource>, AcquireError<<M as Manager>::Error>>;
@@ -32,6 +35,10 @@ pub(crate) struct Core<M: Manager> {
     pub(crate) line: Line<M>,
     pub(crate) max: usize,
     pub(crate) min: usize,
+    /// How many idle ones are kept beside those in use, once the minimum is.
+    pub(crate) min_idle: usize,
+    /// What could have been in use up to now.
+    pub(crate) capacity: Capacity,
     pub(crate) size: usize,
     pub(crate) creating: usize,
     pub(crate) checking: usize,
@@ -72,7 +79,10 @@ pub(crate) struct Core<M: Manager> {
     pub(crate) peak: usize,
 }
 
-/// The last attempt to create has failed.
+/// A gate that refuses is asked again after that, at least and at most.
+const ASK_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// The last attempt to create has failed, or a gate has refused it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failing {
     /// No other attempt before that.
@@ -81,6 +91,8 @@ pub(crate) struct Failing {
     pub(crate) is_armed: bool,
     /// New resources were made, and passed no check: the next is checked before it is handed out.
     pub(crate) wants_proof: bool,
+    /// A gate lets none begin before that.
+    pub(crate) refused_until: Option<u64>,
 }
 
 /// What was counted under the lock.
@@ -88,6 +100,7 @@ pub(crate) struct Failing {
 pub(crate) struct Counts {
     pub(crate) created: u64,
     pub(crate) create_failures: u64,
+    pub(crate) gate_refusals: u64,
     pub(crate) check_failures: u64,
     pub(crate) closed: [u64; CloseReason::COUNT],
     pub(crate) timeouts: u64,
@@ -168,6 +181,11 @@ impl<M: Manager> Core<M> {
         self.size.saturating_sub(elsewhere)
     }
 
+    /// How many attempts to create came to nothing.
+    pub(crate) fn failures(&self) -> u64 {
+        self.counts.create_failures + self.counts.gate_refusals
+    }
+
     /// Whether more exist, or are about to, than there may be.
     pub(crate) fn has_surplus(&self) -> bool {
         self.size - self.closing + self.creating > self.max
@@ -181,7 +199,7 @@ impl<M: Manager> Core<M> {
         } else {
             self.drop_surplus(idle, effects);
             self.hand_out(idle, now, effects);
-            self.create(now, effects);
+            self.create(idle, now, effects);
         }
         self.aim_attention(idle);
         self.tell_watchers(effects);
@@ -219,7 +237,7 @@ impl<M: Manager> Core<M> {
             self.creating as u64,
             self.closing as u64,
             self.counts.created,
-            self.counts.create_failures,
+            self.failures(),
         ];
         if std::mem::replace(&mut self.seen, now_seen) == now_seen {
             return;
@@ -286,11 +304,9 @@ impl<M: Manager> Core<M> {
         self.line.wanted() > self.promised && !(is_suspicious && could_create)
     }
 
-    fn create(&mut self, now: Now, effects: &mut Effects<M>) {
+    fn create(&mut self, idle: &Idle<M>, now: Now, effects: &mut Effects<M>) {
         let missing = match self.is_warm && now.has_spawner {
-            true => self
-                .min
-                .saturating_sub(self.size - self.closing + self.creating),
+            true => self.missing(idle).saturating_sub(self.creating),
             false => 0,
         };
         let for_line = self
@@ -311,10 +327,14 @@ impl<M: Manager> Core<M> {
                 return;
             }
             if now.time < failing.retry_at {
+                let refused_until = failing.refused_until;
                 if !failing.is_armed {
                     failing.is_armed = true;
                     let nanos = failing.retry_at - now.time;
                     effects.jobs.push(Job::Pause { nanos });
+                }
+                if let Some(until) = refused_until {
+                    self.pass_on_refusal(idle, until, now, effects);
                 }
                 return;
             }
@@ -324,6 +344,21 @@ impl<M: Manager> Core<M> {
             self.creating += 1;
             effects.jobs.push(Job::Create { epoch: self.epoch });
         }
+    }
+
+    /// How many have to be made until both minima are kept, those under way included.
+    pub(crate) fn missing(&self, idle: &Idle<M>) -> usize {
+        let existing = self.size - self.closing;
+        let by_size = self.min.saturating_sub(existing);
+        if self.min_idle == 0 {
+            return by_size;
+        }
+        // What is being checked is idle again soon, but for what is promised to the line.
+        let wanted = self.line.wanted();
+        let for_line = wanted.saturating_sub(self.promised);
+        let will_be_idle = idle.idle() + self.checking - self.promised.min(wanted);
+        let by_idle = (self.min_idle + for_line).saturating_sub(will_be_idle);
+        by_size.max(by_idle.min(self.max.saturating_sub(existing)))
     }
 
     /// A resource has nobody: the first in line gets it, or it becomes idle, or it is closed.
@@ -438,12 +473,53 @@ impl<M: Manager> Core<M> {
             return;
         }
         self.epoch += 1;
-        let nanos = crate::time::nanos(self.backoff.next_delay());
+        let nanos = nanos(self.backoff.next_delay());
         self.failing = Some(Failing {
             retry_at: now.time.saturating_add(nanos),
             is_armed: false,
             wants_proof: self.wants_proof(),
+            refused_until: None,
         });
+    }
+
+    /// A gate lets no creation begin. It is asked again when it said, or earlier: it may open by
+    /// other means than time.
+    pub(crate) fn refused(&mut self, retry_after: Duration, now: Now) {
+        self.counts.gate_refusals += 1;
+        self.last_error = Some(CreateError::Refused { retry_after });
+        self.extra = 0;
+        let until = Some(now.time.saturating_add(nanos(retry_after)));
+        match &mut self.failing {
+            Some(failing) if now.time < failing.retry_at => failing.refused_until = until,
+            _ => {
+                let pause = retry_after.clamp(ASK_AFTER.0, ASK_AFTER.1);
+                self.failing = Some(Failing {
+                    retry_at: now.time.saturating_add(nanos(pause)),
+                    is_armed: false,
+                    wants_proof: self.wants_proof(),
+                    refused_until: until,
+                });
+            }
+        }
+    }
+
+    /// Who would need a creation is told that there will be none, unless it is to go on trying and
+    /// something may come back.
+    fn pass_on_refusal(&mut self, idle: &Idle<M>, until: u64, now: Now, effects: &mut Effects<M>) {
+        let goes_on_trying = self.on_create_error == OnCreateError::RetryUntilDeadline;
+        if goes_on_trying && self.in_use(idle) > 0 {
+            return;
+        }
+        let retry_after = match until {
+            NEVER => Duration::MAX,
+            until => Duration::from_nanos(until.saturating_sub(now.time)),
+        };
+        // Who has a part of what it wants waits for the rest.
+        while self.line.wanted() > self.promised && self.line.set_aside() == 0 {
+            self.counts.errors += 1;
+            let error = CreateError::Refused { retry_after };
+            self.fail_first(idle, AcquireError::Create(error), now, effects);
+        }
     }
 
     /// A resource was made that has passed no check, after others that have not.

@@ -53,6 +53,12 @@ impl<M: Manager, P: Deref<Target = Shared<M>>> Held<M, P> {
         Duration::from_nanos(since.map_or(0, |since| now.saturating_sub(since)))
     }
 
+    fn set_label(&self, label: &str) {
+        let (idle, place) = (&self.pool.idle, &self.loan().place);
+        let checkout = idle.record(place).uses();
+        self.pool.labels.set(idle.number(place), checkout, label);
+    }
+
     fn usage(&self) -> Usage {
         self.loan().item.usage(self.pool.time.coarse())
     }
@@ -107,6 +113,13 @@ macro_rules! guard {
             #[must_use]
             pub fn held_for(this: &Self) -> Duration {
                 this.0.held_for()
+            }
+
+            /// Says what it is held for: shown by [`Pool::holders`](crate::Pool::holders) until it
+            /// goes back. What is beyond 256 bytes is cut off. Whoever says nothing pays nothing.
+            #[doc(alias = "set_metadata")]
+            pub fn set_label(this: &Self, label: impl AsRef<str>) {
+                this.0.set_label(label.as_ref());
             }
 
             /// What the resource has been through.

@@ -293,6 +293,12 @@ impl<T> IdleSet<T> {
         (row * self.shards + rest % self.shards, rest / self.shards)
     }
 
+    /// The number of a place, where [`position`](Self::position) finds it.
+    pub(crate) fn number(&self, place: &Place) -> usize {
+        let (row, shard) = (place.bank() / self.shards, place.bank() % self.shards);
+        (row * PLACES + place.bit()) * self.shards + shard
+    }
+
     #[inline]
     fn bank(&self, index: usize) -> &Bank<T> {
         let bank = self.find_bank(index);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use brolly_sync::TimerExt;
 
 use crate::builder::PoolBuilder;
-use crate::config::check_sizes;
+use crate::demand::Demand;
 use crate::error::{
     AcquireError, AddError, AddRefused, ConfigError, RunError, TryAcquireError, WarmUpError,
 };
@@ -45,6 +45,10 @@ impl<M: Manager> Pool<M> {
     /// Settings to begin with.
     pub fn builder(manager: M) -> PoolBuilder<M> {
         PoolBuilder::new(manager)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
+        &self.shared
     }
 
     pub(crate) fn of(shared: Arc<Shared<M>>) -> Self {
@@ -293,7 +297,7 @@ impl<M: Manager> Pool<M> {
     }
 
     #[inline]
-    async fn acquire_at(
+    pub(crate) async fn acquire_at(
         &self,
         site: Site,
         limit: Option<Duration>,
@@ -338,7 +342,7 @@ impl<M: Manager> Pool<M> {
 
 /// Sizes, ends, and what else can be done to a pool.
 impl<M: Manager> Pool<M> {
-    /// Creates resources up to the minimum, several at once, and keeps the minimum from then on if
+    /// Creates resources up to the minimum, several at once, and keeps the minima from then on if
     /// there is a spawner. Returns how many there are. Does nothing where there are enough.
     ///
     /// # Errors
@@ -351,14 +355,14 @@ impl<M: Manager> Pool<M> {
     #[doc(alias = "initialize")]
     pub async fn warm_up(&self) -> Result<usize, WarmUpError<M::Error>> {
         let shared = &self.shared;
-        let failures = lock(&shared.core).counts.create_failures;
+        let failures = lock(&shared.core).failures();
         loop {
             let changed = shared.changed();
             let (ready, wanted, error) = shared.change(|core, _, _| {
                 core.is_warm = true;
                 let existing = core.size - core.closing;
-                let missing = core.min.saturating_sub(existing);
-                let error = match core.counts.create_failures > failures {
+                let missing = core.missing(&shared.idle);
+                let error = match core.failures() > failures {
                     true => core.last_error.clone(),
                     false => None,
                 };
@@ -366,7 +370,15 @@ impl<M: Manager> Pool<M> {
                     core.extra = core.extra.max(missing);
                 }
                 let is_over = missing == 0 || core.is_closed;
-                (existing, if is_over { existing } else { core.min }, error)
+                (
+                    existing,
+                    if is_over {
+                        existing
+                    } else {
+                        existing + missing
+                    },
+                    error,
+                )
             });
             if ready >= wanted {
                 return Ok(ready);
@@ -421,12 +433,7 @@ impl<M: Manager> Pool<M> {
     ///
     /// [`ConfigError`]: the maximum is not within 1 and 65536, or less than the minimum.
     pub fn resize(&self, min: usize, max: usize) -> Result<(), ConfigError> {
-        check_sizes(min, max)?;
-        self.shared.change(|core, _, _| {
-            core.min = min;
-            core.max = max;
-        });
-        Ok(())
+        self.shared.resize(min, max)
     }
 
     /// Closes everything that exists now and is idle, and everything else when it comes back. What
@@ -514,6 +521,20 @@ impl<M: Manager> Pool<M> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// What the pool was asked for since this was asked last, or since it was built.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        let after = self.stats();
+        let before = lock(&self.shared.demand_since).replace(after.clone());
+        Demand::between(before.as_ref(), &after)
+    }
+
+    /// What the pool was asked for since these figures were read.
+    #[must_use]
+    pub fn demand_since(&self, before: &Stats) -> Demand {
+        Demand::between(Some(before), &self.stats())
     }
 
     /// Who holds what, those who have held longest first.

@@ -11,22 +11,25 @@ use brolly_sync::{Spawn, Task, Timer};
 
 use crate::check;
 use crate::close;
-use crate::config::{Check, Rules};
+use crate::config::{Check, Rules, check_sizes};
+use crate::controller::Steering;
 use crate::core::{Core, Counts, Effects, Idle, Job, Now};
 use crate::create;
 use crate::crew::{Alarm, Crew};
-use crate::error::{AcquireError, Timeout};
+use crate::error::{AcquireError, ConfigError, Timeout};
 use crate::event::{Event, Hooks};
+use crate::gate::Gatekeeper;
 use crate::holders::{Holder, Site, SiteHolders};
 use crate::idle_set::{IdleSet, Put};
 use crate::janitor::Bell;
+use crate::label::Labels;
 use crate::loan::{Item, Loan};
 use crate::manager::{CloseReason, Manager};
 use crate::panics::{contain, discard, wake};
 use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::queue::Queue;
-use crate::record::Return;
-use crate::stats::Waits;
+use crate::record::{Record, Return};
+use crate::stats::{Capacity, Stats, Waits};
 use crate::time::{NEVER, Time, nanos, nanos_or_never};
 
 /// How many sites a timeout names.
@@ -43,6 +46,7 @@ pub(crate) struct Shared<M: Manager> {
     keep_after_panic: bool,
     pub(crate) manager: M,
     pub(crate) hooks: Hooks<M::Resource>,
+    pub(crate) gate: Gatekeeper,
     generation: AtomicU64,
     /// One more than the highest place that was ever handed out.
     high_water: AtomicUsize,
@@ -55,6 +59,10 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) crew: Crew,
     pub(crate) waits: Waits,
     pub(crate) bell: Arc<Bell>,
+    pub(crate) controller: Steering,
+    pub(crate) labels: Labels,
+    /// The figures when the demand was asked for last.
+    pub(crate) demand_since: Mutex<Option<Stats>>,
     pub(crate) began: u64,
     /// When idle resources are checked next.
     pub(crate) next_health: std::sync::atomic::AtomicU64,
@@ -64,6 +72,8 @@ impl<M: Manager> Shared<M> {
     pub(crate) fn new(
         manager: M,
         hooks: Hooks<M::Resource>,
+        gate: Gatekeeper,
+        controller: Steering,
         rules: Rules,
         timer: Arc<dyn Timer>,
     ) -> Arc<Self> {
@@ -78,6 +88,8 @@ impl<M: Manager> Shared<M> {
             line: Queue::new(),
             max: rules.max_size,
             min: rules.min_size,
+            min_idle: rules.min_idle,
+            capacity: Capacity::new(time.coarse()),
             size: 0,
             creating: 0,
             checking: 0,
@@ -118,6 +130,7 @@ impl<M: Manager> Shared<M> {
             keep_after_panic: rules.keep_after_panic,
             manager,
             hooks,
+            gate,
             generation: AtomicU64::new(0),
             high_water: AtomicUsize::new(0),
             spawner: rules.spawner.clone(),
@@ -128,6 +141,9 @@ impl<M: Manager> Shared<M> {
             crew: Crew::default(),
             waits: Waits::default(),
             bell: Arc::new(Bell::default()),
+            controller,
+            labels: Labels::default(),
+            demand_since: Mutex::new(None),
         })
     }
 
@@ -457,10 +473,28 @@ impl<M: Manager> Shared<M> {
         let now = self.time.coarse();
         let records = self.idle.records();
         let mut holders: Vec<_> = records
-            .filter_map(|(number, record)| Holder::read(&self.rules.name, number, record, now))
+            .filter_map(|(number, record)| self.holder(number, record, record.held_since()?, now))
             .collect();
         holders.sort_by_key(|it| std::cmp::Reverse(it.held_for));
         holders
+    }
+
+    /// Who holds what is at a place since then. No foreign code runs here.
+    pub(crate) fn holder(
+        &self,
+        number: usize,
+        record: &Record,
+        since: u64,
+        now: u64,
+    ) -> Option<Holder> {
+        let mut holder = Holder::since(&self.rules.name, number, record, since, now)?;
+        holder.resource = std::any::type_name::<M::Resource>();
+        holder.label = self
+            .labels
+            .of(number, record.uses())
+            .as_deref()
+            .map(str::to_owned);
+        Some(holder)
     }
 
     pub(crate) fn timeout(
@@ -489,6 +523,18 @@ impl<M: Manager> Shared<M> {
             waited,
         });
         AcquireError::Timeout(Box::new(report))
+    }
+
+    // ---- Sizes ----
+
+    pub(crate) fn resize(&self, min: usize, max: usize) -> Result<(), ConfigError> {
+        check_sizes(min, max)?;
+        self.change(|core, now, _| {
+            core.capacity.change(now.time, core.max);
+            core.min = min;
+            core.max = max;
+        });
+        Ok(())
     }
 
     // ---- Ends ----

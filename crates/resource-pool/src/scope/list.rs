@@ -1,0 +1,539 @@
+//! [`Home`]: the list of what a scope has to end, newest last, and the rules by which it is ended.
+//!
+//! What must stay true:
+//!
+//! 1. An entry is on the list from the moment it came until it has ended, was taken out or was
+//!    committed. So one whose ending fails or is left is still there.
+//! 2. What belongs to an entry is in one place: with its handle (`Held`), on the list (`Here`), or
+//!    with the one who ends it (`Ending`), who puts it back or takes the entry off the list.
+//! 3. No lock is held while something ends, is dropped, or is reported.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use brolly_sync::{Clock, Spawn};
+
+use crate::holders::Site;
+use crate::panics::{contain, discard};
+use crate::scope::ending::Ending;
+use crate::scope::error::{CleanupCause, CleanupError, ManageRefused};
+
+type Listener = Box<dyn Fn(&CleanupError) + Send + Sync>;
+
+/// What a scope and its handles share.
+pub(crate) struct Home {
+    list: Mutex<List>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spawner: Option<Arc<dyn Spawn>>,
+    pub(crate) on_leftover: Option<Listener>,
+    pub(crate) max_managed: usize,
+}
+
+#[derive(Default)]
+struct List {
+    entries: BTreeMap<u64, Entry>,
+    ids: HashMap<Arc<str>, u64>,
+    next: u64,
+    managed: usize,
+    /// The scope is gone: what comes back is ended at once.
+    is_over: bool,
+}
+
+struct Entry {
+    id: Arc<str>,
+    site: &'static Location<'static>,
+    since: Duration,
+    kind: Kind,
+    state: State,
+}
+
+/// Which entry it is, for those who have no lock.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) seat: u64,
+    pub(crate) id: Arc<str>,
+    pub(crate) site: &'static Location<'static>,
+}
+
+impl Known {
+    fn error(&self, cause: CleanupCause) -> CleanupError {
+        CleanupError {
+            id: Arc::clone(&self.id),
+            site: Site::of(self.site),
+            cause,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Undone when the scope rolls back.
+    Kept,
+    /// Closed when its handle is dropped.
+    Managed,
+}
+
+enum State {
+    /// A handle has it. Doomed, it is ended as soon as it comes back.
+    Held { is_doomed: bool },
+    /// The scope has it.
+    Here(Box<dyn Ending>),
+    /// Somebody ends it.
+    Ending,
+}
+
+/// One thing on the list of a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ScopeEntry {
+    /// What it is called.
+    pub id: String,
+    /// Where it came into the scope.
+    pub site: Site,
+    /// How long ago.
+    pub age: Duration,
+    /// Whether a handle has it.
+    pub is_held: bool,
+}
+
+impl Home {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            list: Mutex::default(),
+            clock,
+            spawner: None,
+            on_leftover: None,
+            max_managed: usize::MAX,
+        }
+    }
+
+    /// Runs a step under the lock. No foreign code runs in one, so poison means nothing.
+    fn locked<T>(&self, step: impl FnOnce(&mut List) -> T) -> T {
+        step(&mut self.list.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A new entry with a handle; `name_n` with the first number that is free.
+    pub(crate) fn keep(&self, name: &str, site: &'static Location<'static>) -> u64 {
+        let since = self.clock.now();
+        self.locked(|list| {
+            let mut number = list.next;
+            let id = loop {
+                let id: Arc<str> = format!("{name}_{number}").into();
+                if !list.ids.contains_key(&id) {
+                    break id;
+                }
+                number += 1;
+            };
+            list.push(id, site, since, Kind::Kept)
+        })
+    }
+
+    /// A new entry with a handle and an id that nothing else has.
+    pub(crate) fn manage(
+        &self,
+        id: Arc<str>,
+        site: &'static Location<'static>,
+    ) -> Result<Known, ManageRefused> {
+        let now = self.clock.now();
+        self.locked(|list| {
+            if let Some(other) = list.ids.get(&id).and_then(|seat| list.entries.get(seat)) {
+                return Err(ManageRefused::Duplicate {
+                    id,
+                    site: Site::of(other.site),
+                    since: now.saturating_sub(other.since),
+                });
+            }
+            if list.managed >= self.max_managed {
+                let max = self.max_managed;
+                return Err(ManageRefused::Full { max });
+            }
+            let seat = list.push(Arc::clone(&id), site, now, Kind::Managed);
+            Ok(Known { seat, id, site })
+        })
+    }
+
+    /// Takes an entry off the list. Returns how old it was, and what the scope had of it, which is
+    /// dropped by the caller.
+    pub(crate) fn remove(&self, seat: u64) -> Option<(Duration, Option<Box<dyn Ending>>)> {
+        let now = self.clock.now();
+        let entry = self.locked(|list| list.remove(seat))?;
+        let rest = match entry.state {
+            State::Here(ending) => Some(ending),
+            State::Held { .. } | State::Ending => None,
+        };
+        Some((now.saturating_sub(entry.since), rest))
+    }
+
+    pub(crate) fn seat(&self, id: &str) -> Option<u64> {
+        self.locked(|list| list.ids.get(id).copied())
+    }
+
+    pub(crate) fn age(&self, seat: u64) -> Option<Duration> {
+        let now = self.clock.now();
+        self.locked(|list| Some(now.saturating_sub(list.entries.get(&seat)?.since)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.locked(|list| list.entries.len())
+    }
+
+    pub(crate) fn entries(&self) -> Vec<ScopeEntry> {
+        let now = self.clock.now();
+        self.locked(|list| {
+            let entries = list.entries.values();
+            entries
+                .map(|entry| ScopeEntry {
+                    id: entry.id.to_string(),
+                    site: Site::of(entry.site),
+                    age: now.saturating_sub(entry.since),
+                    is_held: matches!(entry.state, State::Held { .. }),
+                })
+                .collect()
+        })
+    }
+
+    /// A handle of what is kept is dropped. What was committed meanwhile is nobody's concern.
+    pub(crate) fn give_back(self: &Arc<Self>, seat: u64, ending: Box<dyn Ending>) {
+        let mut ending = Some(ending);
+        let due = self.locked(|list| {
+            let is_over = list.is_over;
+            let entry = list.entries.get_mut(&seat)?;
+            if let State::Held { is_doomed } = entry.state
+                && (is_doomed || is_over)
+            {
+                return Some(entry.known(seat));
+            }
+            if let Some(ending) = ending.take() {
+                entry.state = State::Here(ending);
+            }
+            None
+        });
+        match (due, ending) {
+            (Some(what), Some(ending)) => self.end_now(what, ending),
+            (_, ending) => discard(ending),
+        }
+    }
+
+    /// Ends something that nobody waits for: what is ready at once is done, the spawner does the
+    /// rest, and what is left then is reported and stays on the list, if it was there.
+    pub(crate) fn end_now(self: &Arc<Self>, what: Known, ending: Box<dyn Ending>) {
+        let out = self.take_out(what, ending);
+        self.run_or_leave(async move {
+            if let Err(error) = out.end().await {
+                error.report();
+            }
+        });
+    }
+
+    /// Ends everything there is, newest first. Nobody waits for it.
+    pub(crate) fn end_all_now(self: &Arc<Self>) {
+        self.locked(|list| list.is_over = true);
+        let remains = Remains(Arc::clone(self));
+        let patience = match self.spawner {
+            Some(_) => Patience::Endless,
+            None => Patience::OneLook,
+        };
+        self.run_or_leave(async move {
+            let Remains(home) = &remains;
+            end_all(home, patience, |error| {
+                // A handle that is still there is no failure: its drop is the end of it.
+                if !matches!(error.cause, CleanupCause::InUse) {
+                    home.report(&error);
+                }
+            })
+            .await;
+        });
+    }
+
+    /// Looks at a task once; if it has to wait, the spawner goes on with it.
+    fn run_or_leave(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut task: brolly_sync::Task = Box::pin(task);
+        let mut cx = Context::from_waker(Waker::noop());
+        match (
+            contain(|| task.as_mut().poll(&mut cx).is_ready()),
+            &self.spawner,
+        ) {
+            (Ok(false), Some(spawner)) => {
+                let _ = contain(|| spawner.spawn(task));
+            }
+            _ => discard(task),
+        }
+    }
+
+    fn take_out(self: &Arc<Self>, what: Known, ending: Box<dyn Ending>) -> Out {
+        self.locked(|list| {
+            if let Some(entry) = list.entries.get_mut(&what.seat) {
+                entry.state = State::Ending;
+            }
+        });
+        Out {
+            home: Arc::clone(self),
+            what,
+            ending: Some(ending),
+            is_watched: false,
+        }
+    }
+
+    /// The newest of the entries before `end` that is to be ended, and what it is to be ended with.
+    fn step(self: &Arc<Self>, end: u64) -> Option<Step> {
+        let (what, ending) = self.locked(|list| {
+            let mut older = list.entries.range_mut(..end).rev();
+            older.find_map(|(seat, entry)| {
+                let ending = match std::mem::replace(&mut entry.state, State::Ending) {
+                    State::Ending => return None,
+                    State::Here(ending) => Some(ending),
+                    State::Held { .. } => {
+                        entry.state = State::Held { is_doomed: true };
+                        None
+                    }
+                };
+                Some((entry.known(*seat), ending))
+            })
+        })?;
+        Some(match ending {
+            None => Step::InUse(what),
+            ending => Step::Out(Out {
+                home: Arc::clone(self),
+                what,
+                ending,
+                is_watched: true,
+            }),
+        })
+    }
+
+    /// Forgets everything that is kept, newest first.
+    pub(crate) fn commit(&self) {
+        let mut end = u64::MAX;
+        loop {
+            let newest = self.locked(|list| {
+                let mut older = list.entries.range(..end).rev();
+                let (&seat, _) = older.find(|(_, it)| it.is_final())?;
+                Some((seat, list.remove(seat)))
+            });
+            let Some((seat, entry)) = newest else {
+                return;
+            };
+            end = seat;
+            discard(entry);
+        }
+    }
+
+    pub(crate) fn report(&self, error: &CleanupError) {
+        if let Some(listener) = &self.on_leftover {
+            let _ = contain(|| listener(error));
+        }
+    }
+}
+
+impl Entry {
+    fn known(&self, seat: u64) -> Known {
+        Known {
+            seat,
+            id: Arc::clone(&self.id),
+            site: self.site,
+        }
+    }
+
+    /// Whether a commit takes it off the list.
+    fn is_final(&self) -> bool {
+        self.kind == Kind::Kept && !matches!(self.state, State::Ending)
+    }
+}
+
+impl List {
+    fn push(
+        &mut self,
+        id: Arc<str>,
+        site: &'static Location<'static>,
+        since: Duration,
+        kind: Kind,
+    ) -> u64 {
+        let seat = self.next;
+        self.next += 1;
+        self.managed += usize::from(kind == Kind::Managed);
+        self.ids.insert(Arc::clone(&id), seat);
+        let state = State::Held { is_doomed: false };
+        let entry = Entry {
+            id,
+            site,
+            since,
+            kind,
+            state,
+        };
+        self.entries.insert(seat, entry);
+        seat
+    }
+
+    fn remove(&mut self, seat: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&seat)?;
+        self.ids.remove(&entry.id);
+        self.managed -= usize::from(entry.kind == Kind::Managed);
+        Some(entry)
+    }
+}
+
+enum Step {
+    Out(Out),
+    InUse(Known),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Endless,
+    /// Each ending is looked at once and left if it has to wait.
+    OneLook,
+}
+
+/// Ends everything that is on the list now, newest first, whatever fails.
+pub(crate) async fn end_all(
+    home: &Arc<Home>,
+    patience: Patience,
+    mut tell: impl FnMut(CleanupError),
+) {
+    let mut end = home.locked(|list| list.next);
+    while let Some(step) = home.step(end) {
+        match step {
+            Step::InUse(what) => {
+                end = what.seat;
+                tell(what.error(CleanupCause::InUse));
+            }
+            Step::Out(out) => {
+                end = out.what.seat;
+                let ended = match patience {
+                    Patience::Endless => Some(out.end().await),
+                    Patience::OneLook => one_look(out.unwatched().end()).await,
+                };
+                if let Some(Err(failed)) = ended {
+                    tell(failed.error);
+                }
+            }
+        }
+    }
+}
+
+async fn one_look<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// Something in the hands of the one who ends it. Dropped before that, it goes back to the list.
+struct Out {
+    home: Arc<Home>,
+    what: Known,
+    ending: Option<Box<dyn Ending>>,
+    /// Somebody waits for it, who knows when it is left.
+    is_watched: bool,
+}
+
+/// An ending that failed, and where to say so.
+struct Failed {
+    home: Arc<Home>,
+    error: CleanupError,
+}
+
+impl Failed {
+    fn report(&self) {
+        self.home.report(&self.error);
+    }
+}
+
+impl Out {
+    fn unwatched(mut self) -> Self {
+        self.is_watched = false;
+        self
+    }
+
+    async fn end(mut self) -> Result<(), Failed> {
+        let ended = match &mut self.ending {
+            Some(ending) => ending.end().await,
+            None => Ok(()),
+        };
+        let ending = self.ending.take();
+        match ended {
+            Ok(()) => {
+                self.home.remove(self.what.seat);
+                discard(ending);
+                Ok(())
+            }
+            Err(cause) => {
+                self.put_back(ending);
+                Err(Failed {
+                    home: Arc::clone(&self.home),
+                    error: self.what.error(cause),
+                })
+            }
+        }
+    }
+
+    /// What can be tried again stays on the list, as long as there is a scope to try.
+    fn put_back(&self, ending: Option<Box<dyn Ending>>) {
+        let mut ending = ending;
+        let removed = self.home.locked(|list| {
+            let can_be_tried = ending.as_ref().is_some_and(|it| !it.is_spent());
+            if list.is_over || !can_be_tried {
+                return list.remove(self.what.seat);
+            }
+            if let Some(entry) = list.entries.get_mut(&self.what.seat)
+                && let Some(ending) = ending.take()
+            {
+                entry.state = State::Here(ending);
+            }
+            None
+        });
+        discard((removed, ending));
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        let Some(ending) = self.ending.take() else {
+            return;
+        };
+        self.put_back(Some(ending));
+        if !self.is_watched || self.home.locked(|list| list.is_over) {
+            self.home.report(&self.what.error(CleanupCause::Unfinished));
+        }
+    }
+}
+
+/// What a scope that is gone has left. Dropped before all has ended, it says so for each.
+struct Remains(Arc<Home>);
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        let Self(home) = self;
+        let mut end = u64::MAX;
+        while let Some(step) = home.step(end) {
+            match step {
+                Step::InUse(what) => end = what.seat,
+                Step::Out(out) => {
+                    end = out.what.seat;
+                    drop(out);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home")
+            .field("entries", &self.entries())
+            .field("has_spawner", &self.spawner.is_some())
+            .finish_non_exhaustive()
+    }
+}
