@@ -40,6 +40,7 @@ mod stats;
 mod tcp;
 mod time;
 mod wait;
+mod workers;
 
 pub use builder::PoolBuilder;
 pub use config::{Check, OnCreateError, Order};
@@ -72,3 +73,7 @@ pub use stats::{HoldStats, Stats, WaitStats};
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub use tcp::{TcpError, TcpManager, TcpManagerBuilder};
+pub use workers::{
+    Job, JobError, ScaleError, StopReport, SubmitError, SubmitRefused, WorkerState, WorkerStats,
+    Workers, WorkersBuilder,
+};

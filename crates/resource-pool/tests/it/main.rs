@@ -42,3 +42,4 @@ mod support;
 #[cfg(feature = "tcp")]
 mod tcp;
 mod threads;
+mod workers;
