@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod acquire;
 mod builder;
+#[expect(unsafe_code, reason = "a cell whose turn the bit of its place says")]
 mod cell;
 mod check;
 mod close;
@@ -19,9 +21,11 @@ mod gate;
 mod guard;
 mod health;
 mod holders;
+#[expect(unsafe_code, reason = "whoever clears a bit is alone with the cell")]
 mod idle_set;
 mod janitor;
 mod label;
+mod limit;
 mod loan;
 mod managed;
 mod manager;

@@ -34,7 +34,7 @@ impl Default for Waits {
 
 impl Waits {
     pub(crate) fn record(&self, waited: Duration) {
-        let nanos = crate::time::nanos(waited);
+        let nanos = brolly_sync::saturating_nanos(waited);
         self.buckets[bucket(nanos)].fetch_add(1, Relaxed);
         self.count.fetch_add(1, Relaxed);
         self.sum.fetch_add(nanos, Relaxed);

@@ -20,6 +20,7 @@ mod health;
 mod holders;
 mod hooks;
 mod lifetime;
+mod limits;
 mod managed;
 mod many;
 mod model;
