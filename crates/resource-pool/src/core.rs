@@ -10,12 +10,13 @@ use std::collections::BTreeSet;
 use std::task::Waker;
 use std::time::Duration;
 
-use brolly_sync::Backoff;
+use brolly_sync::{Backoff, saturating_nanos};
 
 use crate::config::OnCreateError;
 use crate::error::{AcquireError, CreateError};
 use crate::event::Event;
 use crate::idle_set::{IdleSet, Place};
+use crate::limit::Limits;
 use crate::loan::{Item, Loan};
 use crate::manager::{CloseReason, Manager};
 use crate::queue::{Answer, Queue};
@@ -33,6 +34,7 @@ pub(crate) type Idle<M> = IdleSet<Box<Item<<M as Manager>::Resource>>>;
 
 pub(crate) struct Core<M: Manager> {
     pub(crate) line: Line<M>,
+    pub(crate) limits: Limits,
     pub(crate) max: usize,
     pub(crate) min: usize,
     /// How many idle ones are kept beside those in use, once the minimum is.
@@ -189,6 +191,12 @@ impl<M: Manager> Core<M> {
     /// Whether more exist, or are about to, than there may be.
     pub(crate) fn has_surplus(&self) -> bool {
         self.size - self.closing + self.creating > self.max
+    }
+
+    /// Whether somebody who joins the line changes nothing else: nothing is idle, and nothing can be
+    /// created.
+    pub(crate) fn is_stuck(&self, idle: &Idle<M>) -> bool {
+        !self.is_closed && self.size + self.creating >= self.max && idle.idle() == 0
     }
 
     /// Brings everything into the state that the rules ask for. To be called at the end of whatever
@@ -473,7 +481,7 @@ impl<M: Manager> Core<M> {
             return;
         }
         self.epoch += 1;
-        let nanos = nanos(self.backoff.next_delay());
+        let nanos = saturating_nanos(self.backoff.next_delay());
         self.failing = Some(Failing {
             retry_at: now.time.saturating_add(nanos),
             is_armed: false,

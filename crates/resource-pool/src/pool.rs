@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use brolly_sync::TimerExt;
+use brolly_sync::{TimerExt, block_on};
 
+use crate::acquire::{Acquire, AcquireOwned};
 use crate::builder::PoolBuilder;
 use crate::demand::Demand;
 use crate::error::{
@@ -24,7 +25,7 @@ use crate::primitive::lock;
 use crate::queue::Answer;
 use crate::shared::Shared;
 use crate::stats::Stats;
-use crate::wait::{Outcome, Wait};
+use crate::wait::{Wait, one};
 
 /// A pool of resources. Clones are handles to the same one; it closes when the last is dropped.
 pub struct Pool<M: Manager> {
@@ -80,7 +81,8 @@ impl<M: Manager> Pool<M> {
     pub fn acquire(
         &self,
     ) -> impl Future<Output = Result<Guard<'_, M>, AcquireError<M::Error>>> + Send {
-        self.acquire_at(Location::caller(), self.shared.rules.acquire_timeout)
+        let limit = self.shared.rules.acquire_timeout;
+        self.acquire_at(Location::caller(), limit)
     }
 
     /// The same with a time limit of its own.
@@ -114,23 +116,7 @@ impl<M: Manager> Pool<M> {
     pub fn acquire_owned(
         &self,
     ) -> impl Future<Output = Result<OwnedGuard<M>, AcquireError<M::Error>>> + Send {
-        let site = Location::caller();
-        async move {
-            let shared = &self.shared;
-            let loan = match shared.try_fast(site) {
-                Some(loan) => shared.admit(loan),
-                None => None,
-            };
-            let loan = match loan {
-                Some(loan) => loan,
-                None => {
-                    shared
-                        .wait_for_one(site, shared.rules.acquire_timeout)
-                        .await?
-                }
-            };
-            Ok(OwnedGuard::new(Arc::clone(shared), loan))
-        }
+        AcquireOwned::new(&self.shared, Location::caller())
     }
 
     /// Takes `count` resources at once, or none. It stands in line like everybody else, and once it
@@ -165,7 +151,8 @@ impl<M: Manager> Pool<M> {
             let mut guards: Vec<_> = loans.into_iter().map(|it| Guard::new(shared, it)).collect();
             for guard in &mut guards {
                 if !shared.may_be_acquired(guard) {
-                    let refused = std::mem::replace(guard, self.acquire_at(site, limit).await?);
+                    let refused =
+                        std::mem::replace(guard, Acquire::new(shared, site, limit).await?);
                     Guard::discard(refused);
                 }
             }
@@ -297,19 +284,8 @@ impl<M: Manager> Pool<M> {
     }
 
     #[inline]
-    async fn acquire_at(
-        &self,
-        site: Site,
-        limit: Option<Duration>,
-    ) -> Result<Guard<'_, M>, AcquireError<M::Error>> {
-        let shared = &*self.shared;
-        if let Some(loan) = shared.try_fast(site)
-            && let Some(loan) = shared.admit(loan)
-        {
-            return Ok(Guard::new(shared, loan));
-        }
-        let loan = shared.wait_for_one(site, limit).await?;
-        Ok(Guard::new(shared, loan))
+    pub(crate) fn acquire_at(&self, site: Site, limit: Option<Duration>) -> Acquire<'_, M> {
+        Acquire::new(&self.shared, site, limit)
     }
 
     #[inline]
@@ -324,10 +300,8 @@ impl<M: Manager> Pool<M> {
         {
             return Ok(loan);
         }
-        // The limit is kept by the wait itself, which can say who was waited for.
-        let wait = shared.wait_for_one(site, limit);
-        let waited = shared.timer.timeout_blocking(Duration::MAX, wait);
-        waited.expect("the end of time is not reached")
+        let acquired = block_on(Acquire::new(shared, site, limit))?;
+        Ok(Guard::into_loan(acquired))
     }
 
     #[inline]
@@ -549,11 +523,11 @@ impl<M: Manager> Pool<M> {
         SiteHolders::group(self.shared.holders())
     }
 
-    /// Who has held for more than so long. Zero names everybody who has held for any time at all.
+    /// Who has held for more than so long. Zero names everybody who holds anything.
     #[must_use]
     pub fn leaks(&self, older_than: Duration) -> Vec<Holder> {
         let mut holders = self.shared.holders();
-        holders.retain(|it| it.held_for > older_than);
+        holders.retain(|it| older_than.is_zero() || it.held_for > older_than);
         holders
     }
 
@@ -619,19 +593,6 @@ impl<M: Manager> Shared<M> {
         contain(|| hook(guard, &usage)).unwrap_or(false)
     }
 
-    async fn wait_for_one(
-        &self,
-        site: Site,
-        limit: Option<Duration>,
-    ) -> Result<Loan<M::Resource>, AcquireError<M::Error>> {
-        loop {
-            let outcome = Wait::new(self, site, 1, limit).await;
-            if let Some(loan) = self.admit(one::<M>(outcome)?) {
-                return Ok(loan);
-            }
-        }
-    }
-
     /// What can be had without waiting, if nobody waits.
     fn try_slow(&self, site: Site) -> Result<Loan<M::Resource>, TryAcquireError> {
         loop {
@@ -674,13 +635,5 @@ impl<M: Manager> Shared<M> {
             in_use: core.in_use(&self.idle),
             max: core.max,
         }
-    }
-}
-
-fn one<M: Manager>(outcome: Outcome<M>) -> Result<Loan<M::Resource>, AcquireError<M::Error>> {
-    match outcome? {
-        Answer::One(loan) => Ok(loan),
-        Answer::Failed(error) => Err(error),
-        Answer::Many(_) => unreachable!("one was asked for"),
     }
 }

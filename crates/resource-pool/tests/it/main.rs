@@ -5,6 +5,7 @@
     reason = "clippy knows tests by their attribute and not the helpers they call"
 )]
 
+mod abuse;
 mod acquire;
 mod blocking;
 mod cancel;
@@ -16,12 +17,15 @@ mod create;
 mod demand;
 mod file;
 mod gate;
+mod health;
 mod holders;
 mod hooks;
 mod lifetime;
+mod limits;
 mod managed;
 mod many;
 mod model;
+mod offload;
 mod origin;
 mod panic;
 mod peers;
@@ -40,3 +44,4 @@ mod support;
 #[cfg(feature = "tcp")]
 mod tcp;
 mod threads;
+mod workers;
