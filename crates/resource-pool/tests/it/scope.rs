@@ -511,6 +511,15 @@ fn scopes_and_handles_may_go_wherever_their_resources_may() {
 }
 
 #[test]
+fn handles_are_a_few_words() {
+    let word = size_of::<usize>();
+    assert!(size_of::<Kept<[u8; 100]>>() <= 3 * word);
+    assert!(size_of::<brolly_resource_pool::Managed<crate::managed::Door>>() <= 7 * word);
+    assert!(size_of::<ResourceScope>() <= word);
+    assert!(size_of::<CleanupErrors>() <= 3 * word);
+}
+
+#[test]
 fn no_managed_resource_at_all_is_refused_as_a_setting() {
     let error = ResourceScope::builder().max_managed(0).build().unwrap_err();
     assert_eq!((error.field, error.value.as_str()), ("max_managed", "0"));
