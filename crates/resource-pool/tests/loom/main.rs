@@ -14,7 +14,9 @@
 )]
 
 mod ends;
+mod routes;
 mod waits;
+mod works;
 
 use std::convert::Infallible;
 use std::future::Future;
