@@ -523,11 +523,11 @@ impl<M: Manager> Pool<M> {
         SiteHolders::group(self.shared.holders())
     }
 
-    /// Who has held for more than so long. Zero names everybody who has held for any time at all.
+    /// Who has held for more than so long. Zero names everybody who holds anything.
     #[must_use]
     pub fn leaks(&self, older_than: Duration) -> Vec<Holder> {
         let mut holders = self.shared.holders();
-        holders.retain(|it| it.held_for > older_than);
+        holders.retain(|it| older_than.is_zero() || it.held_for > older_than);
         holders
     }
 

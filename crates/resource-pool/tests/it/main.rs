@@ -5,6 +5,7 @@
     reason = "clippy knows tests by their attribute and not the helpers they call"
 )]
 
+mod abuse;
 mod acquire;
 mod blocking;
 mod cancel;
