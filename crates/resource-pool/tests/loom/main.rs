@@ -15,6 +15,7 @@
 
 mod ends;
 mod routes;
+mod scopes;
 mod waits;
 mod works;
 
