@@ -44,6 +44,7 @@ mod stats;
 mod tcp;
 mod time;
 mod wait;
+mod workers;
 
 pub use builder::PoolBuilder;
 pub use config::{Check, OnCreateError, Order};
@@ -76,3 +77,7 @@ pub use stats::{HoldStats, Stats, WaitStats};
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub use tcp::{TcpError, TcpManager, TcpManagerBuilder};
+pub use workers::{
+    Job, JobError, ScaleError, StopReport, SubmitError, SubmitRefused, WorkerState, WorkerStats,
+    Workers, WorkersBuilder,
+};

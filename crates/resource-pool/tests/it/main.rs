@@ -44,3 +44,4 @@ mod support;
 #[cfg(feature = "tcp")]
 mod tcp;
 mod threads;
+mod workers;
