@@ -9,6 +9,7 @@ use crate::config::OnCreateError;
 use crate::core::{Core, Effects, Idle, Job, Now};
 use crate::error::{AcquireError, CreateError};
 use crate::manager::Manager;
+use crate::queue::Answer;
 use crate::time::NEVER;
 
 /// A gate that refuses is asked again after that, at least and at most.
@@ -167,11 +168,13 @@ impl<M: Manager> Core<M> {
             NEVER => Duration::MAX,
             until => Duration::from_nanos(until.saturating_sub(now.time)),
         };
-        // Who has a part of what it wants waits for the rest.
-        while self.line.wanted() > self.promised && self.line.set_aside() == 0 {
+        // Those who came last: what is promised to the line goes to who came first.
+        while self.line.wanted() > self.promised {
             self.counts.errors += 1;
-            let error = CreateError::Refused { retry_after };
-            self.fail_first(idle, AcquireError::Create(error), now, effects);
+            let error = AcquireError::Create(CreateError::Refused { retry_after });
+            let (waker, set_aside) = self.line.fail_last(error);
+            effects.wake(waker);
+            self.take_back(idle, Some(Answer::Many(set_aside)), now, effects);
         }
     }
 
