@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use brolly_resource_pool::{Check, Guard, OnCreateError, Pool};
+use brolly_resource_pool::{Check, OnCreateError, Pool};
 use brolly_sync::{Clock, ManualClock};
 use proptest::prelude::*;
 
@@ -211,7 +211,7 @@ fn a_guard_goes_back_on_another_runtime_and_after_its_own_has_ended() {
         matches!(error, AcquireError::Create(CreateError::Dropped)),
         "{error:?}"
     );
-    Guard::<'_, Factory>::discard(second.block_on(async {
+    brolly_resource_pool::Guard::<'_, Factory>::discard(second.block_on(async {
         drop(held);
         pool.acquire().await.unwrap()
     }));

@@ -14,6 +14,7 @@
 )]
 
 mod ends;
+mod scopes;
 mod waits;
 
 use std::convert::Infallible;
