@@ -133,3 +133,25 @@ fn constraints_are_told_from_other_errors() {
         "FOREIGN KEY constraint failed"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_must_not_be_written_is_read_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = scratch();
+    scratch.db.close();
+    drop(rusqlite::Connection::open(scratch.path()).unwrap());
+    let locked = fs::Permissions::from_mode(0o444);
+    fs::set_permissions(scratch.path(), locked).unwrap();
+    if fs::OpenOptions::new()
+        .write(true)
+        .open(scratch.path())
+        .is_ok()
+    {
+        return; // permissions mean nothing to this user
+    }
+    let db = Sqlite::open(scratch.path()).unwrap();
+    let refused = db.write_blocking(|it| it.execute("INSERT INTO t VALUES (1)", []));
+    let error = refused.unwrap_err();
+    assert!(matches!(error.failure(), Some(SqliteError::ReadOnly(_))));
+}
