@@ -70,6 +70,12 @@ fn a_damaged_file_costs_the_connection_that_finds_it() {
         "{error:?}"
     );
     assert_eq!(db.readers().stats().idle, 0);
+    let counted = db.write(|it| it.query_row("SELECT count(*) FROM t", [], |row| row.get(0)));
+    let error = brolly_sync::block_on(counted)
+        .map(|it: i64| it)
+        .unwrap_err();
+    assert!(matches!(error.failure(), Some(SqliteError::Corrupt(_))));
+    assert_eq!(db.writer().stats().idle, 0);
 }
 
 #[test]
