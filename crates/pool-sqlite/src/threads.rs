@@ -200,6 +200,30 @@ mod tests {
     }
 
     #[test]
+    fn one_idle_thread_is_not_promised_to_two_jobs() {
+        for _ in 0..50 {
+            let threads = Threads::new();
+            block_on(threads.run(|| ())).unwrap().unwrap();
+            while threads.0.0.lock().idle == 0 {
+                thread::yield_now();
+            }
+            let barrier = Arc::new(std::sync::Barrier::new(2));
+            let (done, all) = mpsc::channel();
+            for _ in 0..2 {
+                let (barrier, done) = (Arc::clone(&barrier), done.clone());
+                let meet = move || {
+                    barrier.wait();
+                    done.send(()).unwrap();
+                };
+                threads.start(meet).unwrap();
+            }
+            for _ in 0..2 {
+                all.recv_timeout(Duration::from_secs(10)).unwrap();
+            }
+        }
+    }
+
+    #[test]
     fn jobs_that_were_started_run_although_all_handles_are_gone() {
         let (done, all) = mpsc::channel();
         for _ in 0..100 {
