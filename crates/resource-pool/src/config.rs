@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brolly_sync::{Backoff, Clock, Jitter, Spawn, Timer};
+use brolly_sync::{Backoff, Clock, Jitter, NanoClock, Spawn, Timer};
 
 use crate::error::ConfigError;
 use crate::idle_set;
-use crate::time::Time;
 
 /// The most resources a pool may have.
 pub(crate) const MOST: usize = 65_536;
@@ -173,10 +172,10 @@ impl Rules {
     }
 
     /// What ages are measured by.
-    pub(crate) fn time(&self) -> Time {
+    pub(crate) fn time(&self) -> NanoClock {
         match &self.clock {
-            Some(clock) => Time::given(Arc::clone(clock)),
-            None => Time::system(),
+            Some(clock) => NanoClock::new(Arc::clone(clock)),
+            None => NanoClock::system(),
         }
     }
 

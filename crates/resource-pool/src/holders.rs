@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::Record;
+use crate::time::moment;
 
 /// A place in the source where resources are acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,8 +78,8 @@ impl Holder {
             site,
             held_for: Duration::from_nanos(now.saturating_sub(since)),
             age: Duration::from_nanos(now.saturating_sub(record.created())),
-            borrowed_at: Duration::from_nanos(since),
-            created_at: Duration::from_nanos(record.created()),
+            borrowed_at: moment(since),
+            created_at: moment(record.created()),
             resource: "",
             label: None,
         })

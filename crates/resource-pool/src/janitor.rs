@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use brolly_sync::Timer;
+use brolly_sync::{NEVER, Timer};
 
 use crate::check;
 use crate::core::{Core, Effects, Now};
@@ -23,7 +23,7 @@ use crate::manager::{CloseReason, Manager};
 use crate::panics::{discard, wake};
 use crate::primitive::{Mutex, lock};
 use crate::shared::Shared;
-use crate::time::{NEVER, nanos_or_never};
+use crate::time::nanos_or_never;
 
 const SECOND: u64 = 1_000_000_000;
 

@@ -1,8 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod acquire;
+mod admit;
+mod attempts;
 mod builder;
+#[expect(unsafe_code, reason = "a cell whose turn the bit of its place says")]
 mod cell;
 mod check;
 mod close;
@@ -19,9 +23,11 @@ mod gate;
 mod guard;
 mod health;
 mod holders;
+#[expect(unsafe_code, reason = "whoever clears a bit is alone with the cell")]
 mod idle_set;
 mod janitor;
 mod label;
+mod limit;
 mod loan;
 mod managed;
 mod manager;
@@ -32,6 +38,7 @@ mod pools;
 mod primitive;
 mod queue;
 mod record;
+mod report;
 mod router;
 mod scope;
 mod shared;
@@ -40,6 +47,7 @@ mod stats;
 mod tcp;
 mod time;
 mod wait;
+mod workers;
 
 pub use builder::PoolBuilder;
 pub use config::{Check, OnCreateError, Order};
@@ -72,3 +80,7 @@ pub use stats::{HoldStats, Stats, WaitStats};
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub use tcp::{TcpError, TcpManager, TcpManagerBuilder};
+pub use workers::{
+    Job, JobError, ScaleError, StopReport, SubmitError, SubmitRefused, WorkerState, WorkerStats,
+    Workers, WorkersBuilder,
+};

@@ -12,6 +12,8 @@
 use std::panic::Location;
 use std::task::Waker;
 
+use brolly_sync::NEVER;
+
 /// No neighbour.
 const NIL: usize = usize::MAX;
 
@@ -43,6 +45,11 @@ pub(crate) struct Queue<L, E> {
     waiting: usize,
     /// The sum of what those in line still want.
     wanted: usize,
+    /// The latest deadline, of those that end, since the line was empty.
+    latest: u64,
+    /// Whether deadlines came in their own order since then, as they do where all are given as much
+    /// time.
+    is_sorted: bool,
 }
 
 enum Slot<L, E> {
@@ -55,6 +62,8 @@ struct Waiting<L> {
     /// `None` while the owner is being woken: it registers anew when it looks.
     waker: Option<Waker>,
     site: Site,
+    /// `NEVER` where time is not limited.
+    deadline: u64,
     wants: usize,
     has: Vec<L>,
     older: usize,
@@ -70,6 +79,8 @@ impl<L, E> Queue<L, E> {
             newest: NIL,
             waiting: 0,
             wanted: 0,
+            latest: 0,
+            is_sorted: true,
         }
     }
 
@@ -85,11 +96,6 @@ impl<L, E> Queue<L, E> {
         self.wanted
     }
 
-    /// Whether this ticket has no answer yet.
-    pub(crate) fn is_waiting(&self, ticket: usize) -> bool {
-        matches!(self.slots[ticket], Slot::Waiting(_))
-    }
-
     /// How much is set aside for the first in line, who wants more.
     pub(crate) fn set_aside(&self) -> usize {
         match self.slots.get(self.oldest) {
@@ -99,10 +105,19 @@ impl<L, E> Queue<L, E> {
     }
 
     /// Joins the back of the line for so many.
-    pub(crate) fn join(&mut self, waker: Waker, site: Site, wants: usize) -> usize {
+    pub(crate) fn join(&mut self, waker: Waker, site: Site, deadline: u64, wants: usize) -> usize {
+        if self.is_empty() {
+            self.latest = 0;
+            self.is_sorted = true;
+        }
+        if deadline != NEVER {
+            self.is_sorted &= deadline >= self.latest;
+            self.latest = self.latest.max(deadline);
+        }
         let slot = Slot::Waiting(Waiting {
             waker: Some(waker),
             site,
+            deadline,
             wants,
             has: Vec::new(),
             older: self.newest,
@@ -157,13 +172,22 @@ impl<L, E> Queue<L, E> {
     /// Answers the first in line with an error; what was set aside for it comes back.
     #[must_use = "the waker must be woken after the lock is released"]
     pub(crate) fn fail_first(&mut self, error: E) -> (Option<Waker>, Vec<L>) {
-        let ticket = self.oldest;
+        self.fail(self.oldest, error)
+    }
+
+    /// The same for the last in line.
+    #[must_use = "the waker must be woken after the lock is released"]
+    pub(crate) fn fail_last(&mut self, error: E) -> (Option<Waker>, Vec<L>) {
+        self.fail(self.newest, error)
+    }
+
+    fn fail(&mut self, ticket: usize, error: E) -> (Option<Waker>, Vec<L>) {
         if ticket == NIL {
             return (None, Vec::new());
         }
-        let first = self.waiting_mut(ticket);
-        let has = std::mem::take(&mut first.has);
-        let missing = first.wants - has.len();
+        let waiting = self.waiting_mut(ticket);
+        let has = std::mem::take(&mut waiting.has);
+        let missing = waiting.wants - has.len();
         self.wanted -= missing;
         (self.answer(ticket, Answer::Failed(error)), has)
     }
@@ -176,6 +200,27 @@ impl<L, E> Queue<L, E> {
             into.extend(waiting.waker.take());
             ticket = waiting.newer;
         }
+    }
+
+    /// Takes the wakers of those whose deadline has come, and returns the next deadline. Looks at no
+    /// more than these and those without one, where deadlines are in order.
+    pub(crate) fn take_due(&mut self, now: u64, into: &mut Vec<Waker>) -> u64 {
+        let is_sorted = self.is_sorted;
+        let mut next = NEVER;
+        let mut ticket = self.oldest;
+        while ticket != NIL {
+            let waiting = self.waiting_mut(ticket);
+            ticket = waiting.newer;
+            if waiting.deadline <= now {
+                into.extend(waiting.waker.take());
+                continue;
+            }
+            next = next.min(waiting.deadline);
+            if is_sorted && next != NEVER {
+                break;
+            }
+        }
+        next
     }
 
     /// Looks whether a ticket was answered; if so the ticket is spent. A `fresh` waker is taken if

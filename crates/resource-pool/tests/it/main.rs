@@ -5,6 +5,7 @@
     reason = "clippy knows tests by their attribute and not the helpers they call"
 )]
 
+mod abuse;
 mod acquire;
 mod blocking;
 mod cancel;
@@ -20,6 +21,7 @@ mod health;
 mod holders;
 mod hooks;
 mod lifetime;
+mod limits;
 mod managed;
 mod many;
 mod model;
@@ -42,3 +44,4 @@ mod support;
 #[cfg(feature = "tcp")]
 mod tcp;
 mod threads;
+mod workers;
