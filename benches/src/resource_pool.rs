@@ -5,6 +5,7 @@ mod crowd;
 mod faces;
 mod peers;
 mod postgres;
+mod router;
 
 use crate::axis::Axis;
 
@@ -14,5 +15,6 @@ pub fn axes() -> Vec<Axis> {
     let mut axes = alone::axes();
     axes.extend(crowd::axes());
     axes.extend(postgres::axes());
+    axes.extend(router::axes());
     axes
 }
