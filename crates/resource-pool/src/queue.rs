@@ -234,6 +234,22 @@ impl<L, E> Queue<L, E> {
         }
     }
 
+    /// Gives a ticket back that has got nothing yet, which most have not; its waker is to be dropped
+    /// outside of the lock. Nothing happens if it has: see [`cancel`](Self::cancel).
+    #[inline]
+    pub(crate) fn leave(&mut self, ticket: usize) -> (bool, Option<Waker>) {
+        let slot = &mut self.slots[ticket];
+        if !matches!(slot.state, State::Waiting) || !slot.has.is_empty() {
+            return (false, None);
+        }
+        slot.state = State::Free;
+        self.wanted -= slot.wants;
+        let waker = slot.waker.take();
+        self.unlink(ticket);
+        self.free.push(ticket);
+        (true, waker)
+    }
+
     /// Gives a ticket back, answered or not. What it was given or had set aside comes back, and its
     /// waker, to be dropped outside of the lock.
     pub(crate) fn cancel(&mut self, ticket: usize) -> (Option<Answer<L, E>>, Option<Waker>) {
@@ -275,8 +291,8 @@ impl<L, E> Queue<L, E> {
     }
 
     fn unlink(&mut self, ticket: usize) {
-        let waiting = self.waiting_mut(ticket);
-        let (older, newer) = (waiting.older, waiting.newer);
+        let slot = &self.slots[ticket];
+        let (older, newer) = (slot.older, slot.newer);
         match older {
             NIL => self.oldest = newer,
             older => self.waiting_mut(older).newer = newer,
