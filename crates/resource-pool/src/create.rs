@@ -113,7 +113,10 @@ impl<M: Manager> Drop for Attempt<M> {
             self.fail(CreateError::Dropped);
         } else {
             // Those who did it have left. If somebody has come since, it begins again.
-            self.shared.change(|core, _, _| core.creating -= 1);
+            self.shared.change(|core, _, _| {
+                core.creating -= 1;
+                core.extra = 0;
+            });
         }
     }
 }

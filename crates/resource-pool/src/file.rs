@@ -10,7 +10,8 @@ use crate::manager::{BlockingManager, Usage};
 
 /// Opens a file as often as there are resources in the pool, each with a position of its own.
 ///
-/// A handle that comes back is rewound; one that cannot be is closed. A check asks whether the file
+/// A handle that comes back is rewound, and what its holder has locked is unlocked; one that cannot
+/// be rewound is closed. A check asks whether the file
 /// is still the one at the path: one that was moved away, as logs are, or replaced is opened anew.
 /// [`Check::Always`](crate::Check::Always) makes that certain at each checkout, for two looks at the
 /// file system.
@@ -108,8 +109,10 @@ impl BlockingManager for FileManager {
         }
     }
 
-    /// Rewinds, so that no holder goes on where another one stopped.
+    /// Rewinds and unlocks, so that no holder goes on where another one stopped.
     fn is_broken(&self, file: &mut File) -> bool {
+        // Some systems call it an error if it was not locked.
+        let _ = file.unlock();
         file.rewind().is_err()
     }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use brolly_sync::TimerExt;
 use thiserror::Error;
 
+use crate::check::{note_failure, note_success};
 use crate::error::AcquireError;
 use crate::guard::Guard;
 use crate::manager::{CloseReason, Manager};
-use crate::panics::contained;
+use crate::panics::{contain, contained};
 use crate::pool::Pool;
-use crate::primitive::lock;
 use crate::shared::Shared;
 
 /// Why a pool cannot do its work.
@@ -92,6 +92,7 @@ async fn check<M: Manager>(
     let mut doubt = Doubt {
         shared,
         guard: Some(guard),
+        message: String::from("the check was dropped"),
     };
     let Some(resource) = &mut doubt.guard else {
         return Ok(());
@@ -99,26 +100,35 @@ async fn check<M: Manager>(
     let usage = Guard::usage(resource);
     let answer = contained(async { shared.manager.recycle(resource, &usage).await });
     let limit = shared.rules.check_timeout;
-    match shared.timer.timeout(limit, answer).await {
+    let error = match shared.timer.timeout(limit, answer).await {
         Ok(Ok(Ok(()))) => {
             doubt.dispel();
-            Ok(())
+            return Ok(());
         }
-        Ok(Ok(Err(error))) => Err(HealthError::Failed(Arc::new(error))),
-        Ok(Err(message)) => Err(HealthError::Panicked { message }),
-        Err(_) => Err(HealthError::Timeout { after: limit }),
-    }
+        Ok(Ok(Err(error))) => {
+            doubt.message = contain(|| error.to_string()).unwrap_or_default();
+            return Err(HealthError::Failed(Arc::new(error)));
+        }
+        Ok(Err(message)) => HealthError::Panicked { message },
+        Err(_) => HealthError::Timeout { after: limit },
+    };
+    doubt.message = error.to_string();
+    Err(error)
 }
 
 /// A resource in the middle of its check. Nobody knows in which state it is: dropped, it is closed.
 struct Doubt<'a, M: Manager> {
     shared: &'a Shared<M>,
     guard: Option<Guard<'a, M>>,
+    /// What is wrong.
+    message: String,
 }
 
 impl<M: Manager> Doubt<'_, M> {
     /// It has passed, and goes back.
     fn dispel(mut self) {
+        let shared = self.shared;
+        shared.change(|core, _, effects| note_success(core, effects));
         drop(self.guard.take());
     }
 }
@@ -126,7 +136,9 @@ impl<M: Manager> Doubt<'_, M> {
 impl<M: Manager> Drop for Doubt<'_, M> {
     fn drop(&mut self) {
         if let Some(guard) = self.guard.take() {
-            lock(&self.shared.core).counts.check_failures += 1;
+            let message = std::mem::take(&mut self.message);
+            let shared = self.shared;
+            shared.change(|core, _, effects| note_failure(core, message, effects));
             let loan = Guard::into_loan(guard);
             self.shared.discard(loan, CloseReason::Unhealthy);
         }

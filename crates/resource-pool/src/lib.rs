@@ -3,6 +3,8 @@
 #![deny(unsafe_code)]
 
 mod acquire;
+mod admit;
+mod attempts;
 mod builder;
 #[expect(unsafe_code, reason = "a cell whose turn the bit of its place says")]
 mod cell;
@@ -36,6 +38,7 @@ mod pools;
 mod primitive;
 mod queue;
 mod record;
+mod report;
 mod router;
 mod scope;
 mod shared;
@@ -44,6 +47,7 @@ mod stats;
 mod tcp;
 mod time;
 mod wait;
+mod workers;
 
 pub use builder::PoolBuilder;
 pub use config::{Check, OnCreateError, Order};
@@ -76,3 +80,7 @@ pub use stats::{HoldStats, Stats, WaitStats};
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub use tcp::{TcpError, TcpManager, TcpManagerBuilder};
+pub use workers::{
+    Job, JobError, ScaleError, StopReport, SubmitError, SubmitRefused, WorkerState, WorkerStats,
+    Workers, WorkersBuilder,
+};

@@ -168,13 +168,22 @@ impl<L, E> Queue<L, E> {
     /// Answers the first in line with an error; what was set aside for it comes back.
     #[must_use = "the waker must be woken after the lock is released"]
     pub(crate) fn fail_first(&mut self, error: E) -> (Option<Waker>, Vec<L>) {
-        let ticket = self.oldest;
+        self.fail(self.oldest, error)
+    }
+
+    /// The same for the last in line.
+    #[must_use = "the waker must be woken after the lock is released"]
+    pub(crate) fn fail_last(&mut self, error: E) -> (Option<Waker>, Vec<L>) {
+        self.fail(self.newest, error)
+    }
+
+    fn fail(&mut self, ticket: usize, error: E) -> (Option<Waker>, Vec<L>) {
         if ticket == NIL {
             return (None, Vec::new());
         }
-        let first = self.waiting_mut(ticket);
-        let has = std::mem::take(&mut first.has);
-        let missing = first.wants - has.len();
+        let waiting = self.waiting_mut(ticket);
+        let has = std::mem::take(&mut waiting.has);
+        let missing = waiting.wants - has.len();
         self.wanted -= missing;
         (self.answer(ticket, Answer::Failed(error)), has)
     }

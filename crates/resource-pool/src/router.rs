@@ -243,15 +243,22 @@ type Reading<K, T> = (Arc<Known<K, T>>, TargetStats<()>);
 impl<K: Eq + Hash, T> Shared<K, T> {
     #[inline]
     fn pick(&self) -> Result<Picked<K, T>, PickError> {
-        if self.attention.load(Relaxed) == NEVER {
-            return lock(&self.state).pick(0);
+        if self.attention.load(Relaxed) == NEVER
+            && let Some(picked) = lock(&self.state).pick(0)
+        {
+            return Ok(picked);
         }
+        self.pick_by_the_clock()
+    }
+
+    #[cold]
+    fn pick_by_the_clock(&self) -> Result<Picked<K, T>, PickError> {
         let now = self.clock.coarse();
         let mut state = lock(&self.state);
         state.recall(now);
         let picked = state.pick(now);
         self.note(&state);
-        picked
+        picked.ok_or_else(|| state.refuse(now))
     }
 
     fn pick_for(&self, query: &Query<'_, K>) -> Result<Picked<K, T>, PickError> {

@@ -49,8 +49,8 @@ pub(crate) use list::{Home, Known};
 /// spawner, in the same order. It may be used from several threads, and goes on after a commit or a
 /// roll-back with an empty list.
 ///
-/// An entry costs two allocations, and adding or ending it O(log n) under a short lock. No lock is
-/// held while a cleanup runs. The list is as long as its user makes it.
+/// An entry costs a handful of allocations, and adding or ending it O(log n) under a short lock. No
+/// lock is held while a cleanup runs. The list is as long as its user makes it.
 ///
 /// ```
 /// use brolly_resource_pool::{Kept, ResourceScope};

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::check::DEGRADED_AFTER;
 use crate::core::Core;
 use crate::manager::{CloseReason, Manager};
 use crate::primitive::lock;
@@ -321,7 +322,7 @@ impl<M: Manager> Shared<M> {
             mean_utilization: 100.0 * held as f64 / (capacity as f64).max(1.0),
             capacity: wide_nanos(capacity),
             age: Duration::from_nanos(lived),
-            is_degraded: core.failed_checks >= 3,
+            is_degraded: core.failed_checks >= DEGRADED_AFTER,
             is_closed: core.is_closed,
             last_health_check: counts
                 .last_health_check

@@ -22,25 +22,23 @@ struct Filter<'a, K> {
 impl<K: Eq + Hash, T> State<K, T> {
     /// Picks by the strategy, out of all that are listed.
     #[inline]
-    pub(super) fn pick(&mut self, now: u64) -> Result<Picked<K, T>, PickError> {
+    pub(super) fn pick(&mut self, now: u64) -> Option<Picked<K, T>> {
         let slot = match &self.index {
-            Index::Levels(levels) => levels.first(),
-            Index::Heap(heap) => heap.first().map(|it| it.slot),
-            Index::Flat(flat) => match flat.listed() {
-                [] => None,
-                listed => Some(draw(
+            Index::Levels(levels) => levels.first()?,
+            Index::Heap(heap) => heap.first()?.slot,
+            Index::Flat(flat) if flat.listed().is_empty() => return None,
+            Index::Flat(flat) => {
+                let (slots, random) = (&self.slots, &mut self.random);
+                draw(
                     self.rules.strategy,
-                    &self.slots,
+                    slots,
                     self.weighted,
-                    &mut self.random,
-                    listed,
-                )),
-            },
+                    random,
+                    flat.listed(),
+                )
+            }
         };
-        match slot {
-            Some(slot) => Ok(self.reserve(slot, PickReason::Strategy, now)),
-            None => Err(self.refuse(now)),
-        }
+        Some(self.reserve(slot, PickReason::Strategy, now))
     }
 
     /// Picks what a query asks for.
@@ -50,7 +48,10 @@ impl<K: Eq + Hash, T> State<K, T> {
         now: u64,
     ) -> Result<Picked<K, T>, PickError> {
         match self.choose(query) {
-            Ok((slot, reason)) => Ok(self.reserve(slot, reason, now)),
+            Ok((slot, reason)) => {
+                self.fallbacks += u64::from(reason.is_fallback());
+                Ok(self.reserve(slot, reason, now))
+            }
             Err(Some(error)) => {
                 self.refusals += 1;
                 Err(error)
@@ -61,7 +62,7 @@ impl<K: Eq + Hash, T> State<K, T> {
 
     /// Nobody will do.
     #[cold]
-    fn refuse(&mut self, now: u64) -> PickError {
+    pub(super) fn refuse(&mut self, now: u64) -> PickError {
         self.refusals += 1;
         let wait = self.next_return.saturating_sub(now);
         PickError::NoTargets {

@@ -9,8 +9,6 @@
 //! 1. No entry comes before its parent in the order of [`Entry::is_before`].
 //! 2. `places[slot]` is where the entry of the slot stands, or `NIL`.
 
-use std::cmp::Ordering;
-
 const NIL: u32 = u32::MAX;
 const CHILDREN: usize = 4;
 
@@ -19,28 +17,33 @@ pub(super) struct Heap {
     places: Vec<u32>,
 }
 
-/// What a target is judged by.
+/// What a target is judged by: the smaller comes first.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
-    pub(super) count: u64,
-    pub(super) weight: u32,
+    /// The count per weight, see [`share`].
+    pub(super) share: u128,
     /// When the count last changed, by a number that only grows: ties go round.
     pub(super) stamp: u64,
     pub(super) slot: u32,
 }
 
+/// The count per weight, with 40 digits behind the point.
+///
+/// Two different quotients of weights up to 1,000,000 differ by 10^-12 at least, which is more than
+/// 2^-40, and equal ones are rounded alike: the order is that of the quotients, exactly.
+#[inline]
+pub(super) fn share(count: u64, weight: u32) -> u128 {
+    if count < 1 << 24 {
+        return u128::from((count << 40) / u64::from(weight));
+    }
+    (u128::from(count) << 40) / u128::from(weight)
+}
+
 impl Entry {
-    /// The smaller count per weight, compared without rounding; of equals who has stood so for
-    /// longer.
+    /// The smaller share; of equals who has stood so for longer.
     #[inline]
     pub(super) fn is_before(&self, other: &Self) -> bool {
-        let mine = u128::from(self.count) * u128::from(other.weight);
-        let others = u128::from(other.count) * u128::from(self.weight);
-        match mine.cmp(&others) {
-            Ordering::Less => true,
-            Ordering::Equal => self.stamp < other.stamp,
-            Ordering::Greater => false,
-        }
+        (self.share, self.stamp) < (other.share, other.stamp)
     }
 }
 
@@ -89,14 +92,8 @@ impl Heap {
 
     /// Gives the entry of a slot another count.
     #[inline]
-    pub(super) fn change(&mut self, slot: u32, count: u64, stamp: u64) {
-        let place = self.places[slot as usize] as usize;
-        let entry = Entry {
-            count,
-            stamp,
-            ..self.entries[place]
-        };
-        self.settle(place, entry);
+    pub(super) fn change(&mut self, entry: Entry) {
+        self.settle(self.places[entry.slot as usize] as usize, entry);
     }
 
     /// Puts an entry into a place and then where it belongs.
@@ -122,27 +119,31 @@ impl Heap {
         self.put(place, entry);
     }
 
+    /// Moves the least children up all the way and lets the entry rise from below: who was taken is
+    /// the last of its equals, and so comes to stand near the bottom.
     fn sink(&mut self, mut place: usize) {
         let entry = self.entries[place];
         loop {
             let first = place * CHILDREN + 1;
-            let children = first..(first + CHILDREN).min(self.entries.len());
+            let Some(children) = self.entries.get(first..) else {
+                break;
+            };
+            let children = children.iter().take(CHILDREN).enumerate();
             let least = children.reduce(|least, child| {
-                if self.entries[child].is_before(&self.entries[least]) {
+                if child.1.is_before(least.1) {
                     child
                 } else {
                     least
                 }
             });
-            match least {
-                Some(child) if self.entries[child].is_before(&entry) => {
-                    self.put(place, self.entries[child]);
-                    place = child;
-                }
-                _ => break,
-            }
+            let Some((at, child)) = least else {
+                break;
+            };
+            self.put(place, *child);
+            place = first + at;
         }
-        self.put(place, entry);
+        self.entries[place] = entry;
+        self.rise(place);
     }
 
     #[inline]
@@ -163,49 +164,53 @@ mod tests {
             steps in proptest::collection::vec((0_u32..12, 0_u64..9, any::<bool>()), 1..200),
         ) {
             let mut heap = Heap::new();
-            let mut naive: Vec<Entry> = Vec::new();
+            let mut naive: Vec<(Entry, u64)> = Vec::new();
             for (stamp, (slot, count, goes)) in (0..).zip(steps) {
                 let weight = slot % 3 + 1;
-                let known = naive.iter().position(|it| it.slot == slot);
+                let entry = Entry { share: share(count, weight), stamp, slot };
+                let known = naive.iter().position(|it| it.0.slot == slot);
                 match known {
                     None => {
-                        let entry = Entry { count, weight, stamp, slot };
                         heap.insert(entry);
-                        naive.push(entry);
+                        naive.push((entry, count));
                     }
                     Some(at) if goes => {
                         heap.remove(slot);
                         naive.remove(at);
                     }
                     Some(at) => {
-                        heap.change(slot, count, stamp);
-                        naive[at].count = count;
-                        naive[at].stamp = stamp;
+                        heap.change(entry);
+                        naive[at] = (entry, count);
                     }
                 }
-                let least = naive.iter().min_by(|a, b| {
-                    let (mine, others) = (a.count * u64::from(b.weight), b.count * u64::from(a.weight));
+                let weight = |slot: u32| u64::from(slot % 3 + 1);
+                let least = naive.iter().min_by(|(a, mine), (b, others)| {
+                    let (mine, others) = (mine * weight(b.slot), others * weight(a.slot));
                     mine.cmp(&others).then(a.stamp.cmp(&b.stamp))
                 });
-                prop_assert_eq!(heap.first().map(|it| it.slot), least.map(|it| it.slot));
+                prop_assert_eq!(heap.first().map(|it| it.slot), least.map(|it| it.0.slot));
                 prop_assert_eq!(heap.entries().len(), naive.len());
                 for (place, entry) in heap.entries().iter().enumerate() {
                     prop_assert_eq!(heap.places[entry.slot as usize] as usize, place);
                 }
             }
         }
+
+        #[test]
+        fn shares_have_the_order_of_the_quotients(
+            a in prop_oneof![0_u64..100, any::<u64>()], b in prop_oneof![0_u64..100, any::<u64>()],
+            mine in 1_u32..=1_000_000, others in prop_oneof![1_u32..=1_000_000, 999_990_u32..=1_000_000],
+        ) {
+            let exact = (u128::from(a) * u128::from(others)).cmp(&(u128::from(b) * u128::from(mine)));
+            prop_assert_eq!(share(a, mine).cmp(&share(b, others)), exact);
+        }
     }
 
     #[test]
-    fn counts_at_the_end_of_their_range_are_compared_without_rounding() {
-        let entry = |count, weight, slot| Entry {
-            count,
-            weight,
-            stamp: 0,
-            slot,
-        };
-        let (most, almost) = (entry(u64::MAX, 1, 0), entry(u64::MAX - 1, 1, 1));
-        assert!(almost.is_before(&most) && !most.is_before(&almost));
-        assert!(entry(u64::MAX, u32::MAX, 0).is_before(&entry(u64::MAX, u32::MAX - 1, 1)));
+    fn shares_that_differ_least_differ() {
+        assert!(share(999_998, 999_999) < share(999_999, 1_000_000));
+        assert_eq!(share(1, 3), share(333_333, 999_999));
+        assert_eq!(share(1 << 24, 2), share(1 << 23, 1));
+        assert!(share(u64::MAX - 1, 1) < share(u64::MAX, 1));
     }
 }

@@ -1,16 +1,13 @@
 //! [`Index`]: the targets that may be picked now, in as much order as the strategy needs.
 
 use crate::router::config::Strategy;
-use crate::router::heap::{Entry, Heap};
-use crate::router::levels::Levels;
-
-/// More levels than this passed at one step: counts jump about, and a heap serves better.
-const MANY_LEVELS: usize = 64;
+use crate::router::heap::{Entry, Heap, share};
+use crate::router::levels::{Levels, TooFarApart};
 
 const NIL: u32 = u32::MAX;
 
 pub(super) enum Index {
-    /// Weights are equal and counts change by one: O(1).
+    /// Weights are equal and counts lie near each other: O(1).
     Levels(Levels),
     /// Anything else: O(log n).
     Heap(Heap),
@@ -31,14 +28,14 @@ impl Index {
         weight != 1 && matches!(self, Self::Levels(_))
     }
 
-    /// Lists a target. True if a heap would serve better.
-    pub(super) fn insert(&mut self, entry: Entry) -> bool {
+    /// Lists a target. It is not listed if its count is too far from the others for levels.
+    pub(super) fn insert(&mut self, entry: Entry, count: u64) -> Result<(), TooFarApart> {
         match self {
-            Self::Levels(levels) => return levels.insert(entry.slot, entry.count) > MANY_LEVELS,
+            Self::Levels(levels) => return levels.insert(entry.slot, count),
             Self::Heap(heap) => heap.insert(entry),
             Self::Flat(flat) => flat.insert(entry.slot),
         }
-        false
+        Ok(())
     }
 
     /// Takes a target off the list.
@@ -50,17 +47,26 @@ impl Index {
         }
     }
 
-    /// Gives a target another count, if it is listed. True if a heap would serve better.
+    /// Gives a target another count, if it is listed. It stays where it was if that is too far from
+    /// the others for levels.
     #[inline]
-    pub(super) fn change(&mut self, slot: u32, count: u64, stamp: u64) -> bool {
+    pub(super) fn change(
+        &mut self,
+        slot: u32,
+        count: u64,
+        weight: u32,
+        stamp: u64,
+    ) -> Result<(), TooFarApart> {
         match self {
-            Self::Levels(levels) => {
-                return levels.is_listed(slot) && levels.change(slot, count) > MANY_LEVELS;
-            }
-            Self::Heap(heap) if heap.is_listed(slot) => heap.change(slot, count, stamp),
-            Self::Heap(_) | Self::Flat(_) => {}
+            Self::Levels(levels) if levels.is_listed(slot) => return levels.change(slot, count),
+            Self::Heap(heap) if heap.is_listed(slot) => heap.change(Entry {
+                share: share(count, weight),
+                stamp,
+                slot,
+            }),
+            Self::Levels(_) | Self::Heap(_) | Self::Flat(_) => {}
         }
-        false
+        Ok(())
     }
 
     /// How many are listed.

@@ -1,88 +1,64 @@
-//! [`Levels`]: targets in the order of their counts, where a count that changes by one costs O(1).
+//! [`Levels`]: targets in the order of their counts, where a change costs O(1) as long as the counts
+//! lie near each other.
 //!
-//! The frequency list of Shah, Mitra and Matani, "An O(1) algorithm for implementing the LFU cache
-//! eviction scheme" (2010), turned upside down: targets of one count are a list, the lists are a list
-//! in the order of the counts, and the first target of the lowest list is the answer.
+//! A circular bucket queue (Dial, "Algorithm 360: shortest-path forest with topological ordering",
+//! 1969): a list of targets for each count, in a ring of lists that moves along with the counts.
 //!
 //! Invariants:
 //!
-//! 1. A level exists exactly while a target is on it; levels are linked from low to high, and no two
-//!    have the same count. So there are never more levels than targets, whatever the counts are.
-//! 2. The targets of a level are linked in the order in which they came to it. Who is taken and comes
+//! 1. All counts that are listed lie from `lowest` to `highest`, which are listed themselves, and
+//!    `highest - lowest` is less than the ring's length. So each list has targets of one count only.
+//!    A count that does not fit is refused, and nothing has changed.
+//! 2. The targets of a list are linked in the order in which they came to it. Who is taken and comes
 //!    back stands behind its equals: ties go round.
-//! 3. A slot that is not listed has no level.
+//! 3. A node that is not listed is its own neighbour.
 
-/// No neighbour, no level.
+/// No neighbour.
 const NIL: u32 = u32::MAX;
+
+/// The longest the ring may become. Whoever takes the lowest one away from far below the others looks
+/// at so many lists at most.
+const LONGEST: usize = 1024;
 
 pub(super) struct Levels {
     nodes: Vec<Node>,
-    levels: Vec<Level>,
-    /// Levels that are not in use, linked by `higher`.
-    free: u32,
-    lowest: u32,
+    ring: Vec<List>,
+    lowest: u64,
+    highest: u64,
     listed: usize,
 }
 
 #[derive(Clone, Copy)]
 struct Node {
-    level: u32,
+    count: u64,
     before: u32,
     after: u32,
 }
 
-const UNLISTED: Node = Node {
-    level: NIL,
-    before: NIL,
-    after: NIL,
-};
-
 #[derive(Clone, Copy)]
-struct Level {
-    count: u64,
+struct List {
     first: u32,
     last: u32,
-    lower: u32,
-    higher: u32,
 }
+
+const EMPTY: List = List {
+    first: NIL,
+    last: NIL,
+};
+
+/// Counts that lie too far apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooFarApart;
 
 impl Levels {
     pub(super) fn new() -> Self {
         Self {
             nodes: Vec::new(),
-            levels: Vec::new(),
-            free: NIL,
-            lowest: NIL,
+            ring: vec![EMPTY; 8],
+            lowest: 0,
+            highest: 0,
             listed: 0,
         }
-    }
-
-    /// Who has been lowest for the longest time.
-    #[inline]
-    pub(super) fn first(&self) -> Option<u32> {
-        let lowest = self.levels.get(self.lowest as usize)?;
-        Some(lowest.first)
-    }
-
-    /// The lowest count.
-    pub(super) fn lowest(&self) -> Option<u64> {
-        let lowest = self.levels.get(self.lowest as usize)?;
-        Some(lowest.count)
-    }
-
-    /// All that are listed, the lowest first, equals in the order in which they came.
-    pub(super) fn in_order(&self) -> impl Iterator<Item = u32> {
-        let mut level = self.lowest;
-        let mut next = self.first().unwrap_or(NIL);
-        std::iter::from_fn(move || {
-            if next == NIL {
-                level = self.levels.get(level as usize)?.higher;
-                next = self.levels.get(level as usize)?.first;
-            }
-            let slot = next;
-            next = self.nodes[slot as usize].after;
-            Some(slot)
-        })
     }
 
     /// How many are listed.
@@ -93,171 +69,169 @@ impl Levels {
     #[inline]
     pub(super) fn is_listed(&self, slot: u32) -> bool {
         let node = self.nodes.get(slot as usize);
-        node.is_some_and(|it| it.level != NIL)
+        node.is_some_and(|it| it.before != slot)
     }
 
-    /// Lists a slot, and says how many levels are below it, which is what it costs.
-    pub(super) fn insert(&mut self, slot: u32, count: u64) -> usize {
-        let needed = slot as usize + 1;
-        if self.nodes.len() < needed {
-            self.nodes.resize(needed, UNLISTED);
+    /// Who has been lowest for the longest time.
+    #[inline]
+    pub(super) fn first(&self) -> Option<u32> {
+        let first = self.ring[self.place(self.lowest)].first;
+        (first != NIL).then_some(first)
+    }
+
+    /// The lowest count.
+    pub(super) fn lowest(&self) -> Option<u64> {
+        (self.listed > 0).then_some(self.lowest)
+    }
+
+    /// All that are listed, the lowest first, equals in the order in which they came.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = u32> {
+        let mut count = self.lowest;
+        let mut next = self.ring[self.place(count)].first;
+        let mut left = self.listed;
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            while next == NIL {
+                count += 1;
+                next = self.ring[self.place(count)].first;
+            }
+            let slot = next;
+            next = self.nodes[slot as usize].after;
+            Some(slot)
+        })
+    }
+
+    /// Lists a slot that is not listed.
+    pub(super) fn insert(&mut self, slot: u32, count: u64) -> Result<(), TooFarApart> {
+        let known = self.nodes.len();
+        let unlisted = (known as u32..=slot).map(|it| Node {
+            count: 0,
+            before: it,
+            after: it,
+        });
+        self.nodes.extend(unlisted);
+        if self.listed == 0 {
+            (self.lowest, self.highest) = (count, count);
         }
-        let (below, passed) = self.level_below(NIL, self.lowest, count);
-        self.enter(slot, below, count);
+        self.make_room(count)?;
         self.listed += 1;
-        passed
+        self.enter(slot, count);
+        Ok(())
     }
 
-    /// Takes a slot off the list.
+    /// Takes a slot off its list.
     pub(super) fn remove(&mut self, slot: u32) {
-        let level = self.leave(slot);
-        if self.levels[level as usize].first == NIL {
-            self.retire(level);
-        }
+        let count = self.leave(slot);
         self.listed -= 1;
-    }
-
-    /// Moves a slot to another count, and says how many levels it passed: none for a step of one.
-    #[inline]
-    pub(super) fn change(&mut self, slot: u32, count: u64) -> usize {
-        let node = self.nodes[slot as usize];
-        let from = self.levels[node.level as usize];
-        let is_alone = from.first == from.last;
-        let (below, passed) = if count > from.count {
-            let higher = from.higher;
-            if is_alone && (higher == NIL || self.levels[higher as usize].count > count) {
-                self.levels[node.level as usize].count = count;
-                return 0;
-            }
-            self.level_below(node.level, higher, count)
-        } else {
-            let lower = from.lower;
-            if is_alone && (lower == NIL || self.levels[lower as usize].count < count) {
-                self.levels[node.level as usize].count = count;
-                return 0;
-            }
-            self.level_at_or_above(lower, count)
-        };
-        // The old level is the one below the new one, or another: either outlives the step.
-        self.leave(slot);
-        let entered = self.enter(slot, below, count);
-        if is_alone && entered != node.level {
-            self.retire(node.level);
+        self.nodes[slot as usize].before = slot;
+        if self.listed > 0 {
+            self.close_in(count);
         }
-        passed
     }
 
-    /// Looks upwards: the last level whose count is less, starting between two neighbours.
+    /// Moves a slot that is listed to another count.
     #[inline]
-    fn level_below(&self, mut below: u32, mut above: u32, count: u64) -> (u32, usize) {
-        let mut passed = 0;
-        while above != NIL && self.levels[above as usize].count < count {
-            below = above;
-            above = self.levels[above as usize].higher;
-            passed += 1;
-        }
-        (below, passed)
+    pub(super) fn change(&mut self, slot: u32, count: u64) -> Result<(), TooFarApart> {
+        self.make_room(count)?;
+        let before = self.leave(slot);
+        self.enter(slot, count);
+        self.close_in(before);
+        Ok(())
     }
 
-    /// Looks downwards for the same, starting at a level that may be it.
     #[inline]
-    fn level_at_or_above(&self, mut level: u32, count: u64) -> (u32, usize) {
-        let mut passed = 0;
-        while level != NIL && self.levels[level as usize].count >= count {
-            if self.levels[level as usize].count > count {
-                passed += 1;
-            }
-            level = self.levels[level as usize].lower;
-        }
-        (level, passed)
+    fn place(&self, count: u64) -> usize {
+        // The length is a power of two.
+        count as usize & (self.ring.len() - 1)
     }
 
-    /// Puts a slot at the end of the level of this count, which is made if there is none.
+    /// Puts a slot at the end of the list of this count, for which there is room.
     #[inline]
-    fn enter(&mut self, slot: u32, below: u32, count: u64) -> u32 {
-        let above = match self.levels.get(below as usize) {
-            Some(below) => below.higher,
-            None => self.lowest,
-        };
-        let level = match self.levels.get(above as usize) {
-            Some(level) if level.count == count => above,
-            _ => self.make(below, above, count),
-        };
-        let it = &mut self.levels[level as usize];
-        let before = it.last;
-        it.last = slot;
+    fn enter(&mut self, slot: u32, count: u64) {
+        let place = self.place(count);
+        let list = &mut self.ring[place];
+        let before = std::mem::replace(&mut list.last, slot);
         match before {
-            NIL => it.first = slot,
+            NIL => list.first = slot,
             before => self.nodes[before as usize].after = slot,
         }
         self.nodes[slot as usize] = Node {
-            level,
+            count,
             before,
             after: NIL,
         };
-        level
+        self.lowest = self.lowest.min(count);
+        self.highest = self.highest.max(count);
     }
 
-    /// Unlinks a slot; its level may be left empty.
+    /// Unlinks a slot, and says what its count was.
     #[inline]
-    fn leave(&mut self, slot: u32) -> u32 {
-        let node = std::mem::replace(&mut self.nodes[slot as usize], UNLISTED);
-        match node.before {
-            NIL => self.levels[node.level as usize].first = node.after,
-            before => self.nodes[before as usize].after = node.after,
-        }
-        match node.after {
-            NIL => self.levels[node.level as usize].last = node.before,
-            after => self.nodes[after as usize].before = node.before,
-        }
-        node.level
-    }
-
-    fn make(&mut self, lower: u32, higher: u32, count: u64) -> u32 {
-        let made = Level {
+    fn leave(&mut self, slot: u32) -> u64 {
+        let Node {
             count,
-            first: NIL,
-            last: NIL,
-            lower,
-            higher,
-        };
-        let level = match self.free {
-            NIL => {
-                self.levels.push(made);
-                (self.levels.len() - 1) as u32
-            }
-            free => {
-                self.free = self.levels[free as usize].higher;
-                self.levels[free as usize] = made;
-                free
-            }
-        };
-        self.link(lower, level);
-        self.link(level, higher);
-        level
-    }
-
-    fn retire(&mut self, level: u32) {
-        let Level { lower, higher, .. } = self.levels[level as usize];
-        self.link(lower, higher);
-        self.levels[level as usize].higher = self.free;
-        self.free = level;
-    }
-
-    fn link(&mut self, lower: u32, higher: u32) {
-        match lower {
-            NIL => self.lowest = higher,
-            lower => self.levels[lower as usize].higher = higher,
+            before,
+            after,
+        } = self.nodes[slot as usize];
+        let place = self.place(count);
+        match before {
+            NIL => self.ring[place].first = after,
+            before => self.nodes[before as usize].after = after,
         }
-        if higher != NIL {
-            self.levels[higher as usize].lower = lower;
+        match after {
+            NIL => self.ring[place].last = before,
+            after => self.nodes[after as usize].before = before,
+        }
+        count
+    }
+
+    /// Moves the ends to counts that are listed, after one has left this count. Some are listed.
+    #[inline]
+    fn close_in(&mut self, left: u64) {
+        if self.ring[self.place(left)].first != NIL {
+            return;
+        }
+        if left == self.lowest {
+            while self.ring[self.place(self.lowest)].first == NIL {
+                self.lowest += 1;
+            }
+        }
+        if left == self.highest {
+            while self.ring[self.place(self.highest)].first == NIL {
+                self.highest -= 1;
+            }
         }
     }
 
-    /// How many places for levels there are, used or not.
+    /// Makes the ring long enough for another count.
+    #[inline]
+    fn make_room(&mut self, count: u64) -> Result<(), TooFarApart> {
+        let span = self.highest.max(count) - self.lowest.min(count);
+        if span < self.ring.len() as u64 {
+            return Ok(());
+        }
+        self.grow(span)
+    }
+
+    #[cold]
+    fn grow(&mut self, span: u64) -> Result<(), TooFarApart> {
+        if span >= LONGEST as u64 {
+            return Err(TooFarApart);
+        }
+        let old = std::mem::take(&mut self.ring);
+        self.ring = vec![EMPTY; (span as usize + 1).next_power_of_two()];
+        for list in old {
+            if let Some(node) = self.nodes.get(list.first as usize) {
+                let place = self.place(node.count);
+                self.ring[place] = list;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many lists there are, empty or not.
     #[cfg(test)]
-    pub(super) fn places(&self) -> usize {
-        self.levels.len()
+    pub(super) fn lists(&self) -> usize {
+        self.ring.len()
     }
 }
 
@@ -276,49 +250,61 @@ mod tests {
     proptest! {
         #[test]
         fn the_order_is_that_of_a_stable_sort(
-            steps in proptest::collection::vec((0_u32..8, 0_u64..6, any::<bool>()), 1..200),
+            base in prop_oneof![Just(0), Just(1000), Just(u64::MAX - 3000)],
+            steps in proptest::collection::vec(
+                (0_u32..8, prop_oneof![0_u64..6, 0_u64..3000], any::<bool>()),
+                1..200,
+            ),
         ) {
             let mut levels = Levels::new();
             let mut naive: Vec<(u32, u64)> = Vec::new();
             for (slot, count, goes) in steps {
+                let count = base + count;
                 let known = naive.iter().position(|(it, _)| *it == slot);
+                let others = naive.iter().map(|(_, count)| *count).chain([count]);
+                let (least, most) = (others.clone().min().unwrap_or(0), others.max().unwrap_or(0));
+                let fits = most - least < LONGEST as u64;
                 match known {
                     None => {
-                        levels.insert(slot, count);
-                        naive.push((slot, count));
+                        prop_assert_eq!(levels.insert(slot, count).is_ok(), fits);
+                        if fits {
+                            naive.push((slot, count));
+                        }
                     }
                     Some(at) if goes => {
                         levels.remove(slot);
                         naive.remove(at);
                     }
-                    Some(at) if naive[at].1 == count => {}
                     Some(at) => {
-                        levels.change(slot, count);
-                        naive.remove(at);
-                        naive.push((slot, count));
+                        prop_assert_eq!(levels.change(slot, count).is_ok(), fits);
+                        if fits {
+                            naive.remove(at);
+                            naive.push((slot, count));
+                        }
                     }
                 }
                 prop_assert_eq!(levels.in_order().collect::<Vec<_>>(), sorted(&naive));
                 prop_assert_eq!(levels.first(), sorted(&naive).first().copied());
                 let lowest = naive.iter().map(|(_, count)| *count).min();
-                prop_assert_eq!(levels.lowest(), lowest);
-                prop_assert_eq!(levels.len(), naive.len());
-                prop_assert!(levels.places() <= 9);
+                prop_assert_eq!((levels.lowest(), levels.len()), (lowest, naive.len()));
+                for slot in 0..9 {
+                    prop_assert_eq!(levels.is_listed(slot), naive.iter().any(|it| it.0 == slot));
+                }
+                prop_assert!(levels.lists() <= LONGEST);
             }
         }
     }
 
     #[test]
-    fn a_step_of_one_passes_no_level_however_many_there_are() {
+    fn the_ring_moves_along_with_counts_that_only_grow() {
         let mut levels = Levels::new();
-        for slot in 0..1000 {
-            levels.insert(slot, u64::from(slot) * 10);
-            levels.insert(1000 + slot, u64::from(slot) * 10);
+        (0..4).for_each(|slot| assert_eq!(levels.insert(slot, 0), Ok(())));
+        for count in 1..100_000 {
+            for slot in 0..4 {
+                assert_eq!(levels.first(), Some(slot));
+                assert_eq!(levels.change(slot, count), Ok(()));
+            }
         }
-        for slot in 0..1000 {
-            assert_eq!(levels.change(slot, u64::from(slot) * 10 + 1), 0);
-            assert_eq!(levels.change(slot, u64::from(slot) * 10), 0);
-        }
-        assert_eq!(levels.change(0, 5001), 500);
+        assert_eq!(levels.lists(), 8);
     }
 }

@@ -20,7 +20,7 @@ use brolly_sync::NEVER;
 use crate::router::config::{Rules, Strategy};
 use crate::router::error::TargetError;
 use crate::router::hash::{Random, hash_of};
-use crate::router::heap::{Entry, Heap};
+use crate::router::heap::{Entry, Heap, share};
 use crate::router::index::Index;
 use crate::router::query::PickReason;
 use crate::router::tags::Tags;
@@ -154,7 +154,6 @@ impl<K: Eq + Hash, T> State<K, T> {
         let generation = it.generation;
         self.moved(slot);
         self.picks += 1;
-        self.fallbacks += u64::from(reason.is_fallback());
         let is_trial = self.trials > 0 && self.begin_trial(slot, now);
         Picked {
             target: kept.expect("a listed slot has a target"),
@@ -200,7 +199,8 @@ impl<K: Eq + Hash, T> State<K, T> {
         let it = &mut self.slots[slot as usize];
         it.stamp = self.stamp;
         let count = it.count(self.rules.strategy);
-        if self.index.change(slot, count, self.stamp) {
+        let weight = it.weight;
+        if self.index.change(slot, count, weight, self.stamp).is_err() {
             self.become_heap();
         }
     }
@@ -331,11 +331,15 @@ impl<K: Eq + Hash, T> State<K, T> {
         self.stamp += 1;
         self.slots[slot as usize].stamp = self.stamp;
         let entry = self.entry(slot);
-        if self.index.needs_a_heap(entry.weight) {
+        let it = &self.slots[slot as usize];
+        let (count, weight) = (it.count(self.rules.strategy), it.weight);
+        if self.index.needs_a_heap(weight) {
             self.become_heap();
         }
-        if self.index.insert(entry) {
+        if self.index.insert(entry, count).is_err() {
             self.become_heap();
+            let inserted = self.index.insert(entry, count);
+            debug_assert!(inserted.is_ok(), "a heap takes any count");
         }
     }
 
@@ -350,7 +354,10 @@ impl<K: Eq + Hash, T> State<K, T> {
         let (turns, weight) = match &self.index {
             _ if self.rules.strategy != Strategy::RoundRobin => return,
             Index::Levels(levels) => (levels.lowest().unwrap_or(0), 1),
-            Index::Heap(heap) => heap.first().map_or((0, 1), |it| (it.count, it.weight)),
+            Index::Heap(heap) => heap.first().map_or((0, 1), |it| {
+                let first = &self.slots[it.slot as usize];
+                (first.turns, first.weight)
+            }),
             Index::Flat(_) => return,
         };
         let it = &mut self.slots[slot as usize];
@@ -365,13 +372,13 @@ impl<K: Eq + Hash, T> State<K, T> {
     pub(super) fn entry(&self, slot: u32) -> Entry {
         let it = &self.slots[slot as usize];
         Entry {
-            count: it.count(self.rules.strategy),
-            weight: it.weight,
+            share: share(it.count(self.rules.strategy), it.weight),
             stamp: it.stamp,
             slot,
         }
     }
 
+    /// Orders those that are listed as a heap, by the counts they have now.
     #[cold]
     fn become_heap(&mut self) {
         let Index::Levels(levels) = &self.index else {

@@ -9,7 +9,7 @@ use super::lock;
 fn kept(router: &Router<u32>) -> (usize, usize, usize) {
     let state = lock(&router.shared.state);
     let entries = match &state.index {
-        Index::Levels(levels) => levels.places(),
+        Index::Levels(levels) => levels.lists(),
         Index::Heap(heap) => heap.entries().len(),
         Index::Flat(flat) => flat.listed().len(),
     };
@@ -40,13 +40,14 @@ fn memory_is_that_of_the_targets_after_a_million_updates() {
             }
         }
         let (entries, slots, _) = kept(&router);
-        assert!(entries <= TARGETS as usize + 1, "{entries}");
+        assert!(entries <= 1024, "{entries}");
+        assert!(weight == 1 || entries == TARGETS as usize);
         assert_eq!(slots, TARGETS as usize);
     }
 }
 
 #[test]
-fn counts_that_jump_about_are_kept_in_a_heap_and_steps_of_one_are_not() {
+fn counts_that_lie_far_apart_are_kept_in_a_heap_and_others_are_not() {
     let router = Router::builder().build().expect("defaults are sensible");
     for id in 0..1000_u32 {
         router.add(Target::id(id)).expect("it is new");

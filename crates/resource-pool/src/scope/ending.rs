@@ -79,6 +79,7 @@ impl<R: Send + 'static> Undo<R> {
         }));
     }
 
+    /// Begins to undo, unless that has begun.
     fn begin(&mut self) -> Ended {
         let Some(resource) = self.resource.take() else {
             return Ok(());
@@ -98,9 +99,7 @@ impl<R: Send + 'static> Undo<R> {
 impl<R: Send + 'static> Ending for Undo<R> {
     fn end(&mut self) -> Boxed<'_> {
         Box::pin(async move {
-            if self.running.is_none() {
-                self.begin()?;
-            }
+            self.begin()?;
             let Some(running) = &mut self.running else {
                 return Ok(());
             };

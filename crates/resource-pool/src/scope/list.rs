@@ -14,7 +14,6 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use brolly_sync::{Clock, Spawn};
 
 use crate::holders::Site;
 use crate::panics::{contain, discard};
+use crate::primitive::{Mutex, lock};
 use crate::scope::ending::Ending;
 use crate::scope::error::{CleanupCause, CleanupError, ManageRefused};
 
@@ -107,7 +107,7 @@ pub struct ScopeEntry {
 impl Home {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            list: Mutex::default(),
+            list: Mutex::new(List::default()),
             clock,
             spawner: None,
             on_leftover: None,
@@ -115,9 +115,9 @@ impl Home {
         }
     }
 
-    /// Runs a step under the lock. No foreign code runs in one, so poison means nothing.
+    /// Runs a step under the lock. No foreign code runs in one.
     fn locked<T>(&self, step: impl FnOnce(&mut List) -> T) -> T {
-        step(&mut self.list.lock().unwrap_or_else(PoisonError::into_inner))
+        step(&mut lock(&self.list))
     }
 
     /// A new entry with a handle; `name_n` with the first number that is free.
@@ -235,7 +235,14 @@ impl Home {
 
     /// Ends everything there is, newest first. Nobody waits for it.
     pub(crate) fn end_all_now(self: &Arc<Self>) {
-        self.locked(|list| list.is_over = true);
+        let has_work = self.locked(|list| {
+            list.is_over = true;
+            let mut entries = list.entries.values();
+            entries.any(|it| matches!(it.state, State::Here(_)))
+        });
+        if !has_work {
+            return;
+        }
         let remains = Remains(Arc::clone(self));
         let patience = match self.spawner {
             Some(_) => Patience::Endless,
@@ -535,5 +542,28 @@ impl fmt::Debug for Home {
             .field("entries", &self.entries())
             .field("has_spawner", &self.spawner.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(brolly_loom)))]
+mod tests {
+    use super::*;
+    use brolly_sync::SystemClock;
+
+    #[test]
+    fn what_is_off_the_list_leaves_nothing_behind() {
+        let home = Home::new(Arc::new(SystemClock::new()));
+        let site = Location::caller();
+        let known = home.manage("managed".into(), site);
+        let seats = [
+            home.keep("kept", site),
+            known.map(|it| it.seat).unwrap_or(9),
+        ];
+        assert_eq!(home.locked(|list| (list.ids.len(), list.managed)), (2, 1));
+        for seat in seats {
+            home.remove(seat);
+        }
+        let left = home.locked(|list| (list.ids.len(), list.entries.len(), list.managed));
+        assert_eq!(left, (0, 0, 0));
     }
 }

@@ -62,6 +62,20 @@ fn each_holder_begins_at_the_beginning() {
 }
 
 #[test]
+fn what_a_holder_has_locked_is_unlocked_when_it_comes_back() {
+    let folder = Folder::new("locks");
+    let path = folder.path().join("words");
+    fs::write(&path, "words").unwrap();
+    let pool = of(&path, File::options().read(true)).build().unwrap();
+    let first = pool.acquire_blocking().unwrap();
+    first.lock().unwrap();
+    let second = pool.acquire_blocking().unwrap();
+    assert!(second.try_lock().is_err());
+    drop(first);
+    second.try_lock().unwrap();
+}
+
+#[test]
 fn a_file_that_was_moved_or_replaced_is_opened_anew() {
     let folder = Folder::new("rotates");
     let path = folder.path().join("log");

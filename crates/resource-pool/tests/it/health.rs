@@ -74,6 +74,23 @@ fn what_is_wrong_is_told_and_the_resource_closed() {
 }
 
 #[test]
+fn checks_that_were_asked_for_count_as_the_others_do() {
+    let bench = bench(|it| it.max_size(1));
+    for _ in 0..3 {
+        assert!(!bench.pool.stats().is_degraded);
+        drop(bench.take());
+        bench.plant.set_check(Mode::Fail);
+        assert!(check(&bench).is_err());
+        bench.plant.set_check(Mode::Ready);
+        bench.tasks.run();
+    }
+    let stats = bench.pool.stats();
+    assert!(stats.is_degraded && stats.check_failures == 3, "{stats:?}");
+    check(&bench).unwrap();
+    assert!(!bench.pool.stats().is_degraded);
+}
+
+#[test]
 fn a_check_that_is_left_at_any_look_keeps_the_pool_whole() {
     for has_spawner in [true, false] {
         for looks in 0..6 {

@@ -70,6 +70,7 @@ fn holders_of_one_line_are_counted_together() {
 fn leaks_are_those_held_for_longer_and_not_as_long() {
     let bench = lone(|it| it.max_size(2));
     let _held = bench.take();
+    assert_eq!(bench.pool.leaks(secs(0)).len(), 1, "all that are held");
     bench.clock.advance(secs(3600));
     assert!(bench.pool.leaks(secs(3600)).is_empty());
     bench.clock.advance(std::time::Duration::from_nanos(1));

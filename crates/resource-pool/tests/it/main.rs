@@ -5,6 +5,7 @@
     reason = "clippy knows tests by their attribute and not the helpers they call"
 )]
 
+mod abuse;
 mod acquire;
 mod blocking;
 mod cancel;
@@ -43,3 +44,4 @@ mod support;
 #[cfg(feature = "tcp")]
 mod tcp;
 mod threads;
+mod workers;
