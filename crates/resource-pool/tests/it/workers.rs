@@ -267,6 +267,37 @@ fn a_job_for_which_one_was_woken_who_ends_is_done_by_another() {
 }
 
 #[test]
+fn a_job_whose_worker_is_dropped_after_it_was_woken_wakes_another() {
+    let tasks = Arc::new(Mutex::new(Vec::new()));
+    let spawned = Arc::clone(&tasks);
+    let workers = Workers::builder()
+        .min_workers(2)
+        .spawner(move |task: Task| spawned.lock().unwrap().push(task))
+        .build()
+        .unwrap();
+    workers.start();
+    let mut idle: Vec<_> = tasks.lock().unwrap().drain(..).collect();
+    let wakers = idle.iter_mut().map(|task| {
+        let (woken, waker) = Count::new();
+        assert!(
+            task.as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        woken
+    });
+    let wakers: Vec<_> = wakers.collect();
+    let woken = |wakers: &[Arc<Count>]| wakers.iter().map(|it| it.get()).collect::<Vec<_>>();
+    let job = workers.try_submit(ready(Ok::<_, Infallible>(7))).unwrap();
+    assert_eq!(woken(&wakers), [0, 1]);
+    drop(idle.pop());
+    assert_eq!(woken(&wakers), [1, 1]);
+    assert!(look(idle[0].as_mut()).is_pending());
+    assert_eq!(done(job), Ok(7));
+    assert_eq!(workers.stats().lost, 1);
+}
+
+#[test]
 fn a_set_whose_workers_have_gone_is_degraded_until_it_is_scaled() {
     let bench = started(|it| it.min_workers(3));
     let (_gate, job) = bench.gated();
