@@ -397,6 +397,38 @@ fn what_is_not_done_in_time_is_dropped_and_reported() {
     assert_eq!(bench.tasks.len(), 0);
 }
 
+/// Panics when it is dropped.
+struct Wicked;
+
+impl Drop for Wicked {
+    fn drop(&mut self) {
+        panic!("wicked");
+    }
+}
+
+#[test]
+fn jobs_that_panic_when_they_are_dropped_harm_nobody() {
+    let bench = started(|it| it);
+    let wicked = || {
+        let wicked = Wicked;
+        async move {
+            let _wicked = wicked;
+            pending::<Result<(), Infallible>>().await
+        }
+    };
+    let begun = bench.workers.try_submit(wicked()).unwrap();
+    let waits = bench.workers.try_submit(wicked()).unwrap();
+    bench.tasks.run();
+    let mut stop = pin!(bench.workers.stop(secs(1)));
+    assert!(is_pending(stop.as_mut()));
+    bench.clock.advance(secs(1));
+    assert_eq!(get(stop).unstarted, 1);
+    bench.tasks.run();
+    assert_eq!(done(begun), Err(JobError::Dropped));
+    assert_eq!(done(waits), Err(JobError::Dropped));
+    assert_eq!((bench.stats().total, bench.stats().dropped), (0, 2));
+}
+
 #[test]
 fn a_stop_that_is_dropped_at_any_poll_leaves_the_set_stopping() {
     for polls in 0..3 {
