@@ -3,6 +3,8 @@
 #![deny(unsafe_code)]
 
 mod acquire;
+mod admit;
+mod attempts;
 mod builder;
 #[expect(unsafe_code, reason = "a cell whose turn the bit of its place says")]
 mod cell;
@@ -36,6 +38,7 @@ mod pools;
 mod primitive;
 mod queue;
 mod record;
+mod report;
 mod router;
 mod scope;
 mod shared;

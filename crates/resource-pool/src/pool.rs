@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use brolly_sync::{TimerExt, block_on};
@@ -19,13 +18,13 @@ use crate::guard::{Guard, OwnedGuard};
 use crate::holders::{DrainReport, Holder, SiteHolders};
 use crate::janitor;
 use crate::loan::Loan;
-use crate::manager::{CloseReason, Manager};
+use crate::manager::Manager;
 use crate::panics::contain;
 use crate::primitive::lock;
 use crate::queue::Answer;
 use crate::shared::Shared;
 use crate::stats::Stats;
-use crate::wait::{Wait, one};
+use crate::wait::Wait;
 
 /// A pool of resources. Clones are handles to the same one; it closes when the last is dropped.
 pub struct Pool<M: Manager> {
@@ -559,81 +558,5 @@ impl<M: Manager> fmt::Debug for Pool<M> {
             .field("waiting", &stats.waiting)
             .field("is_closed", &stats.is_closed)
             .finish_non_exhaustive()
-    }
-}
-
-impl<M: Manager> Shared<M> {
-    /// Asks the user's hook about a resource that is about to be handed out. One that is refused is
-    /// closed.
-    #[inline(always)]
-    pub(crate) fn admit(&self, loan: Loan<M::Resource>) -> Option<Loan<M::Resource>> {
-        match self.hooks.before_acquire {
-            None => Some(loan),
-            Some(_) => self.ask(loan),
-        }
-    }
-
-    #[cold]
-    fn ask(&self, loan: Loan<M::Resource>) -> Option<Loan<M::Resource>> {
-        let mut guard = Guard::new(self, loan);
-        match self.may_be_acquired(&mut guard) {
-            true => Some(Guard::into_loan(guard)),
-            false => {
-                self.discard(Guard::into_loan(guard), CloseReason::Unhealthy);
-                None
-            }
-        }
-    }
-
-    fn may_be_acquired(&self, guard: &mut Guard<'_, M>) -> bool {
-        let Some(hook) = &self.hooks.before_acquire else {
-            return true;
-        };
-        let usage = Guard::usage(guard);
-        contain(|| hook(guard, &usage)).unwrap_or(false)
-    }
-
-    /// What can be had without waiting, if nobody waits.
-    fn try_slow(&self, site: Site) -> Result<Loan<M::Resource>, TryAcquireError> {
-        loop {
-            {
-                let mut core = lock(&self.core);
-                if core.is_closed {
-                    return Err(TryAcquireError::Closed);
-                }
-                if !core.line.is_empty() {
-                    return Err(self.refuse(&mut core));
-                }
-            }
-            let mut wait = Wait::new(self, site, 1, None);
-            if wait.join(Waker::noop().clone()).is_err() {
-                return Err(TryAcquireError::Closed);
-            }
-            let outcome = loop {
-                if let Some(outcome) = wait.look(Waker::noop()) {
-                    break Some(outcome);
-                }
-                if !self.work() {
-                    break wait.give_up();
-                }
-            };
-            match outcome.map(one::<M>) {
-                Some(Ok(loan)) => {
-                    if let Some(loan) = self.admit(loan) {
-                        return Ok(loan);
-                    }
-                }
-                Some(Err(AcquireError::Closed)) => return Err(TryAcquireError::Closed),
-                Some(Err(_)) | None => return Err(self.refuse(&mut lock(&self.core))),
-            }
-        }
-    }
-
-    fn refuse(&self, core: &mut crate::core::Core<M>) -> TryAcquireError {
-        core.counts.refusals += 1;
-        TryAcquireError::Exhausted {
-            in_use: core.in_use(&self.idle),
-            max: core.max,
-        }
     }
 }

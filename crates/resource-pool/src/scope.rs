@@ -156,7 +156,7 @@ impl ResourceScope {
         id: impl Into<Arc<str>>,
         resource: R,
     ) -> Result<Managed<R>, ManageError<R>> {
-        match self.home.manage(id.into(), Location::caller()) {
+        match self.home.manage::<R>(id.into(), Location::caller()) {
             Ok(what) => Ok(Managed::new(resource, what, Arc::clone(&self.home))),
             Err(reason) => Err(ManageError::new(resource, reason)),
         }
@@ -267,7 +267,7 @@ impl ResourceScope {
         resource: R,
         site: &'static Location<'static>,
     ) -> Kept<R> {
-        let seat = self.home.keep(name, site);
+        let seat = self.home.keep::<R>(name, site);
         Kept::new(resource, seat, Arc::clone(&self.home))
     }
 }

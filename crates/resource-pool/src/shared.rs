@@ -16,10 +16,10 @@ use crate::controller::Steering;
 use crate::core::{Core, Counts, Effects, Idle, Job, Now};
 use crate::create;
 use crate::crew::{Alarm, Crew};
-use crate::error::{AcquireError, ConfigError, Timeout};
+use crate::error::ConfigError;
 use crate::event::{Event, Hooks};
 use crate::gate::Gatekeeper;
-use crate::holders::{Holder, Site, SiteHolders};
+use crate::holders::Site;
 use crate::idle_set::{IdleSet, Put};
 use crate::janitor::Bell;
 use crate::label::Labels;
@@ -29,12 +29,9 @@ use crate::manager::{CloseReason, Manager};
 use crate::panics::{contain, discard, wake};
 use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::queue::Queue;
-use crate::record::{Record, Return};
+use crate::record::Return;
 use crate::stats::{Capacity, Stats, Waits};
 use crate::time::nanos_or_never;
-
-/// How many sites a timeout names.
-const NAMED_SITES: usize = 5;
 
 pub(crate) struct Shared<M: Manager> {
     // What every checkout reads comes first, and does not change.
@@ -486,64 +483,6 @@ impl<M: Manager> Shared<M> {
         Ok(())
     }
 
-    // ---- Reports ----
-
-    pub(crate) fn holders(&self) -> Vec<Holder> {
-        let now = self.time.coarse();
-        let records = self.idle.records();
-        let mut holders: Vec<_> = records
-            .filter_map(|(number, record)| self.holder(number, record, record.held_since()?, now))
-            .collect();
-        holders.sort_by_key(|it| std::cmp::Reverse(it.held_for));
-        holders
-    }
-
-    /// Who holds what is at a place since then. No foreign code runs here.
-    pub(crate) fn holder(
-        &self,
-        number: usize,
-        record: &Record,
-        since: u64,
-        now: u64,
-    ) -> Option<Holder> {
-        let mut holder = Holder::since(&self.rules.name, number, record, since, now)?;
-        holder.resource = std::any::type_name::<M::Resource>();
-        holder.label = self
-            .labels
-            .of(number, record.uses())
-            .as_deref()
-            .map(str::to_owned);
-        Some(holder)
-    }
-
-    pub(crate) fn timeout(
-        &self,
-        site: &'static Location<'static>,
-        waited: Duration,
-    ) -> AcquireError<M::Error> {
-        let mut holders = SiteHolders::group(self.holders());
-        holders.truncate(NAMED_SITES);
-        let report = {
-            let mut core = lock(&self.core);
-            core.counts.timeouts += 1;
-            Timeout {
-                pool: Arc::clone(&self.rules.name),
-                waited,
-                max: core.max,
-                in_use: core.in_use(&self.idle),
-                creating: core.creating,
-                waiting: core.line.waiting(),
-                holders,
-                last_error: core.last_error.clone(),
-            }
-        };
-        self.hooks.tell(&Event::TimedOut {
-            site: Site::of(site),
-            waited,
-        });
-        AcquireError::Timeout(Box::new(report))
-    }
-
     // ---- Sizes ----
 
     pub(crate) fn resize(&self, min: usize, max: usize) -> Result<(), ConfigError> {
@@ -554,6 +493,17 @@ impl<M: Manager> Shared<M> {
             core.max = max;
         });
         Ok(())
+    }
+
+    /// Sets the maximum alone, unless it would be less than the minimum. Returns what it was.
+    pub(crate) fn resize_max(&self, max: usize) -> Option<usize> {
+        self.change(|core, now, _| {
+            if max < core.min {
+                return None;
+            }
+            core.capacity.change(now.time, core.max);
+            Some(std::mem::replace(&mut core.max, max))
+        })
     }
 
     // ---- Ends ----

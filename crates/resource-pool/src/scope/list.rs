@@ -8,6 +8,7 @@
 //!    with the one who ends it (`Ending`), who puts it back or takes the entry off the list.
 //! 3. No lock is held while something ends, is dropped, or is reported.
 
+use std::any::type_name;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -51,6 +52,7 @@ struct Entry {
     site: &'static Location<'static>,
     since: Duration,
     kind: Kind,
+    type_name: &'static str,
     state: State,
 }
 
@@ -96,6 +98,10 @@ enum State {
 pub struct ScopeEntry {
     /// What it is called.
     pub id: String,
+    /// The type of the resource, as the compiler writes it.
+    pub type_name: &'static str,
+    /// Whether it is closed when its handle is dropped, and not only undone by a roll-back.
+    pub is_managed: bool,
     /// Where it came into the scope.
     pub site: Site,
     /// How long ago.
@@ -121,7 +127,7 @@ impl Home {
     }
 
     /// A new entry with a handle; `name_n` with the first number that is free.
-    pub(crate) fn keep(&self, name: &str, site: &'static Location<'static>) -> u64 {
+    pub(crate) fn keep<R>(&self, name: &str, site: &'static Location<'static>) -> u64 {
         let since = self.clock.now();
         self.locked(|list| {
             let mut number = list.next;
@@ -132,12 +138,12 @@ impl Home {
                 }
                 number += 1;
             };
-            list.push(id, site, since, Kind::Kept)
+            list.push::<R>(id, site, since, Kind::Kept)
         })
     }
 
     /// A new entry with a handle and an id that nothing else has.
-    pub(crate) fn manage(
+    pub(crate) fn manage<R>(
         &self,
         id: Arc<str>,
         site: &'static Location<'static>,
@@ -155,7 +161,7 @@ impl Home {
                 let max = self.max_managed;
                 return Err(ManageRefused::Full { max });
             }
-            let seat = list.push(Arc::clone(&id), site, now, Kind::Managed);
+            let seat = list.push::<R>(Arc::clone(&id), site, now, Kind::Managed);
             Ok(Known { seat, id, site })
         })
     }
@@ -192,6 +198,8 @@ impl Home {
             entries
                 .map(|entry| ScopeEntry {
                     id: entry.id.to_string(),
+                    type_name: entry.type_name,
+                    is_managed: entry.kind == Kind::Managed,
                     site: Site::of(entry.site),
                     age: now.saturating_sub(entry.since),
                     is_held: matches!(entry.state, State::Held { .. }),
@@ -356,7 +364,7 @@ impl Entry {
 }
 
 impl List {
-    fn push(
+    fn push<R>(
         &mut self,
         id: Arc<str>,
         site: &'static Location<'static>,
@@ -373,6 +381,7 @@ impl List {
             site,
             since,
             kind,
+            type_name: type_name::<R>(),
             state,
         };
         self.entries.insert(seat, entry);
@@ -554,9 +563,9 @@ mod tests {
     fn what_is_off_the_list_leaves_nothing_behind() {
         let home = Home::new(Arc::new(SystemClock::new()));
         let site = Location::caller();
-        let known = home.manage("managed".into(), site);
+        let known = home.manage::<()>("managed".into(), site);
         let seats = [
-            home.keep("kept", site),
+            home.keep::<()>("kept", site),
             known.map(|it| it.seat).unwrap_or(9),
         ];
         assert_eq!(home.locked(|list| (list.ids.len(), list.managed)), (2, 1));

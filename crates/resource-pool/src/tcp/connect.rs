@@ -127,3 +127,22 @@ impl TcpManager {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_creation_asks_more_than_so_many() {
+        let mut tries = Tries::default();
+        for _ in 0..TcpManager::MAX_ADDRESSES {
+            assert!(!tries.is_over());
+            tries.failed(ErrorKind::ConnectionRefused.into());
+        }
+        assert!(tries.is_over());
+        assert!(matches!(
+            tries.into_error(),
+            TcpError::Connect { tried: 16, .. }
+        ));
+    }
+}

@@ -157,6 +157,36 @@ fn the_signal_follows_use_and_queue() {
     assert!(scaling_signal(&stats).queue_pressure.is_finite());
 }
 
+/// The advisor's figures are copied field by field; nothing has to be reckoned.
+#[test]
+fn an_adviser_of_sizes_gets_what_it_asks_for() {
+    let bench = lone(|it| it.max_size(20).min_size(2));
+    serve(&bench, 100, 40, 10);
+    let demand = bench.pool.demand();
+    let asked = brolly_advisor::Demand {
+        arrivals_per_second: demand.arrivals_per_second,
+        hold_seconds: demand.hold_seconds.unwrap(),
+    };
+    let load = asked.offered_load().unwrap();
+    assert!(about(load, demand.offered_load()) && about(load, 0.8));
+    assert_eq!(asked.size(0.1).unwrap().max(), 2);
+    let usage = brolly_advisor::PoolUsage {
+        active: demand.in_use as u64,
+        idle: demand.idle as u64,
+        min: u32::try_from(demand.min).ok(),
+        max: u32::try_from(demand.max).ok(),
+        hits: demand.hits,
+        misses: demand.misses,
+        errors: demand.errors,
+        exhaustions: demand.exhaustions,
+        wait_seconds: demand.wait_seconds,
+        hold_seconds: demand.hold_seconds,
+        mean_utilisation: Some(demand.mean_utilization),
+    };
+    assert_eq!(usage.acquisitions(), 100);
+    assert!(about(usage.utilisation(), 0.04));
+}
+
 #[cfg(feature = "serde")]
 #[test]
 fn demand_and_signal_are_data() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use brolly_circuit_breaker::CircuitBreaker;
 use brolly_resource_pool::{
-    AcquireError, CreateError, Gate, Made, OnCreateError, Pass, Refused, TryAcquireError,
+    AcquireError, Check, CreateError, Gate, Made, OnCreateError, Pass, Refused, TryAcquireError,
 };
 
 use crate::support::{Fixed, Mode, bench, is_pending, lone, look, ms, ready, secs};
@@ -117,6 +117,55 @@ fn what_is_idle_is_handed_out_behind_a_closed_gate() {
     bench.tasks.run();
     assert_eq!(ready(second).unwrap_err().retry_after(), Some(secs(60)));
     drop(held);
+    drop(bench.take());
+}
+
+#[test]
+fn what_is_promised_to_the_line_goes_to_who_came_first() {
+    let gate = Turnstile::default();
+    let given = gate.clone();
+    let bench = bench(|it| it.max_size(2).gate(given).check(Check::Always));
+    drop(bench.take());
+    bench.clock.advance(secs(1));
+    gate.refuse(secs(60));
+    bench.plant.set_check(Mode::Gated);
+    let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(bench.pool.acquire())).collect();
+    for acquire in &mut waiting {
+        assert!(is_pending(acquire.as_mut()));
+    }
+    bench.tasks.run();
+    // One is being checked, for the first.
+    assert!(is_pending(waiting[0].as_mut()));
+    for acquire in &mut waiting[1..] {
+        let error = ready(acquire.as_mut()).unwrap_err();
+        assert_eq!(error.retry_after(), Some(secs(60)));
+    }
+    bench.plant.open(1);
+    bench.tasks.run();
+    drop(ready(waiting[0].as_mut()).unwrap());
+    // If the check fails, there is nothing left to hope for.
+    bench.clock.advance(secs(1));
+    bench.plant.set_check(Mode::Fail);
+    let mut last = pin!(bench.pool.acquire());
+    assert!(is_pending(last.as_mut()));
+    bench.tasks.run();
+    assert!(ready(last).unwrap_err().retry_after().is_some());
+}
+
+#[test]
+fn who_wants_several_gives_back_what_was_set_aside_when_it_is_refused() {
+    let gate = Turnstile::default();
+    let given = gate.clone();
+    let bench = bench(|it| it.max_size(3).gate(given));
+    drop(bench.take());
+    gate.refuse(secs(60));
+    let mut several = Box::pin(bench.pool.acquire_many(2));
+    assert!(is_pending(several.as_mut()));
+    bench.tasks.run();
+    let error = ready(several.as_mut()).unwrap_err();
+    assert_eq!(error.retry_after(), Some(secs(60)));
+    let stats = bench.assert_conserved();
+    assert_eq!((stats.idle, stats.in_use), (1, 0));
     drop(bench.take());
 }
 

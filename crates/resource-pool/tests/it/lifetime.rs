@@ -92,10 +92,45 @@ fn so_many_are_kept_idle_beside_those_in_use() {
     bench.pass(secs(1000));
     let stats = bench.assert_conserved();
     assert_eq!((stats.idle, stats.size, stats.min_idle), (3, 3, 3));
+    assert_eq!(bench.plant.closed_for(CloseReason::Idle), 5, "and no more");
     // A smaller maximum is a bound for it too.
     bench.pool.resize(0, 2).unwrap();
     bench.pass(secs(10));
     assert_eq!(bench.assert_conserved().size, 2);
+}
+
+#[test]
+fn warming_up_ends_where_there_is_no_room_for_the_idle_minimum() {
+    let bench = bench(|it| it.max_size(3).min_size(0).min_idle(3));
+    let _held = (bench.take(), bench.take());
+    let mut warm_up = std::pin::pin!(bench.pool.warm_up());
+    assert!(crate::support::is_pending(warm_up.as_mut()));
+    bench.tasks.run();
+    assert_eq!(crate::support::ready(warm_up).unwrap(), 3);
+}
+
+#[test]
+fn an_idle_minimum_is_kept_beside_those_who_wait() {
+    let bench = bench(|it| {
+        let it = it.max_size(8).min_size(0).min_idle(2);
+        it.health_interval(None)
+    });
+    let mut warm_up = std::pin::pin!(bench.pool.warm_up());
+    assert!(crate::support::is_pending(warm_up.as_mut()));
+    bench.tasks.run();
+    let _held = (bench.take(), bench.take());
+    bench.plant.set_create(Mode::Gated);
+    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(bench.pool.acquire())).collect();
+    for acquire in &mut waiting {
+        assert!(crate::support::is_pending(acquire.as_mut()));
+    }
+    bench.tasks.run();
+    // Two for those who wait and two to be idle, at once.
+    assert_eq!(bench.assert_conserved().creating, 4);
+    bench.plant.open(4);
+    bench.tasks.run();
+    let stats = bench.assert_conserved();
+    assert_eq!((stats.in_use, stats.idle), (4, 2));
 }
 
 #[test]

@@ -407,6 +407,16 @@ fn files_are_opened_with_their_errors_and_written_before_they_are_closed() -> io
 
 #[cfg(target_os = "linux")]
 #[test]
+fn what_has_no_disk_to_be_written_to_is_closed_all_the_same() -> io::Result<()> {
+    let scope = ResourceScope::new();
+    let mut null = scope.manage("null", File::open("/dev/null")?).unwrap();
+    Managed::close_blocking(&mut null).unwrap();
+    assert!(scope.is_empty());
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_full_disk_is_an_error_of_the_close_and_not_lost() -> io::Result<()> {
     let scope = ResourceScope::new();
     let full = File::options().write(true).open("/dev/full")?;

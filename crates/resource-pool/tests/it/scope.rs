@@ -404,6 +404,14 @@ fn the_list_says_what_there_is_and_for_how_long() {
     let entries: Vec<ScopeEntry> = scope.entries();
     assert_eq!((entries[0].site.line, entries[0].age), (line, secs(5)));
     assert!(entries[0].is_held && !entries[1].is_held);
+    let mut door = scope
+        .manage("door", crate::managed::Door::default())
+        .unwrap();
+    let entry = scope.entries().pop().unwrap();
+    assert!(entry.is_managed && !entries[0].is_managed);
+    assert_eq!(entries[0].type_name, "()");
+    assert!(entry.type_name.ends_with("Door"), "{entry:?}");
+    now(brolly_resource_pool::Managed::close(&mut door)).unwrap();
     assert_eq!(
         (entries[0].id.as_str(), entries[1].id.as_str()),
         ("held_0", "left_1")
@@ -500,6 +508,15 @@ fn scopes_and_handles_may_go_wherever_their_resources_may() {
         drop(thing);
         Ok::<(), &str>(())
     }));
+}
+
+#[test]
+fn handles_are_a_few_words() {
+    let word = size_of::<usize>();
+    assert!(size_of::<Kept<[u8; 100]>>() <= 3 * word);
+    assert!(size_of::<brolly_resource_pool::Managed<crate::managed::Door>>() <= 7 * word);
+    assert!(size_of::<ResourceScope>() <= word);
+    assert!(size_of::<CleanupErrors>() <= 3 * word);
 }
 
 #[test]
