@@ -1,5 +1,6 @@
 //! [`SqliteConnection`]: a connection as it is opened, and as it has to be when it comes back.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -139,8 +140,17 @@ fn open_file(settings: &Settings, role: Role, path: &Path) -> Result<Opened, Sql
     if settings.may_create && flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(literal(path), flags)?;
     Ok((connection, Some((path.to_owned(), before))))
+}
+
+/// The path as one that SQLite takes for nothing else: the bundled one reads URIs, among them some
+/// of databases in memory.
+fn literal(path: &Path) -> Cow<'_, Path> {
+    match path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        true => Cow::Owned(Path::new(".").join(path)),
+        false => Cow::Borrowed(path),
+    }
 }
 
 /// The identity of what was opened. If another file came meanwhile, nobody can say which it is.
@@ -203,5 +213,22 @@ impl fmt::Debug for SqliteConnection {
             .field("role", &self.role)
             .field("file", &self.file.as_ref().map(|(path, _)| path))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_is_a_uri() {
+        for (path, expected) in [
+            ("file:x?mode=memory", "./file:x?mode=memory"),
+            ("file::memory:", "./file::memory:"),
+            ("file", "file"),
+            ("/tmp/file:x", "/tmp/file:x"),
+        ] {
+            assert_eq!(literal(Path::new(path)), Path::new(expected));
+        }
     }
 }

@@ -148,3 +148,106 @@ fn message(payload: Box<dyn Any + Send>) -> Arc<str> {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use brolly_sync::block_on;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_the_job_and_not_the_thread() {
+        let threads = Threads::new();
+        let first = block_on(threads.run(|| panic!("no"))).unwrap();
+        assert_eq!(first, Err::<(), _>(Arc::from("no")));
+        let second = block_on(threads.run(|| 7)).unwrap();
+        assert_eq!(second, Ok(7));
+    }
+
+    #[test]
+    fn an_idle_thread_is_used_before_another_is_started() {
+        let threads = Threads::new();
+        let first = block_on(threads.run(|| thread::current().id())).unwrap();
+        for _ in 0..100 {
+            while threads.0.0.lock().idle == 0 {
+                thread::yield_now();
+            }
+            let next = block_on(threads.run(|| thread::current().id())).unwrap();
+            assert_eq!(next, first);
+        }
+    }
+
+    #[test]
+    fn no_job_waits_for_another() {
+        let threads = Threads::new();
+        let barrier = Arc::new(std::sync::Barrier::new(8));
+        let (done, all) = mpsc::channel();
+        for round in 0..50 {
+            for _ in 0..8 {
+                let (barrier, done) = (Arc::clone(&barrier), done.clone());
+                let meet = move || {
+                    barrier.wait();
+                    done.send(round).unwrap();
+                };
+                threads.start(meet).unwrap();
+            }
+            for _ in 0..8 {
+                assert_eq!(all.recv_timeout(Duration::from_secs(10)), Ok(round));
+            }
+        }
+    }
+
+    #[test]
+    fn one_idle_thread_is_not_promised_to_two_jobs() {
+        for _ in 0..50 {
+            let threads = Threads::new();
+            block_on(threads.run(|| ())).unwrap().unwrap();
+            while threads.0.0.lock().idle == 0 {
+                thread::yield_now();
+            }
+            let barrier = Arc::new(std::sync::Barrier::new(2));
+            let (done, all) = mpsc::channel();
+            for _ in 0..2 {
+                let (barrier, done) = (Arc::clone(&barrier), done.clone());
+                let meet = move || {
+                    barrier.wait();
+                    done.send(()).unwrap();
+                };
+                threads.start(meet).unwrap();
+            }
+            for _ in 0..2 {
+                all.recv_timeout(Duration::from_secs(10)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn jobs_that_were_started_run_although_all_handles_are_gone() {
+        let (done, all) = mpsc::channel();
+        for _ in 0..100 {
+            let threads = Threads::new();
+            for _ in 0..3 {
+                let done = done.clone();
+                threads.start(move || done.send(()).unwrap()).unwrap();
+            }
+        }
+        for _ in 0..300 {
+            all.recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+    }
+
+    #[test]
+    fn threads_end_with_their_handles() {
+        let threads = Threads::new();
+        block_on(threads.run(|| ())).unwrap().unwrap();
+        let inner = Arc::downgrade(&threads.0.0);
+        drop(threads);
+        let began = std::time::Instant::now();
+        while inner.strong_count() > 0 {
+            assert!(began.elapsed() < KEEP, "they wait for work");
+            thread::yield_now();
+        }
+    }
+}

@@ -191,8 +191,9 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// What sets the maximum by what the pool is asked for, with a spawner: by default nothing. The
-    /// maximum to begin with has to be within its bounds.
+    /// What sets the maximum by what the pool is asked for: by default nothing. Ticked by the task
+    /// that maintains the pool, or by [`Pool::maintain`]. The maximum to begin with has to be within
+    /// its bounds.
     #[doc(alias = "auto_tune")]
     pub fn controller(mut self, controller: Controller) -> Self {
         self.controller = Some(controller);

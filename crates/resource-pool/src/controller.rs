@@ -183,11 +183,8 @@ impl Controller {
         }
         let demand = Demand::between(Some(&before), &after);
         let to = self.decide(&demand, after.age)?;
-        shared.resize(after.min, to).ok()?;
-        Some(Resized {
-            from: after.max,
-            to,
-        })
+        let from = shared.resize_max(to)?;
+        Some(Resized { from, to })
     }
 }
 

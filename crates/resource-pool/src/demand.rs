@@ -122,8 +122,7 @@ impl Demand {
     #[must_use]
     pub fn offered_load(&self) -> f64 {
         match self.hold_seconds {
-            // What was held before the time began is in use, though nobody asked for it since.
-            Some(hold) => (self.arrivals_per_second * hold).max(self.mean_in_use),
+            Some(hold) => self.arrivals_per_second * hold,
             None => (self.in_use as f64 + self.waiting as f64).max(self.mean_in_use),
         }
     }

@@ -495,6 +495,17 @@ impl<M: Manager> Shared<M> {
         Ok(())
     }
 
+    /// Sets the maximum alone, unless it would be less than the minimum. Returns what it was.
+    pub(crate) fn resize_max(&self, max: usize) -> Option<usize> {
+        self.change(|core, now, _| {
+            if max < core.min {
+                return None;
+            }
+            core.capacity.change(now.time, core.max);
+            Some(std::mem::replace(&mut core.max, max))
+        })
+    }
+
     // ---- Ends ----
 
     /// From now on what was made before is not handed out any more.

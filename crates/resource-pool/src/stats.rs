@@ -306,7 +306,7 @@ impl<M: Manager> Shared<M> {
             gate_refusals: counts.gate_refusals,
             check_failures: counts.check_failures,
             closed,
-            churn_per_second: closed as f64 / seconds(lived),
+            churn_per_second: per_second(closed, lived),
             closed_by: CloseReason::ALL
                 .into_iter()
                 .zip(counts.closed)
@@ -389,9 +389,12 @@ fn wide_nanos(nanos: u128) -> Duration {
     }
 }
 
-/// In seconds, and never zero.
-fn seconds(nanos: u64) -> f64 {
-    nanos.max(1) as f64 / 1e9
+/// A mean over time; zero where there was none.
+fn per_second(count: u64, nanos: u64) -> f64 {
+    match nanos {
+        0 => 0.0,
+        nanos => count as f64 * 1e9 / nanos as f64,
+    }
 }
 
 #[cfg(test)]

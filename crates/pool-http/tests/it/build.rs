@@ -28,6 +28,7 @@ fn what_is_no_origin_is_refused() {
         "http://host/?query",
         "http://user@host",
         "http://user:secret@host",
+        "http://user@host:80",
         "http://host:",
         "http://host:0",
         "http://host:65536",

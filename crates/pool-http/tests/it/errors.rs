@@ -53,7 +53,9 @@ async fn who_waits_for_a_connection_is_told_who_has_it() {
     let pool = builder.build().unwrap();
     let line = line!() + 1;
     let held = pool.send(get("/half/100")).await.unwrap();
+    let began = Instant::now();
     let error = pool.send(get("/len/1")).await.unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(5));
     let text = error.to_string();
     assert!(text.contains(&format!("{}:{line}", file!())), "{text}");
     drop(held);
@@ -120,6 +122,15 @@ async fn a_body_longer_than_asked_for_is_refused() {
         let error = answer.into_body().bytes(99).await.unwrap_err();
         assert!(matches!(error, BodyError::TooLong { limit: 99 }));
     }
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_to_be_too_long_is_not_waited_for() {
+    let server = Server::start().await;
+    let pool = server.builder().body_timeout(None).build().unwrap();
+    let answer = pool.send(get("/half/1000")).await.unwrap();
+    let error = answer.into_body().bytes(999).await.unwrap_err();
+    assert!(matches!(error, BodyError::TooLong { limit: 999 }));
 }
 
 #[tokio::test]

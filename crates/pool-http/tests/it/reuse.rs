@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use brolly_resource_pool::CloseReason;
+use brolly_pool_http::http_body_util::BodyExt;
+use brolly_pool_http::hyper::body::Body;
+use brolly_sync::ManualClock;
 
 use crate::support::{Server, eventually, fetch, get, post};
 
@@ -23,6 +25,21 @@ async fn one_connection_serves_one_request_after_another() {
     assert_eq!(pool.connections().stats().idle, 1);
 }
 
+// The end of an answer may be read before the connection looks for the next request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_not_ready_yet_is_waited_for() {
+    let server = Server::start().await;
+    let pool = server.builder().build().unwrap();
+    tokio::spawn(async move {
+        for _ in 0..2000 {
+            fetch(&pool, "/len/3").await.unwrap();
+        }
+        assert_eq!(server.connections(), 1);
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test]
 async fn a_connection_goes_back_with_the_end_of_the_body_and_not_before() {
     let server = Server::start().await;
@@ -35,6 +52,54 @@ async fn a_connection_goes_back_with_the_end_of_the_body_and_not_before() {
     let answer = pool.send(get("/empty")).await.unwrap();
     assert_eq!(pool.connections().stats().in_use, 0, "it has no body");
     drop(answer);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn the_last_piece_of_a_body_of_known_length_is_its_end() {
+    let server = Server::start().await;
+    let pool = server.builder().max_size(1).build().unwrap();
+    let mut body = pool.send(get("/len/70000")).await.unwrap().into_body();
+    let mut left = 70_000;
+    while left > 0 {
+        let piece = body.frame().await.unwrap().unwrap();
+        left -= piece.into_data().unwrap().len();
+    }
+    assert!(body.is_end_stream());
+    assert_eq!(
+        pool.connections().stats().in_use,
+        0,
+        "nobody has to ask again"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_drained_for_a_connection_that_ends_anyway() {
+    let server = Server::start().await;
+    let pool = server.builder().build().unwrap();
+    drop(pool.send(get("/says-close")).await.unwrap());
+    let stats = pool.connections().stats();
+    assert_eq!((stats.in_use, stats.idle), (0, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_is_back_is_not_met_with_stale_connections() {
+    let server = Server::start().await;
+    let pool = server.builder().max_size(8).build().unwrap();
+    let all: Vec<_> = (0..8)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { fetch(&pool, "/slow/20").await.unwrap() })
+        })
+        .collect();
+    for task in all {
+        task.await.unwrap();
+    }
+    assert_eq!(pool.connections().stats().idle, 8);
+    let server = Server::start_at(server.stop().await).await;
+    // So that the ends arrive: there is no event for that.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    fetch(&pool, "/len/1").await.unwrap();
     assert_eq!(server.connections(), 1);
 }
 
@@ -66,12 +131,19 @@ async fn a_long_rest_closes_the_connection() {
 #[tokio::test]
 async fn a_rest_that_does_not_come_is_not_waited_for() {
     let server = Server::start().await;
-    let pool = server.builder().max_size(1).build().unwrap();
+    let clock = ManualClock::new();
+    let pool = server.builder().timer(clock.clone()).build().unwrap();
     drop(pool.send(get("/half/1000")).await.unwrap());
     assert_eq!(pool.connections().stats().in_use, 1, "it is drained");
-    fetch(&pool, "/len/1").await.unwrap(); // within the limit of acquiring
-    assert_eq!(server.connections(), 2);
-    eventually("the first is closed", || server.live() == 1).await;
+    let mut passed = Duration::ZERO;
+    eventually("it is given up", || {
+        clock.advance(Duration::from_millis(50));
+        passed += Duration::from_millis(50);
+        pool.connections().stats().in_use == 0
+    })
+    .await;
+    assert!(passed >= Duration::from_secs(1), "{passed:?}");
+    eventually("it is closed", || server.live() == 0).await;
 }
 
 #[tokio::test]
@@ -159,7 +231,6 @@ async fn connections_end_with_their_pool() {
     drop(held);
     eventually("all are closed", || server.live() == 0).await;
     assert_eq!(pool.connections().stats().size, 0);
-    let _ = CloseReason::Closed;
 }
 
 #[tokio::test]

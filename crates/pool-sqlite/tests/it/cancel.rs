@@ -187,12 +187,29 @@ fn work_that_nobody_looks_at_is_not_begun() {
 }
 
 #[test]
+fn a_statement_is_stopped_although_its_work_has_a_progress_handler_of_its_own() {
+    let db = one_reader();
+    let (entered, has_entered) = mpsc::channel();
+    let mut work = Box::pin(db.write(move |it| {
+        let _ = it.progress_handler(1, None::<fn() -> bool>);
+        entered.send(()).unwrap();
+        it.query_row(ENDLESS, [], |row| row.get::<_, i64>(0))
+    }));
+    assert!(look(work.as_mut()).is_pending());
+    has_entered.recv().unwrap();
+    thread::sleep(Duration::from_millis(50)); // so that it runs: there is no event for that
+    drop(work);
+    db.write_blocking(|_| Ok(())).unwrap();
+}
+
+#[test]
 fn a_drain_that_nobody_waits_for_has_closed_all_the_same() {
     let db = scratch();
-    let held = db.writer().acquire_blocking().unwrap();
+    let held = db.readers().acquire_blocking().unwrap();
     {
         let mut drain = Box::pin(db.drain(Duration::from_secs(10)));
         assert!(look(drain.as_mut()).is_pending());
+        assert!(!db.writer().is_closed(), "the readers come first");
     }
     assert!(db.writer().is_closed() && db.readers().is_closed());
     drop(held);

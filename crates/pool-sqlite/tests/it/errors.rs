@@ -70,6 +70,12 @@ fn a_damaged_file_costs_the_connection_that_finds_it() {
         "{error:?}"
     );
     assert_eq!(db.readers().stats().idle, 0);
+    let counted = db.write(|it| it.query_row("SELECT count(*) FROM t", [], |row| row.get(0)));
+    let error = brolly_sync::block_on(counted)
+        .map(|it: i64| it)
+        .unwrap_err();
+    assert!(matches!(error.failure(), Some(SqliteError::Corrupt(_))));
+    assert_eq!(db.writer().stats().idle, 0);
 }
 
 #[test]
@@ -132,4 +138,26 @@ fn constraints_are_told_from_other_errors() {
         source.source().unwrap().to_string(),
         "FOREIGN KEY constraint failed"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_must_not_be_written_is_read_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = scratch();
+    scratch.db.close();
+    drop(rusqlite::Connection::open(scratch.path()).unwrap());
+    let locked = fs::Permissions::from_mode(0o444);
+    fs::set_permissions(scratch.path(), locked).unwrap();
+    if fs::OpenOptions::new()
+        .write(true)
+        .open(scratch.path())
+        .is_ok()
+    {
+        return; // permissions mean nothing to this user
+    }
+    let db = Sqlite::open(scratch.path()).unwrap();
+    let refused = db.write_blocking(|it| it.execute("INSERT INTO t VALUES (1)", []));
+    let error = refused.unwrap_err();
+    assert!(matches!(error.failure(), Some(SqliteError::ReadOnly(_))));
 }

@@ -75,3 +75,19 @@ fn a_holder_can_ask_whether_its_file_is_there() {
     fs::remove_file(scratch.path()).unwrap();
     assert!(held.has_moved());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_check_finds_a_file_that_was_removed() {
+    let clock = brolly_sync::ManualClock::new();
+    let given = clock.clone();
+    // A hook of one's own takes the place of the look at each checkout; the check has it too.
+    let scratch = crate::support::scratch_with(|it| {
+        it.writer_pool(|pool| pool.clock(given).before_acquire(|_, _| true))
+    });
+    fs::remove_file(scratch.path()).unwrap();
+    clock.advance(std::time::Duration::from_secs(1));
+    let created = scratch.db.writer().stats().created;
+    drop(scratch.db.writer().acquire_blocking().unwrap());
+    assert_eq!(scratch.db.writer().stats().created, created + 1);
+}

@@ -107,3 +107,20 @@ fn a_file_that_another_process_has_locked_is_opened_when_it_lets_go() {
     drop(locker);
     Sqlite::open(&path).unwrap();
 }
+
+// SQLite itself does not wait here: whoever changes the journal mode has read the file already.
+#[test]
+fn an_opening_waits_for_who_is_writing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data.db");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other
+        .execute_batch("CREATE TABLE t(x); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)")
+        .unwrap();
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| Sqlite::open(&path).unwrap());
+        std::thread::sleep(Duration::from_millis(50)); // so that it waits: there is no event for that
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(crate::support::count(&opening.join().unwrap()), 1);
+    });
+}

@@ -77,3 +77,14 @@ fn data_that_went_with_its_connection_is_not_replaced_by_an_empty_database() {
     assert!(matches!(*error, SqliteError::MemoryLost));
     assert!(!error.is_transient());
 }
+
+#[test]
+fn what_a_holder_forbids_itself_is_allowed_to_the_next() {
+    let db = memory();
+    let reader = db.readers().acquire_blocking().unwrap();
+    reader.pragma_update(None, "query_only", true).unwrap();
+    drop(reader);
+    db.write_blocking(|it| it.execute("INSERT INTO t VALUES (1)", []))
+        .unwrap();
+    assert_eq!(count(&db), 1);
+}

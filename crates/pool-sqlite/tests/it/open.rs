@@ -114,18 +114,36 @@ fn a_hook_that_panics_later_refuses_the_connection_and_nothing_else() {
 
 #[test]
 fn settings_out_of_their_range_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data.db");
     for path in ["", ":memory:"] {
         let error = Sqlite::open(path).unwrap_err();
         assert!(matches!(error, OpenError::Setting { field: "path", .. }));
     }
-    let error = Sqlite::builder("x").readers(0).open().unwrap_err();
+    let error = Sqlite::builder(&path).readers(0).open().unwrap_err();
     assert_eq!(error.to_string(), "readers is 0, allowed is 1 to 65536");
-    let error = Sqlite::builder("x").statement_cache(65537).open();
+    let error = Sqlite::builder(&path).statement_cache(65537).open();
     let error = error.unwrap_err();
     assert!(error.to_string().starts_with("statement_cache is 65537"));
-    let builder = Sqlite::builder("x").writer_pool(|pool| pool.min_size(2));
+    let builder = Sqlite::builder(&path).writer_pool(|pool| pool.min_size(2));
     assert!(matches!(builder.open(), Err(OpenError::Pool(error)) if error.field == "min_size"));
-    assert!(!std::path::Path::new("x").exists());
+    assert!(!path.exists());
+}
+
+#[test]
+fn many_who_open_a_new_file_at_once_succeed() {
+    for _ in 0..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data.db");
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| Sqlite::open(&path).map(drop)))
+                .collect();
+            for opened in all {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
 }
 
 #[test]

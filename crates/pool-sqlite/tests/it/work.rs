@@ -64,6 +64,20 @@ fn a_transaction_is_all_or_nothing() {
 }
 
 #[test]
+fn a_transaction_has_the_lock_from_its_beginning() {
+    let scratch = scratch();
+    let other = rusqlite::Connection::open(scratch.path()).unwrap();
+    other.busy_timeout(Duration::ZERO).unwrap();
+    let begun = scratch.transaction_blocking(|_| {
+        let refused = other.execute_batch("BEGIN IMMEDIATE").unwrap_err();
+        assert!(matches!(SqliteError::from(refused), SqliteError::Busy(_)));
+        Ok(())
+    });
+    begun.unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+}
+
+#[test]
 fn work_that_panics_is_an_error_and_leaves_nothing_behind() {
     let db = scratch();
     let panicked: Result<(), _> = block_on(db.write(|it| {

@@ -139,12 +139,15 @@ fn waits_and_holds_have_percentiles() {
 #[test]
 fn churn_is_what_is_closed_in_a_second() {
     let bench = lone(|it| it.max_size(1));
-    for _ in 0..10 {
+    brolly_resource_pool::Guard::discard(bench.take());
+    assert_eq!(bench.pool.stats().churn_per_second, 0.0, "in no time");
+    for _ in 0..9 {
         brolly_resource_pool::Guard::discard(bench.take());
         bench.clock.advance(ms(500));
     }
     let stats = bench.pool.stats();
-    assert_eq!((stats.age, stats.churn_per_second), (secs(5), 2.0));
+    assert_eq!((stats.age, stats.closed), (ms(4500), 10));
+    assert!((stats.churn_per_second - 10.0 / 4.5).abs() < 1e-9);
 }
 
 #[cfg(feature = "serde")]
