@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_postgres::{Error, Statement};
 
 use crate::error::is_fatal;
-use crate::sql;
+use crate::sql::Leaves;
 use crate::statements::Statements;
 
 /// What is known about a connection.
@@ -45,14 +45,15 @@ impl Session {
         text: Option<&str>,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        if text.is_some_and(sql::may_begin) {
+        let leaves = text.map(Leaves::of).unwrap_or_default();
+        if leaves.transaction {
             self.may_be_in_transaction.store(true, Relaxed);
         }
         self.begin();
         let result = work.await;
         self.end();
         match &result {
-            Ok(_) => self.succeeded(text),
+            Ok(_) => self.succeeded(leaves),
             Err(error) => self.failed(error),
         }
         result
@@ -74,18 +75,17 @@ impl Session {
         }
     }
 
-    fn succeeded(&self, text: Option<&str>) {
-        let Some(text) = text else { return };
-        if sql::surely_ends(text) {
+    fn succeeded(&self, leaves: Leaves) {
+        if leaves.none_surely {
             self.may_be_in_transaction.store(false, Relaxed);
         }
-        if sql::may_deallocate(text) {
+        if leaves.fewer_statements {
             self.forget_statements();
         }
     }
 
     pub(crate) fn prepared(&self, text: &str) {
-        if sql::may_begin(text) {
+        if Leaves::of(text).transaction {
             self.has_prepared_begin.store(true, Relaxed);
         }
     }

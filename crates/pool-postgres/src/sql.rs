@@ -35,35 +35,74 @@ impl Sql for Statement {
     }
 }
 
-/// Whether a text may leave a transaction open. Nothing but `BEGIN` and `START TRANSACTION` begins
-/// one that outlives its statement. The words count wherever they stand, in a string too: a roll
-/// back too many does no harm.
-pub(crate) fn may_begin(text: &str) -> bool {
-    contains_word(text, "BEGIN") || contains_word(text, "START")
+/// What a text may leave behind, read off its words in one pass.
+///
+/// The words count wherever they stand, in a string too: a roll back too many does no harm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leaves {
+    /// A transaction. Nothing but `BEGIN` and `START TRANSACTION` begins one that outlives its
+    /// statement.
+    pub(crate) transaction: bool,
+    /// No transaction, if it succeeds: it is one word that ends one, and no more.
+    pub(crate) none_surely: bool,
+    /// Fewer prepared statements.
+    pub(crate) fewer_statements: bool,
 }
 
-/// Whether a text that succeeded leaves no transaction open: it is one of these words and no more.
-pub(crate) fn surely_ends(text: &str) -> bool {
+impl Leaves {
+    pub(crate) fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let mut leaves = Self {
+            none_surely: is_an_end(text),
+            ..Self::default()
+        };
+        let mut is_in_word = false;
+        for (at, byte) in bytes.iter().enumerate() {
+            let begins_word = !is_in_word;
+            is_in_word = is_word(*byte);
+            if !begins_word {
+                continue;
+            }
+            match byte.to_ascii_uppercase() {
+                b'B' => leaves.transaction |= stands_at(bytes, at, b"BEGIN"),
+                b'S' => leaves.transaction |= stands_at(bytes, at, b"START"),
+                b'D' => {
+                    leaves.fewer_statements |=
+                        stands_at(bytes, at, b"DEALLOCATE") || discards_all(bytes, at);
+                }
+                _ => {}
+            }
+        }
+        leaves
+    }
+}
+
+fn is_an_end(text: &str) -> bool {
     let text = text.trim_matches(|it: char| it.is_ascii_whitespace() || it == ';');
     ["COMMIT", "ROLLBACK", "END", "ABORT"]
         .iter()
         .any(|it| text.eq_ignore_ascii_case(it))
 }
 
-/// Whether a text may take prepared statements away.
-pub(crate) fn may_deallocate(text: &str) -> bool {
-    contains_word(text, "DISCARD") && contains_word(text, "ALL")
-        || contains_word(text, "DEALLOCATE")
+/// `DISCARD` with anything after it but what keeps statements.
+fn discards_all(bytes: &[u8], at: usize) -> bool {
+    const WORD: &[u8] = b"DISCARD";
+    let rest = bytes.get(at + WORD.len()..).unwrap_or_default();
+    let what = rest.trim_ascii_start();
+    let keeps: [&[u8]; 4] = [b"TEMP", b"TEMPORARY", b"SEQUENCES", b"PLANS"];
+    stands_at(bytes, at, WORD) && !keeps.iter().any(|it| stands_at(what, 0, it))
 }
 
-fn contains_word(text: &str, word: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_part = |at: Option<&u8>| at.is_some_and(|it| it.is_ascii_alphanumeric() || *it == b'_');
-    bytes.windows(word.len()).enumerate().any(|(at, window)| {
-        window.eq_ignore_ascii_case(word.as_bytes())
-            && !is_part(at.checked_sub(1).and_then(|it| bytes.get(it)))
-            && !is_part(bytes.get(at + word.len()))
-    })
+fn stands_at(bytes: &[u8], at: usize, word: &[u8]) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let next = rest.get(word.len());
+    rest.get(..word.len())
+        .is_some_and(|it| it.eq_ignore_ascii_case(word))
+        && !next.is_some_and(|it| is_word(*it))
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 #[cfg(test)]
@@ -81,21 +120,21 @@ mod tests {
             "select 1;\nstart\ttransaction",
             "COMMIT; BEGIN",
         ] {
-            assert!(may_begin(text), "{text}");
+            assert!(Leaves::of(text).transaction, "{text}");
         }
     }
 
     #[test]
     fn names_that_hold_the_words_begin_nothing() {
         for text in ["", "SELECT beginning, restart, begin_at FROM starts", "b"] {
-            assert!(!may_begin(text), "{text}");
+            assert_eq!(Leaves::of(text), Leaves::default(), "{text}");
         }
     }
 
     #[test]
     fn only_a_whole_end_ends() {
         for text in ["COMMIT", " commit ; ", "ROLLBACK;", "end", "abort"] {
-            assert!(surely_ends(text), "{text}");
+            assert!(Leaves::of(text).none_surely, "{text}");
         }
         for text in [
             "COMMIT AND CHAIN",
@@ -104,15 +143,26 @@ mod tests {
             "ends",
             "",
         ] {
-            assert!(!surely_ends(text), "{text}");
+            assert!(!Leaves::of(text).none_surely, "{text}");
         }
     }
 
     #[test]
     fn what_takes_statements_away_is_seen() {
-        assert!(may_deallocate("discard all"));
-        assert!(may_deallocate("DEALLOCATE s1"));
-        assert!(!may_deallocate("DISCARD TEMP"));
-        assert!(!may_deallocate("SELECT all_discards FROM t"));
+        for text in [
+            "discard all",
+            "DISCARD /* */ ALL",
+            "select 1; DEALLOCATE s1",
+        ] {
+            assert!(Leaves::of(text).fewer_statements, "{text}");
+        }
+        for text in [
+            "SELECT all_discards, discarded FROM t",
+            "CLOSE ALL; discard temp;DISCARD\nSEQUENCES",
+            "d",
+            "",
+        ] {
+            assert!(!Leaves::of(text).fewer_statements, "{text}");
+        }
     }
 }

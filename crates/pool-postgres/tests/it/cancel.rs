@@ -23,6 +23,16 @@ async fn polled<T>(times: usize, work: impl Future<Output = T>) -> bool {
     false
 }
 
+/// Whether this machine has a connection from the port.
+fn is_connected(port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let local = format!(":{port:04X}");
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.len() > 3 && fields[1].ends_with(&local) && fields[3] == "01"
+    })
+}
+
 async fn all_kinds(client: &mut Client) -> Result<(), Error> {
     client.query("SELECT 1", &[]).await?;
     client.query_one("SELECT 1", &[]).await?;
@@ -102,11 +112,15 @@ async fn without_cancel_requests_the_next_holder_does_not_wait_either() {
     let pool = small(manager).build().unwrap();
     let client = pool.acquire().await.unwrap();
     let pid = backend(&client).await;
+    let port = format!("SELECT client_port FROM pg_stat_activity WHERE pid = {pid}");
+    let port: u16 = server.ask(&port).parse().unwrap();
     let sleep = client.query("SELECT pg_sleep(600)", &[]);
     assert!(tokio::time::timeout(ms(200), sleep).await.is_err());
     drop(client);
     let client = pool.acquire_timeout(secs(10)).await.unwrap();
     assert_ne!(backend(&client).await, pid);
+    // Here it is gone, whatever the server still does.
+    eventually("the socket is closed", || !is_connected(port)).await;
     let query = format!("SELECT pg_terminate_backend({pid})");
     server.ask(&query);
 }

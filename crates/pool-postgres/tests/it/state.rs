@@ -163,6 +163,27 @@ async fn what_a_holder_has_set_is_undone_where_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn cleaning_keeps_prepared_statements() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let manager = PostgresManager::builder(server.config())
+        .recycle(Recycle::Clean)
+        .build()
+        .unwrap();
+    let pool = small(manager).build().unwrap();
+    for _ in 0..3 {
+        let client = pool.acquire().await.unwrap();
+        let statement = client.prepare_cached("SELECT 6").await.unwrap();
+        let row = client.query_one(&statement, &[]).await.unwrap();
+        assert_eq!(row.get::<_, i32>(0), 6);
+        assert_eq!(client.statement_count(), 1);
+    }
+    let client = pool.acquire().await.unwrap();
+    assert_eq!(client.statement_count(), 1);
+}
+
+#[tokio::test]
 async fn statements_that_were_discarded_are_prepared_again() {
     let Some(server) = server::shared() else {
         return;

@@ -161,7 +161,7 @@ async fn ordinary_commands_and_transactions_cost_no_reset() {
 
 #[tokio::test]
 async fn resets_can_be_had_always_or_never() {
-    let Some(server) = server::shared() else {
+    let Some(server) = Server::start() else {
         return;
     };
     let pool = small(manager(&server).reset(Reset::Always))
@@ -169,6 +169,9 @@ async fn resets_can_be_had_always_or_never() {
         .unwrap();
     let first = id(&mut pool.acquire().await.unwrap()).await;
     assert_eq!(id(&mut pool.acquire().await.unwrap()).await, first);
+    // The one of the creation, and one for the second holder.
+    let stats = server.ask("INFO commandstats");
+    assert!(stats.contains("cmdstat_reset:calls=2,"), "{stats}");
 
     let pool = small(manager(&server).reset(Reset::Never)).build().unwrap();
     let mut connection = pool.acquire().await.unwrap();
