@@ -236,6 +236,7 @@ impl<M: Manager> Future for Wait<'_, M> {
 }
 
 impl<M: Manager> Drop for Wait<'_, M> {
+    #[inline]
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else {
             return;
@@ -246,10 +247,23 @@ impl<M: Manager> Drop for Wait<'_, M> {
 }
 
 impl<M: Manager> Shared<M> {
-    /// A caller leaves the line without looking at its answer.
+    /// A caller leaves the line without looking at its answer. Kept apart, so that the end of a
+    /// future that has never waited is a test of a flag.
+    #[inline(never)]
     fn leave(&self, ticket: usize) {
         // Where nothing was granted, nothing has to settle: whoever comes next ends the attention
         // that nobody needs any more. That spares a caller that gives up two writes.
+        let (has_left, waker) = lock(&self.core).line.leave(ticket);
+        discard(waker);
+        if !has_left {
+            self.turn_down(ticket);
+        }
+        self.dismiss_crew_if_alone();
+    }
+
+    /// What was granted to a caller who has left goes to the next.
+    #[cold]
+    fn turn_down(&self, ticket: usize) {
         let (answer, waker) = lock(&self.core).line.cancel(ticket);
         discard(waker);
         match answer {
@@ -259,7 +273,6 @@ impl<M: Manager> Shared<M> {
                 core.take_back(&self.idle, granted, now, effects);
             }),
         }
-        self.dismiss_crew_if_alone();
     }
 
     /// Does the pool's work, where there is no spawner to do it. False if there was none.
@@ -269,8 +282,15 @@ impl<M: Manager> Shared<M> {
     }
 
     /// Without a spawner, what nobody waits for is not kept without being polled.
+    #[inline]
     pub(crate) fn dismiss_crew_if_alone(&self) {
-        if self.spawner.is_some() || self.crew.is_empty() {
+        if self.spawner.is_none() {
+            self.dismiss_crew_unless_needed();
+        }
+    }
+
+    fn dismiss_crew_unless_needed(&self) {
+        if self.crew.is_empty() {
             return;
         }
         let is_alone = {

@@ -145,8 +145,9 @@ fn constraints_are_told_from_other_errors() {
 fn a_file_that_must_not_be_written_is_read_only() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = scratch();
-    scratch.db.close();
-    drop(rusqlite::Connection::open(scratch.path()).unwrap());
+    // SQLite uses a descriptor again that it has not closed yet, so all have to be closed.
+    let (_, writer) = brolly_sync::block_on(scratch.db.drain(std::time::Duration::from_secs(10)));
+    assert_eq!(writer.left.len(), 0);
     let locked = fs::Permissions::from_mode(0o444);
     fs::set_permissions(scratch.path(), locked).unwrap();
     if fs::OpenOptions::new()

@@ -138,6 +138,7 @@ impl fmt::Debug for Threads {
         f.debug_struct("Threads")
             .field("most", &self.crew.most)
             .field("threads", &state.threads)
+            .field("idle", &state.idle)
             .field("jobs", &state.jobs.len())
             .finish_non_exhaustive()
     }

@@ -121,6 +121,28 @@ fn what_is_idle_is_handed_out_behind_a_closed_gate() {
 }
 
 #[test]
+fn a_refusal_beside_a_failure_is_told_as_well() {
+    let asked = AtomicUsize::new(0);
+    let bench = bench(|it| {
+        it.max_size(2)
+            .gate(move || match asked.fetch_add(1, SeqCst) {
+                0 => Ok(Pass::silent()),
+                _ => Err(Refused::for_now(secs(60))),
+            })
+    });
+    bench.plant.set_create(Mode::Fail);
+    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(bench.pool.acquire())).collect();
+    for acquire in &mut waiting {
+        assert!(is_pending(acquire.as_mut()));
+    }
+    // One attempt fails and makes a pause; the other, begun beside it, is refused after that.
+    bench.tasks.run();
+    let answers = waiting.iter_mut().map(|it| ready(it.as_mut()));
+    let told: Vec<_> = answers.map(|it| it.unwrap_err().retry_after()).collect();
+    assert_eq!(told, [None, Some(secs(60))]);
+}
+
+#[test]
 fn what_is_promised_to_the_line_goes_to_who_came_first() {
     let gate = Turnstile::default();
     let given = gate.clone();

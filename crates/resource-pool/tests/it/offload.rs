@@ -254,6 +254,30 @@ fn threads_are_as_many_as_are_needed_and_no_more() {
 }
 
 #[test]
+fn one_that_is_about_to_wake_is_not_counted_on_twice() {
+    for _ in 0..50 {
+        let threads = Threads::new(2);
+        threads.run(Box::new(|| {}));
+        while !format!("{threads:?}").contains("idle: 1") {
+            thread::yield_now();
+        }
+        // The first needs the second, so both have to run at once.
+        let (teller, told) = channel();
+        let (done, is_done) = channel();
+        let first_done = done.clone();
+        threads.run(Box::new(move || {
+            let is_met = told.recv_timeout(Duration::from_secs(5)).is_ok();
+            first_done.send(is_met).unwrap();
+        }));
+        threads.run(Box::new(move || {
+            teller.send(()).unwrap();
+            done.send(true).unwrap();
+        }));
+        assert!(is_done.iter().all(|it| it));
+    }
+}
+
+#[test]
 fn what_was_given_to_threads_is_done_after_they_were_dropped() {
     let threads = Threads::new(1);
     let (sender, receiver) = channel();

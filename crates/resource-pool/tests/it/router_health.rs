@@ -157,6 +157,9 @@ fn a_late_verdict_of_a_trial_counts_while_the_next_one_is_due() {
     ];
     drop(both);
     assert_eq!(router.stats().available, 2);
+    // Nothing of the trial counts against the share of those who may be out.
+    fail(&router, 1, 3);
+    assert!(is_out(&router, 1));
 }
 
 #[test]

@@ -267,6 +267,37 @@ fn a_job_for_which_one_was_woken_who_ends_is_done_by_another() {
 }
 
 #[test]
+fn a_job_whose_worker_is_dropped_after_it_was_woken_wakes_another() {
+    let tasks = Arc::new(Mutex::new(Vec::new()));
+    let spawned = Arc::clone(&tasks);
+    let workers = Workers::builder()
+        .min_workers(2)
+        .spawner(move |task: Task| spawned.lock().unwrap().push(task))
+        .build()
+        .unwrap();
+    workers.start();
+    let mut idle: Vec<_> = tasks.lock().unwrap().drain(..).collect();
+    let wakers = idle.iter_mut().map(|task| {
+        let (woken, waker) = Count::new();
+        assert!(
+            task.as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        woken
+    });
+    let wakers: Vec<_> = wakers.collect();
+    let woken = |wakers: &[Arc<Count>]| wakers.iter().map(|it| it.get()).collect::<Vec<_>>();
+    let job = workers.try_submit(ready(Ok::<_, Infallible>(7))).unwrap();
+    assert_eq!(woken(&wakers), [0, 1]);
+    drop(idle.pop());
+    assert_eq!(woken(&wakers), [1, 1]);
+    assert!(look(idle[0].as_mut()).is_pending());
+    assert_eq!(done(job), Ok(7));
+    assert_eq!(workers.stats().lost, 1);
+}
+
+#[test]
 fn a_set_whose_workers_have_gone_is_degraded_until_it_is_scaled() {
     let bench = started(|it| it.min_workers(3));
     let (_gate, job) = bench.gated();
@@ -364,6 +395,38 @@ fn what_is_not_done_in_time_is_dropped_and_reported() {
     let stats = bench.stats();
     assert_eq!((stats.total, stats.active, stats.dropped), (0, 0, 4));
     assert_eq!(bench.tasks.len(), 0);
+}
+
+/// Panics when it is dropped.
+struct Wicked;
+
+impl Drop for Wicked {
+    fn drop(&mut self) {
+        panic!("wicked");
+    }
+}
+
+#[test]
+fn jobs_that_panic_when_they_are_dropped_harm_nobody() {
+    let bench = started(|it| it);
+    let wicked = || {
+        let wicked = Wicked;
+        async move {
+            let _wicked = wicked;
+            pending::<Result<(), Infallible>>().await
+        }
+    };
+    let begun = bench.workers.try_submit(wicked()).unwrap();
+    let waits = bench.workers.try_submit(wicked()).unwrap();
+    bench.tasks.run();
+    let mut stop = pin!(bench.workers.stop(secs(1)));
+    assert!(is_pending(stop.as_mut()));
+    bench.clock.advance(secs(1));
+    assert_eq!(get(stop).unstarted, 1);
+    bench.tasks.run();
+    assert_eq!(done(begun), Err(JobError::Dropped));
+    assert_eq!(done(waits), Err(JobError::Dropped));
+    assert_eq!((bench.stats().total, bench.stats().dropped), (0, 2));
 }
 
 #[test]
