@@ -4,6 +4,8 @@ mod alone;
 mod crowd;
 mod faces;
 mod peers;
+mod postgres;
+mod router;
 
 use crate::axis::Axis;
 
@@ -12,5 +14,7 @@ const CRATE: &str = "resource-pool";
 pub fn axes() -> Vec<Axis> {
     let mut axes = alone::axes();
     axes.extend(crowd::axes());
+    axes.extend(postgres::axes());
+    axes.extend(router::axes());
     axes
 }

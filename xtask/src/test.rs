@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::failure::Failure;
 use crate::process::{as_typed, cargo, stream};
 use crate::tally::Tally;
-use crate::workspace::Workspace;
+use crate::workspace::{Package, Workspace};
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     if let Some(arg) = args.first() {
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         &["--workspace", "--all-features"],
     )?;
     session.doctests()?;
-    session.loom()?;
+    session.all_models()?;
     for library in workspace.libraries() {
         let name = library.name.as_str();
         if library.has_default_features {
@@ -121,23 +121,31 @@ impl<'a> Session<'a> {
     }
 
     /// Models run in a target folder of their own, because their flag rebuilds everything.
-    fn loom(&mut self) -> Result<(), Failure> {
-        let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
-        flags.push_str(" --cfg brolly_loom");
+    fn all_models(&mut self) -> Result<(), Failure> {
         for package in &self.workspace.packages {
-            let Some(models) = package.loom_models else {
-                continue;
-            };
-            let mut command = cargo(&self.workspace.root);
-            command
-                .args(["test", "--release", "-p", &package.name])
-                .args(models)
-                .env("RUSTFLAGS", flags.trim())
-                .env("CARGO_TARGET_DIR", self.workspace.target.join("loom"));
-            let title = format!("loom models of {}", package.name);
-            self.section(&title, &mut command, Runner::Libtest)?;
+            if let Some(models) = package.loom_models {
+                self.models("loom", package, models)?;
+            }
+        }
+        for package in &self.workspace.packages {
+            if package.has_shuttle_models {
+                self.models("shuttle", package, &["--test", "shuttle"])?;
+            }
         }
         Ok(())
+    }
+
+    fn models(&mut self, kind: &str, package: &Package, models: &[&str]) -> Result<(), Failure> {
+        let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
+        flags.push_str(&format!(" --cfg brolly_{kind}"));
+        let mut command = cargo(&self.workspace.root);
+        command
+            .args(["test", "--release", "-p", &package.name])
+            .args(models)
+            .env("RUSTFLAGS", flags.trim())
+            .env("CARGO_TARGET_DIR", self.workspace.target.join(kind));
+        let title = format!("{kind} models of {}", package.name);
+        self.section(&title, &mut command, Runner::Libtest)
     }
 
     fn section(

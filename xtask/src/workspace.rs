@@ -25,6 +25,8 @@ pub(crate) struct Package {
     pub(crate) has_default_features: bool,
     /// Where the loom models are, as cargo is told; nothing if there are none.
     pub(crate) loom_models: Option<&'static [&'static str]>,
+    /// Models for shuttle are in `tests/shuttle`.
+    pub(crate) has_shuttle_models: bool,
     pub(crate) examples: Vec<String>,
 }
 
@@ -75,6 +77,8 @@ impl Package {
                     true => &["--test", "loom"][..],
                     false => &["--lib"], // beside the code; other unit tests are not built for loom
                 }),
+            has_shuttle_models: list(&package["dependencies"])
+                .any(|dependency| dependency["name"] == "shuttle"),
             examples: targets("example").collect(),
         }
     }

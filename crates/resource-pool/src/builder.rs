@@ -7,8 +7,10 @@ use std::time::Duration;
 use brolly_sync::{Backoff, Clock, Spawn, ThreadTimer, Timer};
 
 use crate::config::{Check, OnCreateError, Order, Rules};
+use crate::controller::{Controller, Steering};
 use crate::error::ConfigError;
 use crate::event::{Event, Hooks};
+use crate::gate::{Gate, Gatekeeper};
 use crate::janitor;
 use crate::manager::{Manager, Usage};
 use crate::panics::contain;
@@ -23,6 +25,8 @@ pub struct PoolBuilder<M: Manager> {
     manager: M,
     rules: Rules,
     hooks: Hooks<M::Resource>,
+    gate: Gatekeeper,
+    controller: Option<Controller>,
     min_was_set: bool,
 }
 
@@ -32,6 +36,8 @@ impl<M: Manager> PoolBuilder<M> {
             manager,
             rules: Rules::default(),
             hooks: Hooks::default(),
+            gate: Gatekeeper::default(),
+            controller: None,
             min_was_set: false,
         }
     }
@@ -56,11 +62,21 @@ impl<M: Manager> PoolBuilder<M> {
     ///
     /// A pool begins empty. [`Pool::warm_up`] creates so many, and from then on a pool with a spawner
     /// replaces what it loses.
-    #[doc(alias = "min_idle")]
     #[doc(alias = "min_connections")]
     pub fn min_size(mut self, min: usize) -> Self {
         self.rules.min_size = min;
         self.min_was_set = true;
+        self
+    }
+
+    /// How many resources are kept idle beside those in use, as far as the maximum allows, so that who
+    /// comes next finds one: by default 0.
+    ///
+    /// Kept as [`min_size`](Self::min_size) is, by a pool that is warm and has a spawner. A checkout
+    /// that leaves too few is noticed within a second, or as soon as anybody has to wait.
+    #[doc(alias = "min_idle_connections")]
+    pub fn min_idle(mut self, idle: usize) -> Self {
+        self.rules.min_idle = idle;
         self
     }
 
@@ -116,6 +132,14 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
+    /// How many idle resources one tick of the maintenance closes because they were idle or lived for
+    /// too long: 1 or more, by default a tenth of those that exist. A second later it goes on, so
+    /// that what was made together does not go together.
+    pub fn evictions_per_tick(mut self, evictions: impl Into<Option<usize>>) -> Self {
+        self.rules.evictions_per_tick = evictions.into();
+        self
+    }
+
     /// How long a resource may live: by default 1800 s, spread as
     /// [`lifetime_jitter`](Self::lifetime_jitter) says. It ends when it is idle or comes back, never
     /// while it is held. With a spawner a successor is made before, if there is room.
@@ -153,6 +177,26 @@ impl<M: Manager> PoolBuilder<M> {
     /// Who is told when a creation fails.
     pub fn on_create_error(mut self, policy: OnCreateError) -> Self {
         self.rules.on_create_error = policy;
+        self
+    }
+
+    /// Who is asked before each creation begins, such as a circuit breaker. While it refuses, a caller
+    /// that would need a new resource is told at once, with
+    /// [`CreateError::Refused`](crate::CreateError::Refused); with
+    /// [`OnCreateError::RetryUntilDeadline`] it waits as long as something is in use that may come
+    /// back. The gate is asked again when it said, and once a second.
+    #[doc(alias = "circuit_breaker")]
+    pub fn gate(mut self, gate: impl Gate + 'static) -> Self {
+        self.gate = Gatekeeper::new(gate);
+        self
+    }
+
+    /// What sets the maximum by what the pool is asked for: by default nothing. Ticked by the task
+    /// that maintains the pool, or by [`Pool::maintain`]. The maximum to begin with has to be within
+    /// its bounds.
+    #[doc(alias = "auto_tune")]
+    pub fn controller(mut self, controller: Controller) -> Self {
+        self.controller = Some(controller);
         self
     }
 
@@ -258,12 +302,20 @@ impl<M: Manager> PoolBuilder<M> {
     /// [`ConfigError`]: a setting is out of its range.
     pub fn build(self) -> Result<Pool<M>, ConfigError> {
         let mut rules = self.rules.check(self.min_was_set)?;
+        let controller = Steering::new(self.controller, &rules)?;
         inherit_runtime(&mut rules);
         let timer = match &rules.timer {
             Some(timer) => Arc::clone(timer),
             None => Arc::new(ThreadTimer::new()),
         };
-        let shared = Shared::new(self.manager, self.hooks, rules, timer);
+        let shared = Shared::new(
+            self.manager,
+            self.hooks,
+            self.gate,
+            controller,
+            rules,
+            timer,
+        );
         if let Some(spawner) = &shared.spawner {
             let (bell, timer) = (Arc::clone(&shared.bell), Arc::clone(&shared.timer));
             let task = janitor::run(Arc::downgrade(&shared), bell, timer);
@@ -291,6 +343,7 @@ impl<M: Manager> fmt::Debug for PoolBuilder<M> {
         f.debug_struct("PoolBuilder")
             .field("rules", &self.rules)
             .field("hooks", &self.hooks)
+            .field("gate", &self.gate.is_set())
             .finish_non_exhaustive()
     }
 }

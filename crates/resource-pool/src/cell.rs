@@ -1,63 +1,65 @@
 //! [`Cell`]: where an idle thing lies while nobody holds it.
-
-#[cfg(not(brolly_loom))]
-pub(crate) use plain::Cell;
+//!
+//! It has no lock and no flag of its own: whose turn it is, the bit of the place says; see
+//! `idle_set`. In a model it is loom's cell, which notices two who touch it at a time.
 
 #[cfg(brolly_loom)]
-pub(crate) use modelled::Cell;
-
+use loom::cell::UnsafeCell;
 #[cfg(not(brolly_loom))]
-mod plain {
-    use std::mem::ManuallyDrop;
+use plain::UnsafeCell;
 
-    use crossbeam_utils::atomic::AtomicCell;
+/// Holds a thing, or nothing. Callers take turns.
+pub(crate) struct Cell<T>(UnsafeCell<Option<T>>);
 
-    /// Holds a pointer to a thing, or nothing. Callers take turns; see `idle_set`.
-    ///
-    /// `ManuallyDrop` makes the store a plain one: nothing is ever overwritten.
-    pub(crate) struct Cell<T>(AtomicCell<Option<ManuallyDrop<T>>>);
+// SAFETY: whoever calls `put` or `take` promises to be alone with the cell, so all that a shared
+// reference gives away is the thing itself, to one thread at a time.
+unsafe impl<T: Send> Sync for Cell<T> {}
 
-    impl<T> Cell<T> {
-        pub(crate) const fn new() -> Self {
-            Self(AtomicCell::new(None))
-        }
-
-        #[inline]
-        pub(crate) fn put(&self, thing: T) {
-            self.0.store(Some(ManuallyDrop::new(thing)));
-        }
-
-        #[inline]
-        pub(crate) fn take(&self) -> T {
-            let thing = self.0.swap(None).expect("a set bit stands for a thing");
-            ManuallyDrop::into_inner(thing)
-        }
+impl<T> Cell<T> {
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(None))
     }
 
-    impl<T> Drop for Cell<T> {
-        fn drop(&mut self) {
-            drop(self.0.swap(None).map(ManuallyDrop::into_inner));
-        }
+    /// Puts a thing into the cell, which is empty.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else touches the cell meanwhile, and what those did who touched it before happened
+    /// before this.
+    #[inline]
+    pub(crate) unsafe fn put(&self, thing: T) {
+        // SAFETY: the caller is alone with the cell, so the pointer is as good as a unique
+        // reference. It is empty, so nothing is lost that would have to be dropped.
+        self.0
+            .with_mut(|cell| unsafe { std::ptr::write(cell, Some(thing)) });
+    }
+
+    /// Takes what is in the cell.
+    ///
+    /// # Safety
+    ///
+    /// As [`put`](Self::put).
+    #[inline]
+    pub(crate) unsafe fn take(&self) -> Option<T> {
+        // SAFETY: the caller is alone with the cell, so the pointer is as good as a unique
+        // reference.
+        self.0.with_mut(|cell| unsafe { (*cell).take() })
     }
 }
 
-#[cfg(brolly_loom)]
-mod modelled {
-    use crate::primitive::{Mutex, lock};
+/// The standard library's cell with the face of loom's.
+#[cfg(not(brolly_loom))]
+mod plain {
+    pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
-    pub(crate) struct Cell<T>(Mutex<Option<T>>);
-
-    impl<T> Cell<T> {
-        pub(crate) fn new() -> Self {
-            Self(Mutex::new(None))
+    impl<T> UnsafeCell<T> {
+        pub(super) fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
         }
 
-        pub(crate) fn put(&self, thing: T) {
-            *lock(&self.0) = Some(thing);
-        }
-
-        pub(crate) fn take(&self) -> T {
-            lock(&self.0).take().expect("a set bit stands for a thing")
+        #[inline(always)]
+        pub(super) fn with_mut<R>(&self, work: impl FnOnce(*mut T) -> R) -> R {
+            work(self.0.get())
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::panics::{contain, contained};
 use crate::shared::Shared;
 
 /// So many failures in a row make a pool degraded.
-const DEGRADED_AFTER: u32 = 3;
+pub(crate) const DEGRADED_AFTER: u32 = 3;
 
 /// A resource with a check. Dropped before its end, the resource is closed: nobody knows in which
 /// state it was left.
@@ -48,11 +48,7 @@ impl<M: Manager> Checkup<M> {
             .min(item.expires_at);
         shared.change(|core, now, effects| {
             Self::leave(core, is_promised);
-            core.trust();
-            if core.failed_checks >= DEGRADED_AFTER {
-                effects.events.push(Event::Recovered);
-            }
-            core.failed_checks = 0;
+            note_success(core, effects);
             core.offer(&shared.idle, loan, now, effects);
         });
     }
@@ -64,15 +60,13 @@ impl<M: Manager> Checkup<M> {
         let (shared, is_promised) = (&self.shared, self.is_promised);
         let was_suspect = shared.change(|core, now, effects| {
             Self::leave(core, is_promised);
-            core.counts.check_failures += 1;
             let suspect_since = core.suspect_since;
             core.suspect_since = suspect_since.or(Some(now.time));
-            Self::count_failure(core, effects);
             if suspect_since.is_some_and(|since| loan.item.created >= since) {
                 // What is made since then passes no check either: making more of it has to pause.
                 core.pause_for_check(now);
             }
-            effects.events.push(Event::CheckFailed { message });
+            note_failure(core, message, effects);
             core.retire(loan, CloseReason::Unhealthy, effects);
             suspect_since.is_some()
         });
@@ -80,12 +74,28 @@ impl<M: Manager> Checkup<M> {
             shared.bell.check_now();
         }
     }
+}
 
-    fn count_failure(core: &mut Core<M>, effects: &mut Effects<M>) {
-        core.failed_checks = core.failed_checks.saturating_add(1);
-        if core.failed_checks == DEGRADED_AFTER {
-            effects.events.push(Event::Degraded);
-        }
+/// A resource has passed.
+pub(crate) fn note_success<M: Manager>(core: &mut Core<M>, effects: &mut Effects<M>) {
+    core.trust();
+    if core.failed_checks >= DEGRADED_AFTER {
+        effects.events.push(Event::Recovered);
+    }
+    core.failed_checks = 0;
+}
+
+/// A resource has not passed. It will be closed.
+pub(crate) fn note_failure<M: Manager>(
+    core: &mut Core<M>,
+    message: String,
+    effects: &mut Effects<M>,
+) {
+    core.counts.check_failures += 1;
+    effects.events.push(Event::CheckFailed { message });
+    core.failed_checks = core.failed_checks.saturating_add(1);
+    if core.failed_checks == DEGRADED_AFTER {
+        effects.events.push(Event::Degraded);
     }
 }
 

@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brolly_sync::{Backoff, Clock, Jitter, Spawn, Timer};
+use brolly_sync::{Backoff, Clock, Jitter, NanoClock, Spawn, Timer};
 
 use crate::error::ConfigError;
 use crate::idle_set;
-use crate::time::Time;
 
 /// The most resources a pool may have.
 pub(crate) const MOST: usize = 65_536;
@@ -57,6 +56,7 @@ pub(crate) struct Rules {
     pub(crate) name: Arc<str>,
     pub(crate) max_size: usize,
     pub(crate) min_size: usize,
+    pub(crate) min_idle: usize,
     pub(crate) acquire_timeout: Option<Duration>,
     pub(crate) create_timeout: Duration,
     pub(crate) check_timeout: Duration,
@@ -64,6 +64,7 @@ pub(crate) struct Rules {
     pub(crate) check: Check,
     pub(crate) health_interval: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) evictions_per_tick: Option<usize>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) lifetime_jitter: f64,
     pub(crate) max_uses: Option<u64>,
@@ -86,6 +87,7 @@ impl Default for Rules {
             name: Arc::from("pool"),
             max_size: 20,
             min_size: 5,
+            min_idle: 0,
             acquire_timeout: Some(Duration::from_secs(30)),
             create_timeout: Duration::from_secs(30),
             check_timeout: Duration::from_secs(5),
@@ -93,6 +95,7 @@ impl Default for Rules {
             check: Check::IfIdleFor(Duration::from_millis(500)),
             health_interval: Some(Duration::from_secs(60)),
             idle_timeout: Some(Duration::from_secs(300)),
+            evictions_per_tick: None,
             max_lifetime: Some(Duration::from_secs(1800)),
             lifetime_jitter: 0.1,
             max_uses: None,
@@ -120,6 +123,13 @@ impl Rules {
             self.min_size = self.min_size.min(self.max_size);
         }
         check_sizes(self.min_size, self.max_size)?;
+        if self.min_idle > self.max_size {
+            let value = self.min_idle;
+            return Err(ConfigError::new("min_idle", value, "0 to max_size"));
+        }
+        if self.evictions_per_tick == Some(0) {
+            return Err(ConfigError::new("evictions_per_tick", 0, "1 or more"));
+        }
         let idle_check = match self.check {
             Check::IfIdleFor(duration) => Some(duration),
             Check::Always | Check::Never => None,
@@ -162,10 +172,10 @@ impl Rules {
     }
 
     /// What ages are measured by.
-    pub(crate) fn time(&self) -> Time {
+    pub(crate) fn time(&self) -> NanoClock {
         match &self.clock {
-            Some(clock) => Time::given(Arc::clone(clock)),
-            None => Time::system(),
+            Some(clock) => NanoClock::new(Arc::clone(clock)),
+            None => NanoClock::system(),
         }
     }
 

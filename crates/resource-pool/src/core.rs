@@ -11,13 +11,16 @@ use std::task::Waker;
 
 use brolly_sync::Backoff;
 
+use crate::attempts::Failing;
 use crate::config::OnCreateError;
 use crate::error::{AcquireError, CreateError};
 use crate::event::Event;
 use crate::idle_set::{IdleSet, Place};
+use crate::limit::Limits;
 use crate::loan::{Item, Loan};
 use crate::manager::{CloseReason, Manager};
 use crate::queue::{Answer, Queue};
+use crate::stats::Capacity;
 
 pub(crate) type Line<M> =
     Queue<Loan<<M as Manager>::Resource>, AcquireError<<M as Manager>::Error>>;
@@ -30,8 +33,13 @@ pub(crate) type Idle<M> = IdleSet<Box<Item<<M as Manager>::Resource>>>;
 
 pub(crate) struct Core<M: Manager> {
     pub(crate) line: Line<M>,
+    pub(crate) limits: Limits,
     pub(crate) max: usize,
     pub(crate) min: usize,
+    /// How many idle ones are kept beside those in use, once the minimum is.
+    pub(crate) min_idle: usize,
+    /// What could have been in use up to now.
+    pub(crate) capacity: Capacity,
     pub(crate) size: usize,
     pub(crate) creating: usize,
     pub(crate) checking: usize,
@@ -72,22 +80,12 @@ pub(crate) struct Core<M: Manager> {
     pub(crate) peak: usize,
 }
 
-/// The last attempt to create has failed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Failing {
-    /// No other attempt before that.
-    pub(crate) retry_at: u64,
-    /// Somebody sleeps until then.
-    pub(crate) is_armed: bool,
-    /// New resources were made, and passed no check: the next is checked before it is handed out.
-    pub(crate) wants_proof: bool,
-}
-
 /// What was counted under the lock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) created: u64,
     pub(crate) create_failures: u64,
+    pub(crate) gate_refusals: u64,
     pub(crate) check_failures: u64,
     pub(crate) closed: [u64; CloseReason::COUNT],
     pub(crate) timeouts: u64,
@@ -168,9 +166,20 @@ impl<M: Manager> Core<M> {
         self.size.saturating_sub(elsewhere)
     }
 
+    /// How many attempts to create came to nothing.
+    pub(crate) fn failures(&self) -> u64 {
+        self.counts.create_failures + self.counts.gate_refusals
+    }
+
     /// Whether more exist, or are about to, than there may be.
     pub(crate) fn has_surplus(&self) -> bool {
         self.size - self.closing + self.creating > self.max
+    }
+
+    /// Whether somebody who joins the line changes nothing else: nothing is idle, and nothing can be
+    /// created.
+    pub(crate) fn is_stuck(&self, idle: &Idle<M>) -> bool {
+        !self.is_closed && self.size + self.creating >= self.max && idle.idle() == 0
     }
 
     /// Brings everything into the state that the rules ask for. To be called at the end of whatever
@@ -181,7 +190,7 @@ impl<M: Manager> Core<M> {
         } else {
             self.drop_surplus(idle, effects);
             self.hand_out(idle, now, effects);
-            self.create(now, effects);
+            self.create(idle, now, effects);
         }
         self.aim_attention(idle);
         self.tell_watchers(effects);
@@ -219,7 +228,7 @@ impl<M: Manager> Core<M> {
             self.creating as u64,
             self.closing as u64,
             self.counts.created,
-            self.counts.create_failures,
+            self.failures(),
         ];
         if std::mem::replace(&mut self.seen, now_seen) == now_seen {
             return;
@@ -286,46 +295,6 @@ impl<M: Manager> Core<M> {
         self.line.wanted() > self.promised && !(is_suspicious && could_create)
     }
 
-    fn create(&mut self, now: Now, effects: &mut Effects<M>) {
-        let missing = match self.is_warm && now.has_spawner {
-            true => self
-                .min
-                .saturating_sub(self.size - self.closing + self.creating),
-            false => 0,
-        };
-        let for_line = self
-            .line
-            .wanted()
-            .saturating_sub(self.promised + self.creating);
-        let wanted = for_line
-            .max(missing)
-            .max(self.extra.saturating_sub(self.creating));
-        let room = self.max.saturating_sub(self.size + self.creating);
-        let mut most = wanted.min(room);
-        if most == 0 {
-            return;
-        }
-        most = most.min(self.concurrency.saturating_sub(self.creating));
-        if let Some(failing) = &mut self.failing {
-            if self.creating > 0 {
-                return;
-            }
-            if now.time < failing.retry_at {
-                if !failing.is_armed {
-                    failing.is_armed = true;
-                    let nanos = failing.retry_at - now.time;
-                    effects.jobs.push(Job::Pause { nanos });
-                }
-                return;
-            }
-            most = most.min(1);
-        }
-        for _ in 0..most {
-            self.creating += 1;
-            effects.jobs.push(Job::Create { epoch: self.epoch });
-        }
-    }
-
     /// A resource has nobody: the first in line gets it, or it becomes idle, or it is closed.
     pub(crate) fn offer(
         &mut self,
@@ -386,7 +355,7 @@ impl<M: Manager> Core<M> {
         effects.retired.push((loan.item, reason));
     }
 
-    fn fail_first(
+    pub(crate) fn fail_first(
         &mut self,
         idle: &Idle<M>,
         error: AcquireError<M::Error>,
@@ -396,79 +365,6 @@ impl<M: Manager> Core<M> {
         let (waker, set_aside) = self.line.fail_first(error);
         effects.wake(waker);
         self.take_back(idle, Some(Answer::Many(set_aside)), now, effects);
-    }
-
-    /// An attempt to create has failed: who is told, and how long nobody tries again.
-    pub(crate) fn attempt_failed(
-        &mut self,
-        idle: &Idle<M>,
-        error: &CreateError<M::Error>,
-        is_final: bool,
-        epoch: u64,
-        now: Now,
-        effects: &mut Effects<M>,
-    ) {
-        self.counts.create_failures += 1;
-        self.last_error = Some(error.clone());
-        self.pause(epoch, now);
-        self.extra = 0;
-        if self.on_create_error == OnCreateError::RetryUntilDeadline && !is_final {
-            return;
-        }
-        // Where nothing exists that could come back, everybody waits in vain.
-        let is_hopeless = self.size == self.closing && self.creating == 0 && idle.idle() == 0;
-        let told = match is_hopeless {
-            true => self.line.waiting(),
-            false => 1.min(self.line.waiting()),
-        };
-        for _ in 0..told {
-            // Who has a part of what it wants waits for the rest.
-            if self.line.set_aside() > 0 {
-                break;
-            }
-            self.counts.errors += 1;
-            let error = AcquireError::Create(error.clone());
-            self.fail_first(idle, error, now, effects);
-        }
-    }
-
-    /// Attempts pause, longer each time. Several that fail together make one pause.
-    pub(crate) fn pause(&mut self, epoch: u64, now: Now) {
-        if epoch != self.epoch {
-            return;
-        }
-        self.epoch += 1;
-        let nanos = crate::time::nanos(self.backoff.next_delay());
-        self.failing = Some(Failing {
-            retry_at: now.time.saturating_add(nanos),
-            is_armed: false,
-            wants_proof: self.wants_proof(),
-        });
-    }
-
-    /// A resource was made that has passed no check, after others that have not.
-    pub(crate) fn pause_for_check(&mut self, now: Now) {
-        let is_pausing = self.failing.is_some_and(|it| now.time < it.retry_at);
-        if !is_pausing {
-            self.pause(self.epoch, now);
-        }
-        if let Some(failing) = &mut self.failing {
-            failing.wants_proof = true;
-        }
-    }
-
-    /// Whether a new resource is checked before it is handed out.
-    pub(crate) fn wants_proof(&self) -> bool {
-        self.failing.is_some_and(|it| it.wants_proof)
-    }
-
-    /// Attempts succeed again. Where proof is wanted, one that was begun before that proves nothing.
-    pub(crate) fn resume(&mut self, epoch: u64) {
-        self.last_error = None;
-        if epoch == self.epoch || !self.wants_proof() {
-            self.failing = None;
-            self.backoff.reset();
-        }
     }
 
     /// Checks pass again.

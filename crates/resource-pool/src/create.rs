@@ -8,6 +8,7 @@ use brolly_sync::{Timer, TimerExt};
 
 use crate::error::CreateError;
 use crate::event::Event;
+use crate::gate::{Made, Refused, Ticket};
 use crate::manager::{CloseReason, Manager, Usage};
 use crate::panics::{contain, contained};
 use crate::primitive::lock;
@@ -19,6 +20,7 @@ pub(crate) struct Attempt<M: Manager> {
     epoch: u64,
     /// What was begun before a reset is of before the reset.
     generation: u64,
+    ticket: Ticket,
     has_landed: bool,
 }
 
@@ -28,16 +30,35 @@ impl<M: Manager> Attempt<M> {
             generation: shared.generation(),
             shared,
             epoch,
+            ticket: Ticket::default(),
             has_landed: false,
         }
     }
 
     fn land(mut self, result: Result<M::Resource, CreateError<M::Error>>) {
         self.has_landed = true;
+        let ticket = std::mem::take(&mut self.ticket);
         match result {
-            Ok(resource) => self.succeed(resource),
-            Err(error) => self.fail(error),
+            Ok(resource) => {
+                ticket.tell(Made::Succeeded);
+                self.succeed(resource);
+            }
+            Err(error) => {
+                ticket.tell(Made::Failed);
+                self.fail(error);
+            }
         }
+    }
+
+    /// The gate lets nobody pass: nothing was attempted.
+    fn refuse(mut self, refused: Refused) {
+        self.has_landed = true;
+        let Refused { retry_after } = refused;
+        self.shared.change(|core, now, effects| {
+            core.creating -= 1;
+            effects.events.push(Event::Refused { retry_after });
+            core.refused(retry_after, now);
+        });
     }
 
     fn succeed(&self, resource: M::Resource) {
@@ -92,12 +113,19 @@ impl<M: Manager> Drop for Attempt<M> {
             self.fail(CreateError::Dropped);
         } else {
             // Those who did it have left. If somebody has come since, it begins again.
-            self.shared.change(|core, _, _| core.creating -= 1);
+            self.shared.change(|core, _, _| {
+                core.creating -= 1;
+                core.extra = 0;
+            });
         }
     }
 }
 
-pub(crate) async fn run<M: Manager>(attempt: Attempt<M>) {
+pub(crate) async fn run<M: Manager>(mut attempt: Attempt<M>) {
+    match attempt.shared.gate.ask() {
+        Ok(ticket) => attempt.ticket = ticket,
+        Err(refused) => return attempt.refuse(refused),
+    }
     let result = {
         let shared = &attempt.shared;
         let limit = shared.rules.create_timeout;

@@ -64,6 +64,15 @@ impl<E: StdError + 'static> AcquireError<E> {
             _ => None,
         }
     }
+
+    /// For how long a gate lets no creation begin, if that is why there is none.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Create(error) => error.retry_after(),
+            _ => None,
+        }
+    }
 }
 
 impl<E: StdError + 'static> Clone for AcquireError<E> {
@@ -166,6 +175,12 @@ pub enum CreateError<E: StdError + 'static> {
     /// What ran it has dropped it, as a runtime does that shuts down.
     #[error("dropped before it was ready")]
     Dropped,
+    /// The pool's [`Gate`](crate::Gate) lets none begin: the manager was not asked.
+    #[error("refused for the next {retry_after:?}")]
+    Refused {
+        /// Not before so long from now. `Duration::MAX` where nobody knows.
+        retry_after: Duration,
+    },
 }
 
 impl<E: StdError + 'static> CreateError<E> {
@@ -174,6 +189,15 @@ impl<E: StdError + 'static> CreateError<E> {
     pub fn failure(&self) -> Option<&E> {
         match self {
             Self::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// For how long a gate lets no creation begin, if that is what happened.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -188,6 +212,9 @@ impl<E: StdError + 'static> Clone for CreateError<E> {
             },
             Self::Timeout { after } => Self::Timeout { after: *after },
             Self::Dropped => Self::Dropped,
+            Self::Refused { retry_after } => Self::Refused {
+                retry_after: *retry_after,
+            },
         }
     }
 }

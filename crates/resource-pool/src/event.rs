@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::controller::Resized;
 use crate::holders::{Holder, Site};
 use crate::manager::{CloseReason, Usage};
 use crate::panics::contain;
@@ -17,6 +18,11 @@ pub enum Event {
     CreateFailed {
         /// What was said.
         message: String,
+    },
+    /// The gate did not let a creation begin.
+    Refused {
+        /// For how long.
+        retry_after: Duration,
     },
     /// A resource failed a check and will be closed.
     CheckFailed {
@@ -46,6 +52,8 @@ pub enum Event {
         /// How long it waited.
         waited: Duration,
     },
+    /// The pool's controller has changed its maximum.
+    Resized(Resized),
     /// Three checks in a row have failed.
     Degraded,
     /// A check has passed after that.

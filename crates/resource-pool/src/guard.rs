@@ -8,8 +8,9 @@ use std::thread::panicking;
 use std::time::Duration;
 
 use crate::holders::Site;
-use crate::loan::Loan;
+use crate::loan::{Hold, Item, Loan};
 use crate::manager::{CloseReason, Manager, Usage};
+use crate::record::Record;
 use crate::shared::Shared;
 
 const HELD: &str = "a guard holds its resource until it is dropped or taken apart";
@@ -17,52 +18,81 @@ const HELD: &str = "a guard holds its resource until it is dropped or taken apar
 /// A loan that goes back by itself.
 struct Held<M: Manager, P: Deref<Target = Shared<M>>> {
     pool: P,
-    loan: Option<Loan<M::Resource>>,
-    /// Its thread was panicking already when it was acquired.
-    was_panicking: bool,
+    item: Option<Box<Item<M::Resource>>>,
 }
 
 impl<M: Manager, P: Deref<Target = Shared<M>>> Held<M, P> {
     #[inline]
     fn new(pool: P, loan: Loan<M::Resource>) -> Self {
-        Self {
-            pool,
-            loan: Some(loan),
-            was_panicking: panicking(),
-        }
+        Self::with(pool, loan, panicking())
     }
 
     #[inline]
-    fn loan(&self) -> &Loan<M::Resource> {
-        self.loan.as_ref().expect(HELD)
+    fn with(pool: P, loan: Loan<M::Resource>, was_panicking: bool) -> Self {
+        let Loan { place, mut item } = loan;
+        item.held = Some(Hold {
+            place,
+            was_panicking,
+        });
+        let item = Some(item);
+        Self { pool, item }
+    }
+
+    #[inline]
+    fn item(&self) -> &Item<M::Resource> {
+        self.item.as_ref().expect(HELD)
+    }
+
+    /// Takes it apart; `None` if that was done before.
+    #[inline]
+    fn try_take(&mut self) -> Option<(Loan<M::Resource>, bool)> {
+        let mut item = self.item.take()?;
+        let Hold {
+            place,
+            was_panicking,
+        } = item.held.take().expect(HELD);
+        Some((Loan { place, item }, was_panicking))
     }
 
     fn take(&mut self) -> Loan<M::Resource> {
-        self.loan.take().expect(HELD)
+        self.try_take().expect(HELD).0
+    }
+
+    fn held(&self) -> &Hold {
+        self.item().held.as_ref().expect(HELD)
+    }
+
+    fn record(&self) -> &Record {
+        self.pool.idle.record(&self.held().place)
     }
 
     fn site(&self) -> Option<Site> {
-        let record = self.pool.idle.record(&self.loan().place);
-        record.site().map(Site::of)
+        self.record().site().map(Site::of)
     }
 
     fn held_for(&self) -> Duration {
-        let record = self.pool.idle.record(&self.loan().place);
+        let record = self.record();
         let since = record.held_since();
         let now = self.pool.time.coarse();
         Duration::from_nanos(since.map_or(0, |since| now.saturating_sub(since)))
     }
 
+    fn set_label(&self, label: &str) {
+        let (idle, place) = (&self.pool.idle, &self.held().place);
+        let checkout = idle.record(place).uses();
+        self.pool.labels.set(idle.number(place), checkout, label);
+    }
+
     fn usage(&self) -> Usage {
-        self.loan().item.usage(self.pool.time.coarse())
+        self.item().usage(self.pool.time.coarse())
     }
 }
 
 impl<M: Manager, P: Deref<Target = Shared<M>>> Drop for Held<M, P> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(loan) = self.loan.take() {
-            let has_panicked = panicking() && !self.was_panicking;
+        if let Some((loan, was_panicking)) = self.try_take() {
+            let has_panicked = panicking() && !was_panicking;
             self.pool.give_back(loan, has_panicked);
         }
     }
@@ -109,6 +139,13 @@ macro_rules! guard {
                 this.0.held_for()
             }
 
+            /// Says what it is held for: shown by [`Pool::holders`](crate::Pool::holders) until it
+            /// goes back. What is beyond 256 bytes is cut off. Whoever says nothing pays nothing.
+            #[doc(alias = "set_metadata")]
+            pub fn set_label(this: &Self, label: impl AsRef<str>) {
+                this.0.set_label(label.as_ref());
+            }
+
             /// What the resource has been through.
             #[must_use]
             pub fn usage(this: &Self) -> Usage {
@@ -121,14 +158,14 @@ macro_rules! guard {
 
             #[inline]
             fn deref(&self) -> &M::Resource {
-                &self.0.loan().item.resource
+                &self.0.item().resource
             }
         }
 
         impl<$($life,)? M: Manager> DerefMut for $guard<$($life,)? M> {
             #[inline]
             fn deref_mut(&mut self) -> &mut M::Resource {
-                &mut self.0.loan.as_mut().expect(HELD).item.resource
+                &mut self.0.item.as_mut().expect(HELD).resource
             }
         }
 
@@ -182,11 +219,7 @@ impl<M: Manager> Guard<'_, M> {
     pub fn into_owned(mut this: Self) -> OwnedGuard<M> {
         let pool = this.0.pool.arc();
         let pool = pool.expect("a guard that borrows a pool is outlived by it");
-        let loan = this.0.take();
-        OwnedGuard(Held {
-            pool,
-            loan: Some(loan),
-            was_panicking: this.0.was_panicking,
-        })
+        let (loan, was_panicking) = this.0.try_take().expect(HELD);
+        OwnedGuard(Held::with(pool, loan, was_panicking))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::Record;
+use crate::time::moment;
 
 /// A place in the source where resources are acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,20 +46,24 @@ pub struct Holder {
     pub id: String,
     /// The name of the pool.
     pub pool: String,
+    /// The type of the resource, as the compiler calls it.
+    pub resource: &'static str,
+    /// What the holder has said about itself, with `Guard::set_label`.
+    pub label: Option<String>,
     /// Where it was acquired.
     pub site: Site,
     /// For how long it is held.
     pub held_for: Duration,
     /// The age of the resource.
     pub age: Duration,
+    /// When it was acquired, by the pool's clock.
+    pub borrowed_at: Duration,
+    /// When the resource was created or added, by the pool's clock.
+    pub created_at: Duration,
 }
 
 impl Holder {
-    pub(crate) fn read(pool: &Arc<str>, number: usize, record: &Record, now: u64) -> Option<Self> {
-        let since = record.held_since()?;
-        Self::since(pool, number, record, since, now)
-    }
-
+    /// What a record and its pool's name tell; the pool adds the rest.
     pub(crate) fn since(
         pool: &Arc<str>,
         number: usize,
@@ -73,6 +78,10 @@ impl Holder {
             site,
             held_for: Duration::from_nanos(now.saturating_sub(since)),
             age: Duration::from_nanos(now.saturating_sub(record.created())),
+            borrowed_at: moment(since),
+            created_at: moment(record.created()),
+            resource: "",
+            label: None,
         })
     }
 }
@@ -82,7 +91,11 @@ impl fmt::Display for Holder {
         let Self {
             id, site, held_for, ..
         } = self;
-        write!(f, "{id} held for {held_for:.1?} by {site}")
+        write!(f, "{id} held for {held_for:.1?} by {site}")?;
+        match &self.label {
+            Some(label) => write!(f, " ({label})"),
+            None => Ok(()),
+        }
     }
 }
 

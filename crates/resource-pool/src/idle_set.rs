@@ -174,7 +174,9 @@ impl<T> IdleSet<T> {
         if bank.word.load(Relaxed) & ATTENTION != 0 {
             return Put::Refused(place, thing);
         }
-        bank.slots[place.bit()].cell.put(thing);
+        // SAFETY: the caller gives the right to this place away, and invariant 1 is that nobody
+        // touches the cell without it. The bit is clear, so nobody else gets it before it is set.
+        unsafe { bank.slots[place.bit()].cell.put(thing) };
         // Release: who clears the bit finds the thing. The bit is clear, so that adding sets it, and
         // that is one instruction where setting it and asking what was there would be a loop.
         if bank.word.fetch_add(1 << place.bit(), Release) & ATTENTION != 0 {
@@ -186,7 +188,8 @@ impl<T> IdleSet<T> {
     /// Makes a thing idle, whether attention is asked for or not. Under the lock of the pool.
     pub(crate) fn put_under_lock(&self, place: Place, thing: T) {
         let bank = self.bank(place.bank());
-        bank.slots[place.bit()].cell.put(thing);
+        // SAFETY: as in `put`.
+        unsafe { bank.slots[place.bit()].cell.put(thing) };
         bank.word.fetch_or(1 << place.bit(), Release);
     }
 
@@ -293,6 +296,12 @@ impl<T> IdleSet<T> {
         (row * self.shards + rest % self.shards, rest / self.shards)
     }
 
+    /// The number of a place, where [`position`](Self::position) finds it.
+    pub(crate) fn number(&self, place: &Place) -> usize {
+        let (row, shard) = (place.bank() / self.shards, place.bank() % self.shards);
+        (row * PLACES + place.bit()) * self.shards + shard
+    }
+
     #[inline]
     fn bank(&self, index: usize) -> &Bank<T> {
         let bank = self.find_bank(index);
@@ -377,9 +386,13 @@ fn take_any<T>(bank: &Bank<T>, index: usize, mask: u64) -> Option<(Place, T)> {
     }
 }
 
+/// The thing of a place whose bit the caller has just cleared, and the right to the place.
 #[inline]
 fn taken<T>(bank: &Bank<T>, index: usize, bit: u32) -> (Place, T) {
-    let thing = bank.slots[bit as usize].cell.take();
+    // SAFETY: the caller has just cleared the bit of the place, with `Acquire`, so the right to it is
+    // the caller's alone, and the put before the bit was set happened before this.
+    let thing = unsafe { bank.slots[bit as usize].cell.take() };
+    let thing = thing.expect("a set bit stands for a thing");
     (Place::at(index, bit), thing)
 }
 

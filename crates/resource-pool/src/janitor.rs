@@ -13,18 +13,19 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use brolly_sync::Timer;
+use brolly_sync::{NEVER, Timer};
 
 use crate::check;
 use crate::core::{Core, Effects, Now};
 use crate::event::Event;
-use crate::holders::Holder;
 use crate::loan::Loan;
 use crate::manager::{CloseReason, Manager};
 use crate::panics::{discard, wake};
 use crate::primitive::{Mutex, lock};
 use crate::shared::Shared;
-use crate::time::{NEVER, nanos_or_never};
+use crate::time::nanos_or_never;
+
+const SECOND: u64 = 1_000_000_000;
 
 /// Rouses the task that does the maintenance.
 #[derive(Default)]
@@ -142,6 +143,7 @@ pub(crate) async fn maintain<M: Manager>(shared: &Arc<Shared<M>>) -> Option<Dura
     let is_suspect = shared.bell.take_suspicion();
     let now = shared.time.coarse();
     let interval = nanos_or_never(shared.rules.health_interval);
+    shared.steer(now);
     let is_due = now >= shared.next_health.load(Relaxed);
     if is_due || is_suspect {
         if is_due {
@@ -183,7 +185,7 @@ fn sweep<M: Manager>(shared: &Arc<Shared<M>>) -> Option<u64> {
         if core.is_closed {
             return None;
         }
-        let mut sweep = Sweep::new(shared, now);
+        let mut sweep = Sweep::new(shared, core, now);
         // The hottest have the lowest numbers: those beyond the need go first.
         for number in shared.idle.numbers().rev() {
             sweep.look(core, number, effects);
@@ -201,11 +203,13 @@ struct Sweep<'a, M: Manager> {
     lease: u64,
     /// So long before its end a resource gets a successor.
     lead: u64,
+    /// How many more may be closed now.
+    evictions: usize,
     next: u64,
 }
 
 impl<'a, M: Manager> Sweep<'a, M> {
-    fn new(shared: &'a Shared<M>, now: Now) -> Self {
+    fn new(shared: &'a Shared<M>, core: &Core<M>, now: Now) -> Self {
         let rules = &shared.rules;
         let lag = shared.time.lag();
         // What is reported or ended must be older than the limit, so the lag is waited for too.
@@ -215,8 +219,16 @@ impl<'a, M: Manager> Sweep<'a, M> {
         let lease = late(rules.lease_timeout);
         let lifetime = nanos_or_never(rules.max_lifetime);
         let health = nanos_or_never(rules.health_interval);
-        let shortest = [idle_timeout, leak_after, lease, health, lifetime / 2]
+        // Checkouts do not say that they leave too few.
+        let refill = match core.min_idle > 0 && core.is_warm && now.has_spawner {
+            true => SECOND,
+            false => NEVER,
+        };
+        let control = shared.controller.due_in(now.time);
+        let periods = [idle_timeout, leak_after, lease, health, lifetime / 2];
+        let shortest = [refill, control]
             .into_iter()
+            .chain(periods)
             .min()
             .unwrap_or(NEVER);
         Self {
@@ -226,6 +238,9 @@ impl<'a, M: Manager> Sweep<'a, M> {
             leak_after,
             lease,
             lead: lifetime / 20,
+            evictions: rules
+                .evictions_per_tick
+                .unwrap_or_else(|| core.size.div_ceil(10)),
             next: shortest,
         }
     }
@@ -250,7 +265,8 @@ impl<'a, M: Manager> Sweep<'a, M> {
         let now = self.now.time;
         let record = self.shared.idle.record_of(number);
         let (expires_at, idle_since) = (record.expires_at(), record.idle_since());
-        let has_spare = core.size - core.closing > core.min;
+        let has_spare = core.size - core.closing > core.min
+            && (core.min_idle == 0 || self.shared.idle.idle() > core.min_idle);
         let idles_until = idle_since.saturating_add(self.idle_timeout);
         let reason = if now >= expires_at {
             Some(CloseReason::Expired)
@@ -260,6 +276,8 @@ impl<'a, M: Manager> Sweep<'a, M> {
             None
         };
         match reason {
+            // What lived for too long is not handed out either way.
+            Some(_) if self.evictions == 0 => self.due(now.saturating_add(SECOND)),
             Some(reason) => {
                 if let Some((place, item)) = self.shared.idle.take_this(number) {
                     let loan = Loan { place, item };
@@ -267,7 +285,10 @@ impl<'a, M: Manager> Sweep<'a, M> {
                     let is_over = now >= loan.item.expires_at
                         || now > loan.item.returned.saturating_add(self.idle_timeout);
                     match is_over {
-                        true => core.retire(loan, reason, effects),
+                        true => {
+                            self.evictions -= 1;
+                            core.retire(loan, reason, effects);
+                        }
                         false => core.offer(&self.shared.idle, loan, self.now, effects),
                     }
                 }
@@ -315,12 +336,11 @@ impl<'a, M: Manager> Sweep<'a, M> {
         let now = self.now.time;
         let shared = self.shared;
         let record = shared.idle.record_of(number);
-        let name = &shared.rules.name;
         let leaks_at = since.saturating_add(self.leak_after);
         if now > leaks_at {
             if record.report(since) {
                 core.counts.leaks += 1;
-                let holder = Holder::since(name, number, record, since, now);
+                let holder = shared.holder(number, record, since, now);
                 effects.events.extend(holder.map(Event::Leaked));
             }
         } else {
@@ -328,7 +348,7 @@ impl<'a, M: Manager> Sweep<'a, M> {
         }
         let ends_at = since.saturating_add(self.lease);
         if shared.has_leases && now > ends_at {
-            let holder = Holder::since(name, number, record, since, now);
+            let holder = shared.holder(number, record, since, now);
             if record.abandon(since) {
                 core.size -= 1;
                 core.abandoned += 1;

@@ -17,6 +17,17 @@ pub(crate) struct Item<R> {
     pub(crate) returned: u64,
     pub(crate) generation: u64,
     pub(crate) uses: u64,
+    /// While a guard holds it.
+    pub(crate) held: Option<Hold>,
+}
+
+/// What a guard knows beside the resource. It lies with the resource, so that a guard is two words:
+/// these travel in registers, where three would go through memory in pieces that the processor
+/// cannot forward as one.
+pub(crate) struct Hold {
+    pub(crate) place: Place,
+    /// The holder's thread was panicking already when it was acquired.
+    pub(crate) was_panicking: bool,
 }
 
 pub(crate) struct Loan<R> {

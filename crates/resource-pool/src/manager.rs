@@ -231,8 +231,8 @@ pub trait BlockingManager: Send + Sync + 'static {
 /// Makes a [`Manager`] of a [`BlockingManager`].
 ///
 /// Its functions run where its futures are polled: on the thread that waits, or in the spawner's
-/// task. The pool's time limits cannot end a function that runs. Give the pool a spawner whose tasks
-/// may block where that matters, as `|task| { thread::spawn(|| block_on(task)); }` does.
+/// task. The pool's time limits cannot end a function that runs. Where a worker of a runtime must not
+/// be held up, [`Blocking::on`] has them run on other threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Blocking<M>(pub M);
 

@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
-use brolly_sync::TimerExt;
+use brolly_sync::{TimerExt, block_on};
 
+use crate::acquire::{Acquire, AcquireOwned};
 use crate::builder::PoolBuilder;
-use crate::config::check_sizes;
+use crate::demand::Demand;
 use crate::error::{
     AcquireError, AddError, AddRefused, ConfigError, RunError, TryAcquireError, WarmUpError,
 };
@@ -18,13 +18,13 @@ use crate::guard::{Guard, OwnedGuard};
 use crate::holders::{DrainReport, Holder, SiteHolders};
 use crate::janitor;
 use crate::loan::Loan;
-use crate::manager::{CloseReason, Manager};
+use crate::manager::Manager;
 use crate::panics::contain;
 use crate::primitive::lock;
 use crate::queue::Answer;
 use crate::shared::Shared;
 use crate::stats::Stats;
-use crate::wait::{Outcome, Wait};
+use crate::wait::Wait;
 
 /// A pool of resources. Clones are handles to the same one; it closes when the last is dropped.
 pub struct Pool<M: Manager> {
@@ -45,6 +45,10 @@ impl<M: Manager> Pool<M> {
     /// Settings to begin with.
     pub fn builder(manager: M) -> PoolBuilder<M> {
         PoolBuilder::new(manager)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
+        &self.shared
     }
 
     pub(crate) fn of(shared: Arc<Shared<M>>) -> Self {
@@ -76,7 +80,8 @@ impl<M: Manager> Pool<M> {
     pub fn acquire(
         &self,
     ) -> impl Future<Output = Result<Guard<'_, M>, AcquireError<M::Error>>> + Send {
-        self.acquire_at(Location::caller(), self.shared.rules.acquire_timeout)
+        let limit = self.shared.rules.acquire_timeout;
+        self.acquire_at(Location::caller(), limit)
     }
 
     /// The same with a time limit of its own.
@@ -110,23 +115,7 @@ impl<M: Manager> Pool<M> {
     pub fn acquire_owned(
         &self,
     ) -> impl Future<Output = Result<OwnedGuard<M>, AcquireError<M::Error>>> + Send {
-        let site = Location::caller();
-        async move {
-            let shared = &self.shared;
-            let loan = match shared.try_fast(site) {
-                Some(loan) => shared.admit(loan),
-                None => None,
-            };
-            let loan = match loan {
-                Some(loan) => loan,
-                None => {
-                    shared
-                        .wait_for_one(site, shared.rules.acquire_timeout)
-                        .await?
-                }
-            };
-            Ok(OwnedGuard::new(Arc::clone(shared), loan))
-        }
+        AcquireOwned::new(&self.shared, Location::caller())
     }
 
     /// Takes `count` resources at once, or none. It stands in line like everybody else, and once it
@@ -161,7 +150,8 @@ impl<M: Manager> Pool<M> {
             let mut guards: Vec<_> = loans.into_iter().map(|it| Guard::new(shared, it)).collect();
             for guard in &mut guards {
                 if !shared.may_be_acquired(guard) {
-                    let refused = std::mem::replace(guard, self.acquire_at(site, limit).await?);
+                    let refused =
+                        std::mem::replace(guard, Acquire::new(shared, site, limit).await?);
                     Guard::discard(refused);
                 }
             }
@@ -293,19 +283,8 @@ impl<M: Manager> Pool<M> {
     }
 
     #[inline]
-    async fn acquire_at(
-        &self,
-        site: Site,
-        limit: Option<Duration>,
-    ) -> Result<Guard<'_, M>, AcquireError<M::Error>> {
-        let shared = &*self.shared;
-        if let Some(loan) = shared.try_fast(site)
-            && let Some(loan) = shared.admit(loan)
-        {
-            return Ok(Guard::new(shared, loan));
-        }
-        let loan = shared.wait_for_one(site, limit).await?;
-        Ok(Guard::new(shared, loan))
+    pub(crate) fn acquire_at(&self, site: Site, limit: Option<Duration>) -> Acquire<'_, M> {
+        Acquire::new(&self.shared, site, limit)
     }
 
     #[inline]
@@ -320,10 +299,8 @@ impl<M: Manager> Pool<M> {
         {
             return Ok(loan);
         }
-        // The limit is kept by the wait itself, which can say who was waited for.
-        let wait = shared.wait_for_one(site, limit);
-        let waited = shared.timer.timeout_blocking(Duration::MAX, wait);
-        waited.expect("the end of time is not reached")
+        let acquired = block_on(Acquire::new(shared, site, limit))?;
+        Ok(Guard::into_loan(acquired))
     }
 
     #[inline]
@@ -338,7 +315,7 @@ impl<M: Manager> Pool<M> {
 
 /// Sizes, ends, and what else can be done to a pool.
 impl<M: Manager> Pool<M> {
-    /// Creates resources up to the minimum, several at once, and keeps the minimum from then on if
+    /// Creates resources up to the minimum, several at once, and keeps the minima from then on if
     /// there is a spawner. Returns how many there are. Does nothing where there are enough.
     ///
     /// # Errors
@@ -351,14 +328,14 @@ impl<M: Manager> Pool<M> {
     #[doc(alias = "initialize")]
     pub async fn warm_up(&self) -> Result<usize, WarmUpError<M::Error>> {
         let shared = &self.shared;
-        let failures = lock(&shared.core).counts.create_failures;
+        let failures = lock(&shared.core).failures();
         loop {
             let changed = shared.changed();
             let (ready, wanted, error) = shared.change(|core, _, _| {
                 core.is_warm = true;
                 let existing = core.size - core.closing;
-                let missing = core.min.saturating_sub(existing);
-                let error = match core.counts.create_failures > failures {
+                let missing = core.missing(&shared.idle);
+                let error = match core.failures() > failures {
                     true => core.last_error.clone(),
                     false => None,
                 };
@@ -366,7 +343,15 @@ impl<M: Manager> Pool<M> {
                     core.extra = core.extra.max(missing);
                 }
                 let is_over = missing == 0 || core.is_closed;
-                (existing, if is_over { existing } else { core.min }, error)
+                (
+                    existing,
+                    if is_over {
+                        existing
+                    } else {
+                        existing + missing
+                    },
+                    error,
+                )
             });
             if ready >= wanted {
                 return Ok(ready);
@@ -421,12 +406,7 @@ impl<M: Manager> Pool<M> {
     ///
     /// [`ConfigError`]: the maximum is not within 1 and 65536, or less than the minimum.
     pub fn resize(&self, min: usize, max: usize) -> Result<(), ConfigError> {
-        check_sizes(min, max)?;
-        self.shared.change(|core, _, _| {
-            core.min = min;
-            core.max = max;
-        });
-        Ok(())
+        self.shared.resize(min, max)
     }
 
     /// Closes everything that exists now and is idle, and everything else when it comes back. What
@@ -516,6 +496,20 @@ impl<M: Manager> Pool<M> {
         self.shared.stats()
     }
 
+    /// What the pool was asked for since this was asked last, or since it was built.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        let after = self.stats();
+        let before = lock(&self.shared.demand_since).replace(after.clone());
+        Demand::between(before.as_ref(), &after)
+    }
+
+    /// What the pool was asked for since these figures were read.
+    #[must_use]
+    pub fn demand_since(&self, before: &Stats) -> Demand {
+        Demand::between(Some(before), &self.stats())
+    }
+
     /// Who holds what, those who have held longest first.
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
@@ -528,11 +522,11 @@ impl<M: Manager> Pool<M> {
         SiteHolders::group(self.shared.holders())
     }
 
-    /// Who has held for more than so long. Zero names everybody who has held for any time at all.
+    /// Who has held for more than so long. Zero names everybody who holds anything.
     #[must_use]
     pub fn leaks(&self, older_than: Duration) -> Vec<Holder> {
         let mut holders = self.shared.holders();
-        holders.retain(|it| it.held_for > older_than);
+        holders.retain(|it| older_than.is_zero() || it.held_for > older_than);
         holders
     }
 
@@ -564,102 +558,5 @@ impl<M: Manager> fmt::Debug for Pool<M> {
             .field("waiting", &stats.waiting)
             .field("is_closed", &stats.is_closed)
             .finish_non_exhaustive()
-    }
-}
-
-impl<M: Manager> Shared<M> {
-    /// Asks the user's hook about a resource that is about to be handed out. One that is refused is
-    /// closed.
-    #[inline(always)]
-    pub(crate) fn admit(&self, loan: Loan<M::Resource>) -> Option<Loan<M::Resource>> {
-        match self.hooks.before_acquire {
-            None => Some(loan),
-            Some(_) => self.ask(loan),
-        }
-    }
-
-    #[cold]
-    fn ask(&self, loan: Loan<M::Resource>) -> Option<Loan<M::Resource>> {
-        let mut guard = Guard::new(self, loan);
-        match self.may_be_acquired(&mut guard) {
-            true => Some(Guard::into_loan(guard)),
-            false => {
-                self.discard(Guard::into_loan(guard), CloseReason::Unhealthy);
-                None
-            }
-        }
-    }
-
-    fn may_be_acquired(&self, guard: &mut Guard<'_, M>) -> bool {
-        let Some(hook) = &self.hooks.before_acquire else {
-            return true;
-        };
-        let usage = Guard::usage(guard);
-        contain(|| hook(guard, &usage)).unwrap_or(false)
-    }
-
-    async fn wait_for_one(
-        &self,
-        site: Site,
-        limit: Option<Duration>,
-    ) -> Result<Loan<M::Resource>, AcquireError<M::Error>> {
-        loop {
-            let outcome = Wait::new(self, site, 1, limit).await;
-            if let Some(loan) = self.admit(one::<M>(outcome)?) {
-                return Ok(loan);
-            }
-        }
-    }
-
-    /// What can be had without waiting, if nobody waits.
-    fn try_slow(&self, site: Site) -> Result<Loan<M::Resource>, TryAcquireError> {
-        loop {
-            {
-                let mut core = lock(&self.core);
-                if core.is_closed {
-                    return Err(TryAcquireError::Closed);
-                }
-                if !core.line.is_empty() {
-                    return Err(self.refuse(&mut core));
-                }
-            }
-            let mut wait = Wait::new(self, site, 1, None);
-            if wait.join(Waker::noop().clone()).is_err() {
-                return Err(TryAcquireError::Closed);
-            }
-            let outcome = loop {
-                if let Some(outcome) = wait.look(Waker::noop()) {
-                    break Some(outcome);
-                }
-                if !self.work() {
-                    break wait.give_up();
-                }
-            };
-            match outcome.map(one::<M>) {
-                Some(Ok(loan)) => {
-                    if let Some(loan) = self.admit(loan) {
-                        return Ok(loan);
-                    }
-                }
-                Some(Err(AcquireError::Closed)) => return Err(TryAcquireError::Closed),
-                Some(Err(_)) | None => return Err(self.refuse(&mut lock(&self.core))),
-            }
-        }
-    }
-
-    fn refuse(&self, core: &mut crate::core::Core<M>) -> TryAcquireError {
-        core.counts.refusals += 1;
-        TryAcquireError::Exhausted {
-            in_use: core.in_use(&self.idle),
-            max: core.max,
-        }
-    }
-}
-
-fn one<M: Manager>(outcome: Outcome<M>) -> Result<Loan<M::Resource>, AcquireError<M::Error>> {
-    match outcome? {
-        Answer::One(loan) => Ok(loan),
-        Answer::Failed(error) => Err(error),
-        Answer::Many(_) => unreachable!("one was asked for"),
     }
 }

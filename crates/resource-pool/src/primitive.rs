@@ -1,11 +1,16 @@
-//! The seam between std and loom: everything that synchronises comes from here.
+//! The seam between std, loom and shuttle: everything that synchronises comes from here.
 
 #[cfg(brolly_loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU64},
 };
-#[cfg(not(brolly_loom))]
+#[cfg(all(brolly_shuttle, not(brolly_loom)))]
+pub(crate) use shuttle::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64},
+};
+#[cfg(not(any(brolly_loom, brolly_shuttle)))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU64},

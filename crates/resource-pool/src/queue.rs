@@ -12,6 +12,8 @@
 use std::panic::Location;
 use std::task::Waker;
 
+use brolly_sync::NEVER;
+
 /// No neighbour.
 const NIL: usize = usize::MAX;
 
@@ -43,22 +45,32 @@ pub(crate) struct Queue<L, E> {
     waiting: usize,
     /// The sum of what those in line still want.
     wanted: usize,
+    /// The latest deadline, of those that end, since the line was empty.
+    latest: u64,
+    /// Whether deadlines came in their own order since then, as they do where all are given as much
+    /// time.
+    is_sorted: bool,
 }
 
-enum Slot<L, E> {
-    Free,
-    Waiting(Waiting<L>),
-    Answered(Answer<L, E>),
-}
-
-struct Waiting<L> {
+/// Beside its state a slot has what it needs while it is in line, changed in its place: to build all
+/// of that elsewhere and move it costs more than linking it.
+struct Slot<L, E> {
+    state: State<L, E>,
     /// `None` while the owner is being woken: it registers anew when it looks.
     waker: Option<Waker>,
     site: Site,
+    /// `NEVER` where time is not limited.
+    deadline: u64,
     wants: usize,
     has: Vec<L>,
     older: usize,
     newer: usize,
+}
+
+enum State<L, E> {
+    Free,
+    Waiting,
+    Answered(Answer<L, E>),
 }
 
 impl<L, E> Queue<L, E> {
@@ -70,6 +82,8 @@ impl<L, E> Queue<L, E> {
             newest: NIL,
             waiting: 0,
             wanted: 0,
+            latest: 0,
+            is_sorted: true,
         }
     }
 
@@ -85,39 +99,36 @@ impl<L, E> Queue<L, E> {
         self.wanted
     }
 
-    /// Whether this ticket has no answer yet.
-    pub(crate) fn is_waiting(&self, ticket: usize) -> bool {
-        matches!(self.slots[ticket], Slot::Waiting(_))
-    }
-
     /// How much is set aside for the first in line, who wants more.
     pub(crate) fn set_aside(&self) -> usize {
         match self.slots.get(self.oldest) {
-            Some(Slot::Waiting(first)) => first.has.len(),
-            _ => 0,
+            Some(first) => first.has.len(),
+            None => 0,
         }
     }
 
     /// Joins the back of the line for so many.
-    pub(crate) fn join(&mut self, waker: Waker, site: Site, wants: usize) -> usize {
-        let slot = Slot::Waiting(Waiting {
-            waker: Some(waker),
-            site,
-            wants,
-            has: Vec::new(),
-            older: self.newest,
-            newer: NIL,
+    pub(crate) fn join(&mut self, waker: Waker, site: Site, deadline: u64, wants: usize) -> usize {
+        if self.is_empty() {
+            self.latest = 0;
+            self.is_sorted = true;
+        }
+        if deadline != NEVER {
+            self.is_sorted &= deadline >= self.latest;
+            self.latest = self.latest.max(deadline);
+        }
+        let ticket = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::free(site));
+            self.slots.len() - 1
         });
-        let ticket = match self.free.pop() {
-            Some(ticket) => {
-                self.slots[ticket] = slot;
-                ticket
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() - 1
-            }
-        };
+        let slot = &mut self.slots[ticket];
+        slot.state = State::Waiting;
+        slot.waker = Some(waker);
+        slot.site = site;
+        slot.deadline = deadline;
+        slot.wants = wants;
+        slot.older = self.newest;
+        slot.newer = NIL;
         match self.newest {
             NIL => self.oldest = ticket,
             newest => self.waiting_mut(newest).newer = ticket,
@@ -131,8 +142,8 @@ impl<L, E> Queue<L, E> {
     /// Where the first in line stands.
     pub(crate) fn first_site(&self) -> Option<Site> {
         match self.slots.get(self.oldest) {
-            Some(Slot::Waiting(first)) => Some(first.site),
-            _ => None,
+            Some(first) => Some(first.site),
+            None => None,
         }
     }
 
@@ -157,13 +168,22 @@ impl<L, E> Queue<L, E> {
     /// Answers the first in line with an error; what was set aside for it comes back.
     #[must_use = "the waker must be woken after the lock is released"]
     pub(crate) fn fail_first(&mut self, error: E) -> (Option<Waker>, Vec<L>) {
-        let ticket = self.oldest;
+        self.fail(self.oldest, error)
+    }
+
+    /// The same for the last in line.
+    #[must_use = "the waker must be woken after the lock is released"]
+    pub(crate) fn fail_last(&mut self, error: E) -> (Option<Waker>, Vec<L>) {
+        self.fail(self.newest, error)
+    }
+
+    fn fail(&mut self, ticket: usize, error: E) -> (Option<Waker>, Vec<L>) {
         if ticket == NIL {
             return (None, Vec::new());
         }
-        let first = self.waiting_mut(ticket);
-        let has = std::mem::take(&mut first.has);
-        let missing = first.wants - has.len();
+        let waiting = self.waiting_mut(ticket);
+        let has = std::mem::take(&mut waiting.has);
+        let missing = waiting.wants - has.len();
         self.wanted -= missing;
         (self.answer(ticket, Answer::Failed(error)), has)
     }
@@ -178,6 +198,27 @@ impl<L, E> Queue<L, E> {
         }
     }
 
+    /// Takes the wakers of those whose deadline has come, and returns the next deadline. Looks at no
+    /// more than these and those without one, where deadlines are in order.
+    pub(crate) fn take_due(&mut self, now: u64, into: &mut Vec<Waker>) -> u64 {
+        let is_sorted = self.is_sorted;
+        let mut next = NEVER;
+        let mut ticket = self.oldest;
+        while ticket != NIL {
+            let waiting = self.waiting_mut(ticket);
+            ticket = waiting.newer;
+            if waiting.deadline <= now {
+                into.extend(waiting.waker.take());
+                continue;
+            }
+            next = next.min(waiting.deadline);
+            if is_sorted && next != NEVER {
+                break;
+            }
+        }
+        next
+    }
+
     /// Looks whether a ticket was answered; if so the ticket is spent. A `fresh` waker is taken if
     /// one is needed; the one it replaces comes back in its place.
     pub(crate) fn redeem(
@@ -186,60 +227,81 @@ impl<L, E> Queue<L, E> {
         waker: &Waker,
         fresh: &mut Option<Waker>,
     ) -> Redeemed<L, E> {
-        match &mut self.slots[ticket] {
-            Slot::Waiting(waiting) => {
-                if let Some(own) = &waiting.waker
-                    && own.will_wake(waker)
-                {
-                    return Redeemed::Waiting;
-                }
-                match fresh.take() {
-                    Some(new) => {
-                        *fresh = waiting.waker.replace(new);
-                        Redeemed::Waiting
-                    }
-                    None => Redeemed::NeedsWaker,
-                }
-            }
-            Slot::Answered(_) => match self.release(ticket) {
-                Slot::Answered(answer) => Redeemed::Answered(answer),
-                Slot::Free | Slot::Waiting(_) => unreachable!("matched as answered above"),
-            },
-            Slot::Free => unreachable!("a ticket is freed by its owner only"),
+        if let Some(answer) = self.release_answered(ticket) {
+            return Redeemed::Answered(answer);
         }
+        let own = &mut self.slots[ticket].waker;
+        if own.as_ref().is_some_and(|own| own.will_wake(waker)) {
+            return Redeemed::Waiting;
+        }
+        match fresh.take() {
+            Some(new) => {
+                *fresh = own.replace(new);
+                Redeemed::Waiting
+            }
+            None => Redeemed::NeedsWaker,
+        }
+    }
+
+    /// Gives a ticket back that has got nothing yet, which most have not; its waker is to be dropped
+    /// outside of the lock. Nothing happens if it has: see [`cancel`](Self::cancel).
+    #[inline]
+    pub(crate) fn leave(&mut self, ticket: usize) -> (bool, Option<Waker>) {
+        let slot = &mut self.slots[ticket];
+        if !matches!(slot.state, State::Waiting) || !slot.has.is_empty() {
+            return (false, None);
+        }
+        slot.state = State::Free;
+        self.wanted -= slot.wants;
+        let waker = slot.waker.take();
+        self.unlink(ticket);
+        self.free.push(ticket);
+        (true, waker)
     }
 
     /// Gives a ticket back, answered or not. What it was given or had set aside comes back, and its
     /// waker, to be dropped outside of the lock.
     pub(crate) fn cancel(&mut self, ticket: usize) -> (Option<Answer<L, E>>, Option<Waker>) {
-        if let Slot::Waiting(waiting) = &self.slots[ticket] {
-            self.wanted -= waiting.wants - waiting.has.len();
-            self.unlink(ticket);
+        if let Some(answer) = self.release_answered(ticket) {
+            return (Some(answer), None);
         }
-        match self.release(ticket) {
-            Slot::Answered(answer) => (Some(answer), None),
-            Slot::Waiting(waiting) if waiting.has.is_empty() => (None, waiting.waker),
-            Slot::Waiting(waiting) => (Some(Answer::Many(waiting.has)), waiting.waker),
-            Slot::Free => unreachable!("a ticket is freed by its owner only"),
-        }
+        self.unlink(ticket);
+        self.free.push(ticket);
+        let slot = &mut self.slots[ticket];
+        slot.state = State::Free;
+        self.wanted -= slot.wants - slot.has.len();
+        let has = match slot.has.is_empty() {
+            true => None,
+            false => Some(Answer::Many(std::mem::take(&mut slot.has))),
+        };
+        (has, slot.waker.take())
     }
 
     fn answer(&mut self, ticket: usize, answer: Answer<L, E>) -> Option<Waker> {
         self.unlink(ticket);
-        match std::mem::replace(&mut self.slots[ticket], Slot::Answered(answer)) {
-            Slot::Waiting(waiting) => waiting.waker,
-            Slot::Free | Slot::Answered(_) => unreachable!("only waiting tickets are linked"),
+        let slot = &mut self.slots[ticket];
+        slot.state = State::Answered(answer);
+        slot.waker.take()
+    }
+
+    /// Frees a ticket that was answered.
+    fn release_answered(&mut self, ticket: usize) -> Option<Answer<L, E>> {
+        let slot = &mut self.slots[ticket];
+        if let State::Waiting = slot.state {
+            return None;
+        }
+        match std::mem::replace(&mut slot.state, State::Free) {
+            State::Answered(answer) => {
+                self.free.push(ticket);
+                Some(answer)
+            }
+            State::Free | State::Waiting => unreachable!("a ticket is freed by its owner only"),
         }
     }
 
-    fn release(&mut self, ticket: usize) -> Slot<L, E> {
-        self.free.push(ticket);
-        std::mem::replace(&mut self.slots[ticket], Slot::Free)
-    }
-
     fn unlink(&mut self, ticket: usize) {
-        let waiting = self.waiting_mut(ticket);
-        let (older, newer) = (waiting.older, waiting.newer);
+        let slot = &self.slots[ticket];
+        let (older, newer) = (slot.older, slot.newer);
         match older {
             NIL => self.oldest = newer,
             older => self.waiting_mut(older).newer = newer,
@@ -251,10 +313,27 @@ impl<L, E> Queue<L, E> {
         self.waiting -= 1;
     }
 
-    fn waiting_mut(&mut self, ticket: usize) -> &mut Waiting<L> {
-        match &mut self.slots[ticket] {
-            Slot::Waiting(waiting) => waiting,
-            Slot::Free | Slot::Answered(_) => unreachable!("only waiting tickets are linked"),
+    fn waiting_mut(&mut self, ticket: usize) -> &mut Slot<L, E> {
+        let slot = &mut self.slots[ticket];
+        debug_assert!(
+            matches!(slot.state, State::Waiting),
+            "only these are linked"
+        );
+        slot
+    }
+}
+
+impl<L, E> Slot<L, E> {
+    fn free(site: Site) -> Self {
+        Self {
+            state: State::Free,
+            waker: None,
+            site,
+            deadline: NEVER,
+            wants: 0,
+            has: Vec::new(),
+            older: NIL,
+            newer: NIL,
         }
     }
 }

@@ -7,35 +7,36 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use brolly_sync::{Spawn, Task, Timer};
+use brolly_sync::{Clock, NEVER, NanoClock, Spawn, Task, Timer, saturating_nanos};
 
 use crate::check;
 use crate::close;
-use crate::config::{Check, Rules};
+use crate::config::{Check, Rules, check_sizes};
+use crate::controller::Steering;
 use crate::core::{Core, Counts, Effects, Idle, Job, Now};
 use crate::create;
 use crate::crew::{Alarm, Crew};
-use crate::error::{AcquireError, Timeout};
+use crate::error::ConfigError;
 use crate::event::{Event, Hooks};
-use crate::holders::{Holder, Site, SiteHolders};
+use crate::gate::Gatekeeper;
+use crate::holders::Site;
 use crate::idle_set::{IdleSet, Put};
 use crate::janitor::Bell;
+use crate::label::Labels;
+use crate::limit::{Limits, Ringer};
 use crate::loan::{Item, Loan};
 use crate::manager::{CloseReason, Manager};
 use crate::panics::{contain, discard, wake};
 use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::queue::Queue;
 use crate::record::Return;
-use crate::stats::Waits;
-use crate::time::{NEVER, Time, nanos, nanos_or_never};
-
-/// How many sites a timeout names.
-const NAMED_SITES: usize = 5;
+use crate::stats::{Capacity, Stats, Waits};
+use crate::time::nanos_or_never;
 
 pub(crate) struct Shared<M: Manager> {
     // What every checkout reads comes first, and does not change.
     pub(crate) idle: Idle<M>,
-    pub(crate) time: Time,
+    pub(crate) time: NanoClock,
     /// For so long after its return a resource is good without a check.
     grace: u64,
     max_uses: u64,
@@ -43,18 +44,27 @@ pub(crate) struct Shared<M: Manager> {
     keep_after_panic: bool,
     pub(crate) manager: M,
     pub(crate) hooks: Hooks<M::Resource>,
+    pub(crate) gate: Gatekeeper,
     generation: AtomicU64,
     /// One more than the highest place that was ever handed out.
     high_water: AtomicUsize,
 
     pub(crate) rules: Rules,
     pub(crate) timer: Arc<dyn Timer>,
+    /// The same, to read it.
+    pub(crate) timer_clock: NanoClock,
+    /// What the timer wakes when somebody in line may be out of time.
+    pub(crate) ringer: Waker,
     pub(crate) spawner: Option<Arc<dyn Spawn>>,
     itself: Weak<Self>,
     pub(crate) core: Mutex<Core<M>>,
     pub(crate) crew: Crew,
     pub(crate) waits: Waits,
     pub(crate) bell: Arc<Bell>,
+    pub(crate) controller: Steering,
+    pub(crate) labels: Labels,
+    /// The figures when the demand was asked for last.
+    pub(crate) demand_since: Mutex<Option<Stats>>,
     pub(crate) began: u64,
     /// When idle resources are checked next.
     pub(crate) next_health: std::sync::atomic::AtomicU64,
@@ -64,20 +74,25 @@ impl<M: Manager> Shared<M> {
     pub(crate) fn new(
         manager: M,
         hooks: Hooks<M::Resource>,
+        gate: Gatekeeper,
+        controller: Steering,
         rules: Rules,
         timer: Arc<dyn Timer>,
     ) -> Arc<Self> {
         let time = rules.time();
         let grace = match rules.check {
             Check::Always => 0,
-            Check::IfIdleFor(duration) => nanos(duration).saturating_sub(time.lag()),
+            Check::IfIdleFor(duration) => saturating_nanos(duration).saturating_sub(time.lag()),
             Check::Never => NEVER,
         };
         let round_robin = rules.order == crate::config::Order::RoundRobin;
         let core = Core {
             line: Queue::new(),
+            limits: Limits::default(),
             max: rules.max_size,
             min: rules.min_size,
+            min_idle: rules.min_idle,
+            capacity: Capacity::new(time.coarse()),
             size: 0,
             creating: 0,
             checking: 0,
@@ -118,16 +133,22 @@ impl<M: Manager> Shared<M> {
             keep_after_panic: rules.keep_after_panic,
             manager,
             hooks,
+            gate,
             generation: AtomicU64::new(0),
             high_water: AtomicUsize::new(0),
             spawner: rules.spawner.clone(),
             rules,
+            timer_clock: NanoClock::new(Arc::clone(&timer) as Arc<dyn Clock>),
             timer,
+            ringer: Waker::from(Arc::new(Ringer(Weak::clone(itself)))),
             itself: Weak::clone(itself),
             core: Mutex::new(core),
             crew: Crew::default(),
             waits: Waits::default(),
             bell: Arc::new(Bell::default()),
+            controller,
+            labels: Labels::default(),
+            demand_since: Mutex::new(None),
         })
     }
 
@@ -201,8 +222,8 @@ impl<M: Manager> Shared<M> {
         item.good_until = now.saturating_add(self.grace).min(item.expires_at);
         match self.idle.put(loan.place, loan.item) {
             Put::Idle => {}
-            Put::Look => self.change(|_, _, _| {}),
-            Put::Refused(place, item) => self.hand_over(Loan { place, item }),
+            Put::Look => self.change_at(now, |_, _, _| {}),
+            Put::Refused(place, item) => self.hand_over(Loan { place, item }, now),
         }
     }
 
@@ -238,8 +259,10 @@ impl<M: Manager> Shared<M> {
     }
 
     /// Somebody waits, or the pool is being closed or made smaller.
-    fn hand_over(&self, loan: Loan<M::Resource>) {
-        self.change(|core, now, effects| core.offer(&self.idle, loan, now, effects));
+    fn hand_over(&self, loan: Loan<M::Resource>, now: u64) {
+        self.change_at(now, |core, now, effects| {
+            core.offer(&self.idle, loan, now, effects)
+        });
     }
 
     #[cold]
@@ -308,7 +331,15 @@ impl<M: Manager> Shared<M> {
         &self,
         step: impl FnOnce(&mut Core<M>, Now, &mut Effects<M>) -> T,
     ) -> T {
-        let time = self.time.coarse();
+        self.change_at(self.time.coarse(), step)
+    }
+
+    /// The same with a reading of the clock that was just made.
+    fn change_at<T>(
+        &self,
+        time: u64,
+        step: impl FnOnce(&mut Core<M>, Now, &mut Effects<M>) -> T,
+    ) -> T {
         let mut effects = Effects::new();
         let output = {
             let mut core = lock(&self.core);
@@ -421,6 +452,7 @@ impl<M: Manager> Shared<M> {
             returned: created,
             generation,
             uses: 0,
+            held: None,
         })
     }
 
@@ -451,44 +483,27 @@ impl<M: Manager> Shared<M> {
         Ok(())
     }
 
-    // ---- Reports ----
+    // ---- Sizes ----
 
-    pub(crate) fn holders(&self) -> Vec<Holder> {
-        let now = self.time.coarse();
-        let records = self.idle.records();
-        let mut holders: Vec<_> = records
-            .filter_map(|(number, record)| Holder::read(&self.rules.name, number, record, now))
-            .collect();
-        holders.sort_by_key(|it| std::cmp::Reverse(it.held_for));
-        holders
+    pub(crate) fn resize(&self, min: usize, max: usize) -> Result<(), ConfigError> {
+        check_sizes(min, max)?;
+        self.change(|core, now, _| {
+            core.capacity.change(now.time, core.max);
+            core.min = min;
+            core.max = max;
+        });
+        Ok(())
     }
 
-    pub(crate) fn timeout(
-        &self,
-        site: &'static Location<'static>,
-        waited: Duration,
-    ) -> AcquireError<M::Error> {
-        let mut holders = SiteHolders::group(self.holders());
-        holders.truncate(NAMED_SITES);
-        let report = {
-            let mut core = lock(&self.core);
-            core.counts.timeouts += 1;
-            Timeout {
-                pool: Arc::clone(&self.rules.name),
-                waited,
-                max: core.max,
-                in_use: core.in_use(&self.idle),
-                creating: core.creating,
-                waiting: core.line.waiting(),
-                holders,
-                last_error: core.last_error.clone(),
+    /// Sets the maximum alone, unless it would be less than the minimum. Returns what it was.
+    pub(crate) fn resize_max(&self, max: usize) -> Option<usize> {
+        self.change(|core, now, _| {
+            if max < core.min {
+                return None;
             }
-        };
-        self.hooks.tell(&Event::TimedOut {
-            site: Site::of(site),
-            waited,
-        });
-        AcquireError::Timeout(Box::new(report))
+            core.capacity.change(now.time, core.max);
+            Some(std::mem::replace(&mut core.max, max))
+        })
     }
 
     // ---- Ends ----

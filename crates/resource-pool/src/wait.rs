@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use brolly_sync::Sleep;
+use brolly_sync::{NEVER, saturating_nanos};
 
-use crate::core::{Answered, Effects};
+use crate::core::Answered;
 use crate::error::AcquireError;
+use crate::loan::Loan;
 use crate::manager::Manager;
 use crate::panics::discard;
 use crate::primitive::lock;
@@ -28,10 +29,12 @@ pub(crate) struct Wait<'a, M: Manager> {
     wants: usize,
     limit: Option<Duration>,
     ticket: Option<usize>,
-    /// There was an answer as soon as it had joined.
-    is_answered: bool,
-    began: Duration,
-    sleep: Option<Sleep>,
+    /// There may have been an answer as soon as it had joined.
+    has_news: bool,
+    /// By the timer's clock where there is a limit, by the pool's otherwise.
+    began: u64,
+    /// By the timer's clock; `NEVER` where there is no limit.
+    deadline: u64,
 }
 
 impl<'a, M: Manager> Wait<'a, M> {
@@ -47,54 +50,70 @@ impl<'a, M: Manager> Wait<'a, M> {
             wants,
             limit,
             ticket: None,
-            is_answered: false,
-            began: Duration::ZERO,
-            sleep: None,
+            has_news: false,
+            began: 0,
+            deadline: NEVER,
         }
     }
 
     /// How long it has waited. Precise where there is a limit, which needs a precise start anyway.
     pub(crate) fn waited(&self) -> Duration {
-        let now = match self.limit {
-            Some(_) => self.shared.timer.now(),
-            None => Duration::from_nanos(self.shared.time.coarse()),
-        };
-        now.saturating_sub(self.began)
+        Duration::from_nanos(self.now().saturating_sub(self.began))
+    }
+
+    fn now(&self) -> u64 {
+        match self.limit {
+            Some(_) => self.shared.timer_clock.now(),
+            None => self.shared.time.coarse(),
+        }
     }
 
     fn begin(&mut self) {
-        self.began = match self.limit {
-            Some(_) => self.shared.timer.now(),
-            None => Duration::from_nanos(self.shared.time.coarse()),
-        };
+        self.began = self.now();
+        if let Some(limit) = self.limit {
+            self.deadline = self.began.saturating_add(saturating_nanos(limit));
+        }
+    }
+
+    /// Whether its time is over. The clock is read only if that can be.
+    fn is_over(&self, is_first_poll: bool) -> bool {
+        match self.limit {
+            None => false,
+            Some(limit) if is_first_poll => limit.is_zero(),
+            Some(_) => self.shared.timer_clock.is_past(self.deadline),
+        }
     }
 
     /// Joins the line, whoever may be idle: what is, is handed out in the same step.
     pub(crate) fn join(&mut self, waker: Waker) -> Result<(), AcquireError<M::Error>> {
-        let Self { site, wants, .. } = *self;
         let shared = self.shared;
-        let time = shared.time.coarse();
-        let mut effects = Effects::new();
+        let mut announced = None;
         let joined = {
             let mut core = lock(&shared.core);
-            let now = shared.now_under_lock(time);
+            let wants = self.wants;
             if core.is_closed {
                 Err((AcquireError::Closed, waker))
             } else if wants > core.max {
                 let max = core.max;
                 Err((AcquireError::TooMany { asked: wants, max }, waker))
             } else {
-                let ticket = core.line.join(waker, site, wants);
+                let ticket = core.line.join(waker, self.site, self.deadline, wants);
                 core.ask_attention(&shared.idle);
-                core.settle(&shared.idle, now, &mut effects);
-                self.is_answered = !core.line.is_waiting(ticket);
+                self.has_news = !core.is_stuck(&shared.idle);
+                if !self.has_news {
+                    announced = core.limits.announce(self.deadline);
+                }
                 Ok(ticket)
             }
         };
-        shared.perform(effects);
         match joined {
             Ok(ticket) => {
                 self.ticket = Some(ticket);
+                if self.has_news {
+                    // What settles is found by the look that follows.
+                    shared.change(|_, _, _| {});
+                }
+                shared.keep_limit(announced);
                 Ok(())
             }
             Err((error, waker)) => {
@@ -161,6 +180,17 @@ impl<'a, M: Manager> Wait<'a, M> {
     }
 }
 
+/// The answer of somebody who asked for one.
+pub(crate) fn one<M: Manager>(
+    outcome: Outcome<M>,
+) -> Result<Loan<M::Resource>, AcquireError<M::Error>> {
+    match outcome? {
+        Answer::One(loan) => Ok(loan),
+        Answer::Failed(error) => Err(error),
+        Answer::Many(_) => unreachable!("one was asked for"),
+    }
+}
+
 fn is_whole<L, E>(answer: &Answer<L, E>, wants: usize) -> bool {
     match answer {
         Answer::One(_) | Answer::Failed(_) => true,
@@ -174,13 +204,14 @@ impl<M: Manager> Future for Wait<'_, M> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut has_news = true;
-        if this.ticket.is_none() {
+        let is_first = this.ticket.is_none();
+        if is_first {
             this.begin();
             if let Err(error) = this.join(cx.waker().clone()) {
                 return Poll::Ready(Err(error));
             }
             // An answer from then on wakes; one that was there is worth a look.
-            has_news = this.is_answered || this.shared.work();
+            has_news = this.has_news || this.shared.work();
         }
         while has_news {
             if let Some(outcome) = this.look(cx.waker()) {
@@ -188,25 +219,24 @@ impl<M: Manager> Future for Wait<'_, M> {
             }
             has_news = this.shared.work();
         }
-        if let Some(limit) = this.limit {
-            let deadline = this.began.saturating_add(limit);
-            let timer = &this.shared.timer;
-            let sleep = this
-                .sleep
-                .get_or_insert_with(|| timer.sleep_until(deadline));
-            if Pin::new(sleep).poll(cx).is_ready() {
-                let outcome = this.give_up();
-                return Poll::Ready(outcome.unwrap_or_else(|| {
-                    let waited = this.waited();
-                    Err(this.shared.timeout(this.site, waited))
-                }));
-            }
+        if this.is_over(is_first) {
+            let outcome = this.give_up();
+            return Poll::Ready(outcome.unwrap_or_else(|| {
+                let waited = this.waited();
+                Err(this.shared.timeout(this.site, waited))
+            }));
+        }
+        if this.limit.is_some() && (!is_first || this.has_news) {
+            // It was not announced, or who kept the time for this one has been unable to.
+            let announced = lock(&this.shared.core).limits.announce(this.deadline);
+            this.shared.keep_limit(announced);
         }
         Poll::Pending
     }
 }
 
 impl<M: Manager> Drop for Wait<'_, M> {
+    #[inline]
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else {
             return;
@@ -217,10 +247,23 @@ impl<M: Manager> Drop for Wait<'_, M> {
 }
 
 impl<M: Manager> Shared<M> {
-    /// A caller leaves the line without looking at its answer.
+    /// A caller leaves the line without looking at its answer. Kept apart, so that the end of a
+    /// future that has never waited is a test of a flag.
+    #[inline(never)]
     fn leave(&self, ticket: usize) {
         // Where nothing was granted, nothing has to settle: whoever comes next ends the attention
         // that nobody needs any more. That spares a caller that gives up two writes.
+        let (has_left, waker) = lock(&self.core).line.leave(ticket);
+        discard(waker);
+        if !has_left {
+            self.turn_down(ticket);
+        }
+        self.dismiss_crew_if_alone();
+    }
+
+    /// What was granted to a caller who has left goes to the next.
+    #[cold]
+    fn turn_down(&self, ticket: usize) {
         let (answer, waker) = lock(&self.core).line.cancel(ticket);
         discard(waker);
         match answer {
@@ -230,7 +273,6 @@ impl<M: Manager> Shared<M> {
                 core.take_back(&self.idle, granted, now, effects);
             }),
         }
-        self.dismiss_crew_if_alone();
     }
 
     /// Does the pool's work, where there is no spawner to do it. False if there was none.
@@ -240,8 +282,15 @@ impl<M: Manager> Shared<M> {
     }
 
     /// Without a spawner, what nobody waits for is not kept without being polled.
+    #[inline]
     pub(crate) fn dismiss_crew_if_alone(&self) {
-        if self.spawner.is_some() || self.crew.is_empty() {
+        if self.spawner.is_none() {
+            self.dismiss_crew_unless_needed();
+        }
+    }
+
+    fn dismiss_crew_unless_needed(&self) {
+        if self.crew.is_empty() {
             return;
         }
         let is_alone = {

@@ -78,8 +78,8 @@ impl NanoClock {
     #[must_use]
     pub fn now(&self) -> u64 {
         reading(match &self.source {
-            Source::System(clock) => clock.now(),
-            Source::Given(clock) => clock.now(),
+            Source::System(clock) => clock.nanos(),
+            Source::Given(clock) => saturating_nanos(clock.now()),
         })
     }
 
@@ -87,10 +87,17 @@ impl NanoClock {
     #[inline]
     #[must_use]
     pub fn coarse(&self) -> u64 {
-        reading(match &self.source {
-            Source::System(clock) => clock.coarse(),
-            Source::Given(clock) => clock.coarse(),
-        })
+        match &self.source {
+            Source::System(clock) => reading(clock.coarse_nanos()),
+            Source::Given(clock) => given(&**clock),
+        }
+    }
+
+    /// How far [`coarse`](Self::coarse) may lag behind [`now`](Self::now), in nanoseconds.
+    #[inline]
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        self.lag
     }
 
     /// Whether the deadline has come. [`NEVER`] costs no reading.
@@ -124,11 +131,15 @@ impl NanoClock {
     }
 }
 
+/// Kept apart, so that reading the system's clock stays small where it is inlined.
+#[inline(never)]
+fn given(clock: &dyn Clock) -> u64 {
+    reading(saturating_nanos(clock.coarse()))
+}
+
 #[inline]
-fn reading(since_origin: Duration) -> u64 {
-    saturating_nanos(since_origin)
-        .saturating_add(FIRST)
-        .min(NEVER - 1)
+fn reading(since_origin: u64) -> u64 {
+    since_origin.saturating_add(FIRST).min(NEVER - 1)
 }
 
 #[cfg(all(test, not(brolly_loom)))]

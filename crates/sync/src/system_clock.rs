@@ -39,6 +39,19 @@ impl SystemClock {
     }
 }
 
+/// Nanoseconds, for [`NanoClock`](crate::NanoClock): a `Duration` would have to be taken apart again.
+impl SystemClock {
+    #[inline]
+    pub(crate) fn nanos(&self) -> u64 {
+        self.origin.precise()
+    }
+
+    #[inline]
+    pub(crate) fn coarse_nanos(&self) -> u64 {
+        self.origin.coarse()
+    }
+}
+
 impl Default for SystemClock {
     fn default() -> Self {
         Self::new()
@@ -47,11 +60,11 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
-        self.origin.precise()
+        Duration::from_nanos(self.origin.precise())
     }
 
     fn coarse(&self) -> Duration {
-        self.origin.coarse()
+        Duration::from_nanos(self.origin.coarse())
     }
 
     fn coarse_lag(&self) -> Duration {
@@ -75,11 +88,11 @@ mod instants {
             Self(Instant::now())
         }
 
-        pub(super) fn precise(self) -> Duration {
-            self.0.elapsed()
+        pub(super) fn precise(self) -> u64 {
+            crate::nano_clock::saturating_nanos(self.0.elapsed())
         }
 
-        pub(super) fn coarse(self) -> Duration {
+        pub(super) fn coarse(self) -> u64 {
             self.precise()
         }
     }
@@ -101,32 +114,33 @@ mod ticks {
     use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
     #[derive(Clone, Copy, Debug)]
-    pub(super) struct Origin(Duration);
+    pub(super) struct Origin(u64);
 
     impl Origin {
         pub(super) fn new() -> Self {
-            Self(duration(clock_gettime(ClockId::Monotonic)))
+            Self(nanos(clock_gettime(ClockId::Monotonic)))
         }
 
-        pub(super) fn precise(self) -> Duration {
-            duration(clock_gettime(ClockId::Monotonic)).saturating_sub(self.0)
+        pub(super) fn precise(self) -> u64 {
+            nanos(clock_gettime(ClockId::Monotonic)).saturating_sub(self.0)
         }
 
         /// Saturates at the origin: the last tick may have been before it.
-        pub(super) fn coarse(self) -> Duration {
-            duration(clock_gettime(ClockId::MonotonicCoarse)).saturating_sub(self.0)
+        #[inline]
+        pub(super) fn coarse(self) -> u64 {
+            nanos(clock_gettime(ClockId::MonotonicCoarse)).saturating_sub(self.0)
         }
     }
 
     pub(super) fn coarse_lag() -> Duration {
-        duration(clock_getres(ClockId::MonotonicCoarse))
+        Duration::from_nanos(nanos(clock_getres(ClockId::MonotonicCoarse)))
     }
 
-    /// The kernel's monotonic time is never negative.
-    fn duration(time: Timespec) -> Duration {
-        Duration::new(
-            u64::try_from(time.tv_sec).unwrap_or(0),
-            u32::try_from(time.tv_nsec).unwrap_or(0),
-        )
+    /// The kernel's monotonic time is never negative, and counts from the start of the machine: the
+    /// number lasts for 584 years.
+    #[inline]
+    fn nanos(time: Timespec) -> u64 {
+        let seconds = time.tv_sec.cast_unsigned().saturating_mul(1_000_000_000);
+        seconds.saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
     }
 }

@@ -27,6 +27,14 @@ fn what_is_out_of_its_range_is_named_with_its_value() {
         "min_size is 3, allowed is 0 to max_size"
     );
     assert_eq!(
+        error(|it| it.max_size(2).min_idle(3)),
+        "min_idle is 3, allowed is 0 to max_size"
+    );
+    assert_eq!(
+        error(|it| it.evictions_per_tick(0)),
+        "evictions_per_tick is 0, allowed is 1 or more"
+    );
+    assert_eq!(
         error(|it| it.acquire_timeout(zero)),
         positive("acquire_timeout")
     );

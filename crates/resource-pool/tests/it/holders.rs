@@ -70,6 +70,7 @@ fn holders_of_one_line_are_counted_together() {
 fn leaks_are_those_held_for_longer_and_not_as_long() {
     let bench = lone(|it| it.max_size(2));
     let _held = bench.take();
+    assert_eq!(bench.pool.leaks(secs(0)).len(), 1, "all that are held");
     bench.clock.advance(secs(3600));
     assert!(bench.pool.leaks(secs(3600)).is_empty());
     bench.clock.advance(std::time::Duration::from_nanos(1));
@@ -165,4 +166,76 @@ fn without_leases_a_forgotten_guard_is_named_in_the_error() {
     assert!(is_timeout(&result));
     let _ = line;
     assert_eq!(result.unwrap_err().timeout().unwrap().holders.len(), 1);
+}
+
+#[test]
+fn a_holder_says_what_it_is_doing_and_what_it_holds() {
+    let bench = lone(|it| it.name("db").max_size(40).shards(3));
+    let held: Vec<_> = (0..40).map(|_| bench.take()).collect();
+    bench.clock.advance(secs(5));
+    for (number, guard) in held.iter().enumerate() {
+        if number % 2 == 0 {
+            Guard::set_label(guard, format!("request {}", guard.id));
+        }
+    }
+    let holders = bench.pool.holders();
+    assert_eq!(holders.iter().filter(|it| it.label.is_some()).count(), 20);
+    let first = holders
+        .iter()
+        .find(|it| it.label.as_deref() == Some("request 0"))
+        .unwrap();
+    assert!(first.resource.ends_with("::Thing"), "{}", first.resource);
+    assert_eq!(first.borrowed_at, first.created_at);
+    assert_eq!(
+        first.borrowed_at + secs(5),
+        brolly_sync::Clock::now(&bench.clock)
+    );
+    assert!(first.to_string().ends_with("(request 0)"), "{first}");
+    assert_eq!(bench.pool.leaks(secs(1)).len(), 40);
+}
+
+#[test]
+fn a_label_ends_with_its_checkout() {
+    let bench = lone(|it| it.max_size(1));
+    let held = bench.take();
+    Guard::set_label(&held, "first");
+    Guard::set_label(&held, "second");
+    let label = || bench.pool.holders()[0].label.clone();
+    assert_eq!(label().unwrap(), "second");
+    drop(held);
+    // At the same time, by the same clock, at the same place.
+    let held = bench.take();
+    assert_eq!(label(), None);
+    // One that waited, was granted it and left does not revive it.
+    {
+        let mut waiting = std::pin::pin!(bench.pool.acquire());
+        assert!(crate::support::is_pending(waiting.as_mut()));
+        drop(held);
+    }
+    let held = bench.pool.try_acquire_owned().unwrap();
+    assert_eq!(label(), None);
+    let long = "ä".repeat(1000);
+    brolly_resource_pool::OwnedGuard::set_label(&held, &long);
+    assert_eq!(label().unwrap(), long[..256]);
+}
+
+#[test]
+fn a_leak_is_reported_with_its_label() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&told);
+    let bench = bench(|it| {
+        it.max_size(1).leak_after(secs(60)).on_event(move |event| {
+            if let Event::Leaked(holder) = event {
+                listener.lock().unwrap().push(holder.label.clone());
+            }
+        })
+    });
+    let held = bench.take();
+    Guard::set_label(&held, "the nightly job");
+    bench.pass(secs(100));
+    assert_eq!(
+        *told.lock().unwrap(),
+        [Some(String::from("the nightly job"))]
+    );
+    drop(held);
 }

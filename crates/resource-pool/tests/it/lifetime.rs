@@ -10,7 +10,9 @@ use crate::support::{Mode, bench, lone, secs};
 fn what_is_idle_for_too_long_is_closed_down_to_the_minimum() {
     let bench = bench(|it| {
         let it = it.max_size(6).min_size(2).idle_timeout(secs(300));
-        it.health_interval(None).max_lifetime(None)
+        it.health_interval(None)
+            .max_lifetime(None)
+            .evictions_per_tick(100)
     });
     drop((0..6).map(|_| bench.take()).collect::<Vec<_>>());
     bench.pass(secs(300));
@@ -20,6 +22,115 @@ fn what_is_idle_for_too_long_is_closed_down_to_the_minimum() {
     bench.pass(secs(10_000));
     assert_eq!(bench.plant.live.load(SeqCst), 2);
     assert_eq!(bench.plant.closed_for(CloseReason::Idle), 4);
+}
+
+#[test]
+fn what_was_made_together_does_not_go_together() {
+    for (limit, at_once) in [(None, 4), (Some(1), 1), (Some(15), 15)] {
+        let bench = bench(|it| {
+            let it = it.max_size(40).idle_timeout(secs(300));
+            let it = it.max_lifetime(None).evictions_per_tick(limit);
+            it.health_interval(None)
+        });
+        drop((0..40).map(|_| bench.take()).collect::<Vec<_>>());
+        bench.pass(secs(300));
+        let mut before = 40;
+        let mut ticks = 0;
+        while before > 0 {
+            bench.pass(secs(1));
+            let live = bench.plant.live.load(SeqCst);
+            assert!(before - live <= at_once, "{limit:?}: {before} to {live}");
+            assert!(live < before, "{limit:?}: it goes on every second");
+            before = live;
+            ticks += 1;
+        }
+        assert!(ticks >= 40 / at_once, "{limit:?}");
+    }
+}
+
+#[test]
+fn a_life_that_is_over_is_followed_by_another_before_a_wave_can_form() {
+    let bench = bench(|it| {
+        let it = it.max_size(40).min_size(20).max_lifetime(secs(1000));
+        let it = it.lifetime_jitter(0.0).idle_timeout(None);
+        it.health_interval(None)
+    });
+    let mut warm_up = std::pin::pin!(bench.pool.warm_up());
+    assert!(crate::support::is_pending(warm_up.as_mut()));
+    bench.tasks.run();
+    let mut least = 20;
+    for _ in 0..2500 {
+        bench.pass(secs(1));
+        least = least.min(bench.plant.live.load(SeqCst));
+    }
+    assert_eq!(least, 20);
+    assert!(bench.plant.created.load(SeqCst) >= 60);
+}
+
+#[test]
+fn so_many_are_kept_idle_beside_those_in_use() {
+    let bench = bench(|it| {
+        let it = it.max_size(8).min_size(2).min_idle(3);
+        it.idle_timeout(secs(10)).max_lifetime(None)
+    });
+    bench.pass(secs(10));
+    assert_eq!(bench.assert_conserved().size, 0, "lazy until it is warm");
+    let mut warm_up = std::pin::pin!(bench.pool.warm_up());
+    assert!(crate::support::is_pending(warm_up.as_mut()));
+    bench.tasks.run();
+    assert_eq!(crate::support::ready(warm_up).unwrap(), 3);
+    let mut held = Vec::new();
+    for taken in 1..=8 {
+        held.push(bench.take());
+        bench.pass(secs(1));
+        let stats = bench.assert_conserved();
+        assert_eq!(stats.in_use, taken);
+        assert_eq!(stats.idle, 3.min(8 - taken), "{stats:?}");
+    }
+    // Idleness undercuts neither.
+    drop(held);
+    bench.pass(secs(1000));
+    let stats = bench.assert_conserved();
+    assert_eq!((stats.idle, stats.size, stats.min_idle), (3, 3, 3));
+    assert_eq!(bench.plant.closed_for(CloseReason::Idle), 5, "and no more");
+    // A smaller maximum is a bound for it too.
+    bench.pool.resize(0, 2).unwrap();
+    bench.pass(secs(10));
+    assert_eq!(bench.assert_conserved().size, 2);
+}
+
+#[test]
+fn warming_up_ends_where_there_is_no_room_for_the_idle_minimum() {
+    let bench = bench(|it| it.max_size(3).min_size(0).min_idle(3));
+    let _held = (bench.take(), bench.take());
+    let mut warm_up = std::pin::pin!(bench.pool.warm_up());
+    assert!(crate::support::is_pending(warm_up.as_mut()));
+    bench.tasks.run();
+    assert_eq!(crate::support::ready(warm_up).unwrap(), 3);
+}
+
+#[test]
+fn an_idle_minimum_is_kept_beside_those_who_wait() {
+    let bench = bench(|it| {
+        let it = it.max_size(8).min_size(0).min_idle(2);
+        it.health_interval(None)
+    });
+    let mut warm_up = std::pin::pin!(bench.pool.warm_up());
+    assert!(crate::support::is_pending(warm_up.as_mut()));
+    bench.tasks.run();
+    let _held = (bench.take(), bench.take());
+    bench.plant.set_create(Mode::Gated);
+    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(bench.pool.acquire())).collect();
+    for acquire in &mut waiting {
+        assert!(crate::support::is_pending(acquire.as_mut()));
+    }
+    bench.tasks.run();
+    // Two for those who wait and two to be idle, at once.
+    assert_eq!(bench.assert_conserved().creating, 4);
+    bench.plant.open(4);
+    bench.tasks.run();
+    let stats = bench.assert_conserved();
+    assert_eq!((stats.in_use, stats.idle), (4, 2));
 }
 
 #[test]

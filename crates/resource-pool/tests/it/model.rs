@@ -1,10 +1,12 @@
 //! The pool against a plain model of it, one step after another.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
 
-use brolly_resource_pool::{AcquireError, Guard};
+use brolly_resource_pool::{AcquireError, Controller, Guard, Pass, Refused};
 use proptest::prelude::*;
 
 use crate::support::{Bench, Broken, Factory, bench, look, secs};
@@ -25,6 +27,9 @@ enum Op {
     /// Time passes: seconds.
     Pass(u64),
     Add,
+    /// The gate lets nothing be created, and again.
+    Shut,
+    Open,
     Close,
 }
 
@@ -41,6 +46,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Reset),
         1 => (1..400_u64).prop_map(Op::Pass),
         1 => Just(Op::Add),
+        1 => Just(Op::Shut),
+        2 => Just(Op::Open),
         1 => prop::num::u8::ANY.prop_map(|dice| if dice < 8 { Op::Close } else { Op::Acquire }),
     ]
 }
@@ -50,6 +57,10 @@ type Acquired<'a> = Result<Guard<'a, Factory>, AcquireError<Broken>>;
 /// What a pool is, said without its means: numbers, and a line.
 struct Model {
     max: usize,
+    min_idle: usize,
+    is_steered: bool,
+    /// Creations may be refused.
+    is_shut: bool,
     is_closed: bool,
     /// How many are held, and by how many the line has been served.
     held: usize,
@@ -58,6 +69,7 @@ struct Model {
 
 struct Run<'a> {
     bench: &'a Bench,
+    gate: Arc<AtomicBool>,
     model: Model,
     held: Vec<Guard<'a, Factory>>,
     line: Vec<Pin<Box<dyn Future<Output = Acquired<'a>> + 'a>>>,
@@ -95,10 +107,25 @@ impl<'a> Run<'a> {
                 self.model.max = max;
             }
             Op::Reset => self.bench.pool.reset(),
-            Op::Pass(seconds) => self.bench.pass(secs(seconds)),
+            Op::Pass(seconds) => {
+                self.bench.pass(secs(seconds));
+                self.follow_the_controller();
+                self.expect_idle();
+            }
             Op::Add => {
                 let thing = crate::support::Thing::new(&self.bench.plant);
                 let _ = self.bench.pool.add(thing);
+            }
+            Op::Shut => {
+                self.gate.store(true, SeqCst);
+                self.model.is_shut = true;
+            }
+            Op::Open => {
+                self.gate.store(false, SeqCst);
+                // It is asked again within a second.
+                self.bench.pass(secs(2));
+                self.follow_the_controller();
+                self.model.is_shut = false;
             }
             Op::Close => {
                 self.bench.pool.close();
@@ -106,8 +133,33 @@ impl<'a> Run<'a> {
             }
         }
         self.bench.tasks.run();
+        self.follow_the_controller();
         self.serve();
         self.compare();
+    }
+
+    fn follow_the_controller(&mut self) {
+        let max = self.bench.pool.stats().max;
+        if self.model.is_steered {
+            assert!(BOUNDS.contains(&max), "{max}");
+        } else {
+            assert_eq!(max, self.model.max);
+        }
+        self.model.max = max;
+    }
+
+    /// The idle minimum is kept, as far as there is room and creations are let pass.
+    fn expect_idle(&self) {
+        if self.model.is_shut || self.model.is_closed || self.model.waiting > 0 {
+            return;
+        }
+        let room = self.model.max.saturating_sub(self.model.held);
+        let idle = self.bench.pool.stats().idle;
+        assert!(
+            idle >= self.model.min_idle.min(room),
+            "{:?}",
+            self.bench.pool
+        );
     }
 
     fn acquire(&mut self) {
@@ -176,8 +228,12 @@ impl<'a> Run<'a> {
                 self.model.held += 1;
             }
             Err(error) => {
-                assert!(self.model.is_closed, "{error}");
-                assert!(matches!(error, AcquireError::Closed));
+                let is_refusal = error.retry_after().is_some();
+                assert!(matches!(error, AcquireError::Closed) || is_refusal);
+                assert!(
+                    self.model.is_closed || is_refusal && self.model.is_shut,
+                    "{error}"
+                );
             }
         }
     }
@@ -199,18 +255,56 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What the controller may set the maximum to.
+const BOUNDS: std::ops::RangeInclusive<usize> = 1..=6;
+
+fn controller() -> Controller {
+    let builder = Controller::builder().step(1).interval(secs(10));
+    let builder = builder.min_size(*BOUNDS.start()).max_size(*BOUNDS.end());
+    builder.cool_down(secs(20)).build().unwrap()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn the_pool_does_what_the_model_does(
         max in 1..5_usize,
+        min_idle in 0..4_usize,
+        is_steered in any::<bool>(),
         ops in prop::collection::vec(op(), 1..60),
     ) {
-        let bench = bench(|it| it.max_size(max).max_uses(5).leak_after(None));
+        let min_idle = min_idle.min(max);
+        let gate = Arc::new(AtomicBool::new(false));
+        let is_shut = Arc::clone(&gate);
+        let bench = bench(|it| {
+            let it = it.max_size(max).min_idle(min_idle).max_uses(5).leak_after(None);
+            let it = it.gate(move || match is_shut.load(SeqCst) {
+                true => Err(Refused::for_now(secs(5))),
+                false => Ok(Pass::silent()),
+            });
+            match is_steered {
+                true => it.controller(controller()),
+                false => it,
+            }
+        });
+        let mut warm_up = Box::pin(bench.pool.warm_up());
+        while look(warm_up.as_mut()).is_pending() {
+            bench.tasks.run();
+        }
+        drop(warm_up);
         let mut run = Run {
             bench: &bench,
-            model: Model { max, is_closed: false, held: 0, waiting: 0 },
+            gate,
+            model: Model {
+                max,
+                min_idle,
+                is_steered,
+                is_shut: false,
+                is_closed: false,
+                held: 0,
+                waiting: 0,
+            },
             held: Vec::new(),
             line: Vec::new(),
         };

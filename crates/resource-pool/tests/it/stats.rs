@@ -109,6 +109,47 @@ fn hold_times_are_sorted_into_buckets() {
     assert_eq!(counts, [&(ms(1), 1), &(ms(4), 2), &(ms(1024), 1)]);
 }
 
+#[test]
+fn waits_and_holds_have_percentiles() {
+    let bench = bench(|it| it.max_size(1));
+    drop(bench.take());
+    for millis in 1..=100_u64 {
+        let held = bench.take();
+        let mut waiting = pin!(bench.pool.acquire());
+        assert!(is_pending(waiting.as_mut()));
+        bench.clock.advance(ms(millis));
+        drop(held);
+        drop(ready(waiting).unwrap());
+    }
+    let stats = bench.pool.stats();
+    let wait = &stats.wait;
+    assert_eq!((wait.count, wait.total), (101, ms(5050)));
+    assert!(wait.p50 >= ms(50) && wait.p50 < ms(63), "{wait:?}");
+    assert!(wait.p95 >= ms(95) && wait.p99 >= ms(99) && wait.max == ms(100));
+    let counted: u64 = wait.buckets.iter().map(|(_, count)| count).sum();
+    assert_eq!(counted, 101);
+    assert!(wait.buckets.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    // Half of the holds were over at once, and the rest took as long as the waits.
+    let hold = &stats.hold;
+    assert_eq!((hold.count, hold.total), (201, ms(5050)));
+    assert_eq!(hold.mean, ms(5050) / 201);
+    assert_eq!((hold.p50, hold.p95, hold.p99), (ms(1), ms(256), ms(256)));
+}
+
+#[test]
+fn churn_is_what_is_closed_in_a_second() {
+    let bench = lone(|it| it.max_size(1));
+    brolly_resource_pool::Guard::discard(bench.take());
+    assert_eq!(bench.pool.stats().churn_per_second, 0.0, "in no time");
+    for _ in 0..9 {
+        brolly_resource_pool::Guard::discard(bench.take());
+        bench.clock.advance(ms(500));
+    }
+    let stats = bench.pool.stats();
+    assert_eq!((stats.age, stats.closed), (ms(4500), 10));
+    assert!((stats.churn_per_second - 10.0 / 4.5).abs() < 1e-9);
+}
+
 #[cfg(feature = "serde")]
 #[test]
 fn figures_and_holders_are_data() {

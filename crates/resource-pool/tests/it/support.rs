@@ -267,6 +267,17 @@ impl Tasks {
         panic!("the tasks do not come to rest");
     }
 
+    /// The same, until nothing is left: for tasks that want to be polled more than once.
+    pub(crate) fn finish(&self) {
+        for _ in 0..64 {
+            self.run();
+            if self.len() == 0 {
+                return;
+            }
+        }
+        panic!("the tasks do not end");
+    }
+
     /// Drops everything unfinished, as a runtime does that shuts down.
     pub(crate) fn shut_down(&self) {
         let tasks = std::mem::take(&mut *self.0.lock().unwrap());

@@ -14,7 +14,10 @@
 )]
 
 mod ends;
+mod routes;
+mod scopes;
 mod waits;
+mod works;
 
 use std::convert::Infallible;
 use std::future::Future;
