@@ -13,7 +13,7 @@ use brolly_resource_pool::{
 };
 use brolly_sync::{Backoff, ManualClock};
 
-use crate::support::{ms, secs};
+use crate::support::{ms, secs, until};
 
 /// Answers each byte with the same, until it is stopped. A byte `2` is answered twice, `0` with the
 /// end of the connection.
@@ -31,11 +31,13 @@ impl Echo {
     }
 
     fn at(address: SocketAddr, greeting: &'static [u8]) -> Self {
+        let began = Instant::now();
         let listener = loop {
             match TcpListener::bind(address) {
                 Ok(listener) => break listener,
-                Err(_) => thread::sleep(ms(5)),
+                Err(error) => assert!(began.elapsed() < secs(10), "{address}: {error}"),
             }
+            thread::sleep(ms(5));
         };
         let address = listener.local_addr().unwrap();
         let is_stopped = Arc::new(AtomicBool::new(false));
@@ -118,12 +120,12 @@ fn ask(mut stream: &TcpStream, byte: u8) -> io::Result<u8> {
     Ok(answer[0])
 }
 
-/// Waits for something that another thread or the system does.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < secs(10), "{what}");
-        thread::sleep(ms(1));
+/// Set when it is dropped, so that threads which look at it end with an assertion that fails.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
     }
 }
 
@@ -264,6 +266,7 @@ fn a_server_that_is_restarted_under_load_is_found_again() {
     let is_over = AtomicBool::new(false);
     let (good, bad) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|threads| {
+        let _ends = SetAtEnd(&is_over);
         for _ in 0..6 {
             threads.spawn(|| {
                 while !is_over.load(SeqCst) {
