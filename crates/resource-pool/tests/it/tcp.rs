@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use brolly_resource_pool::{
-    AcquireError, Blocking, Check, CreateError, Guard, Pool, TcpError, TcpManager, TryAcquireError,
+    AcquireError, Blocking, BlockingManager, Check, CreateError, Guard, Pool, TcpError, TcpManager,
+    TryAcquireError,
 };
 use brolly_sync::{Backoff, ManualClock};
 
@@ -357,6 +358,26 @@ fn nobody_who_answers_is_an_error_that_says_how_many_were_asked() {
         panic!("somebody answered");
     };
     assert!(matches!(&*error, TcpError::Resolve { .. }), "{error:?}");
+}
+
+/// A connection to itself answers with what it was sent, and keeps its server from coming back.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_connection_is_one_to_itself_and_the_port_stays_free() {
+    // Linux binds to the ports of one parity first, and connects from those of the other.
+    let mut ports = (0..100).map(|_| SocketAddr::from(([127, 0, 0, 1], nobody().port() ^ 1)));
+    let free = ports.find(|it| TcpListener::bind(it).is_ok()).unwrap();
+    let manager = manager(free);
+    let refused = (0..60_000).find_map(|_| {
+        let error = BlockingManager::create(&manager).map(drop).unwrap_err();
+        let TcpError::Connect { source, .. } = error else {
+            panic!("{error}");
+        };
+        source.raw_os_error().is_none().then_some(source)
+    });
+    let refused = refused.unwrap();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    TcpListener::bind(free).unwrap();
 }
 
 #[test]
