@@ -244,13 +244,15 @@ impl ResourceScope {
     }
 
     /// Takes something off the list without ending it. What the scope has of it is dropped. A handle
-    /// lives on: what is kept is no more undone, what is managed is still closed by it. Returns how long it was listed; `None` if there is nothing of that id.
+    /// lives on: what is kept is no more undone, what is managed is still closed by it. Returns how
+    /// long it was listed; `None` if there is nothing of that id.
     #[doc(alias = "unregister")]
     pub fn forget(&self, id: &str) -> Option<Duration> {
+        let now = self.home.clock.now();
         let seat = self.home.seat(id)?;
-        let (age, rest) = self.home.remove(seat)?;
+        let (since, rest) = self.home.remove(seat)?;
         discard(rest);
-        Some(age)
+        Some(now.saturating_sub(since))
     }
 
     /// What is on the list, the oldest first.

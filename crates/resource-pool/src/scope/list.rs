@@ -169,16 +169,16 @@ impl Home {
         })
     }
 
-    /// Takes an entry off the list. Returns how old it was, and what the scope had of it, which is
-    /// dropped by the caller.
+    /// Takes an entry off the list. Returns since when it was there, and what the scope had of it,
+    /// which is dropped by the caller. It asks no clock, so that none can get between an ending and
+    /// the list.
     pub(crate) fn remove(&self, seat: u64) -> Option<(Duration, Option<Box<dyn Ending>>)> {
-        let now = self.clock.now();
         let entry = self.locked(|list| list.remove(seat))?;
         let rest = match entry.state {
             State::Here(ending) => Some(ending),
             State::Held | State::Ending => None,
         };
-        Some((now.saturating_sub(entry.since), rest))
+        Some((entry.since, rest))
     }
 
     pub(crate) fn seat(&self, id: &str) -> Option<u64> {
