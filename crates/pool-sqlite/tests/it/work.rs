@@ -150,8 +150,9 @@ fn the_line_that_works_is_the_holder() {
     let db = scratch();
     let (entered, has_entered) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
-    let line = line!() + 2;
+    let line = line!() + 3;
     thread::scope(|scope| {
+        let release = release; // goes with whatever fails below, so that the work ends
         let work = db.write(move |_| {
             entered.send(()).unwrap();
             released.recv().unwrap();
@@ -206,4 +207,13 @@ fn after_the_end_there_is_nothing_and_the_log_is_in_the_file() {
         .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
         .unwrap();
     assert_eq!(rows, 1);
+}
+
+#[test]
+fn the_log_is_in_the_file_when_the_last_handle_of_idle_pools_is_gone() {
+    let crate::support::Scratch { directory, db } = scratch();
+    count(&db);
+    drop(db);
+    let log = directory.path().join("data.db-wal");
+    crate::support::eventually("the log is written back", || !log.exists());
 }
