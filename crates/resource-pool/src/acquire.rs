@@ -101,13 +101,14 @@ impl<'a, M: Manager> Way<'a, M> {
             let Poll::Ready(outcome) = Pin::new(wait).poll(cx) else {
                 return Poll::Pending;
             };
-            self.wait = None;
-            // A hook that refuses a resource sends its caller back in line.
             let acquired = match one::<M>(outcome).map(|loan| shared.admit(loan)) {
                 Ok(Some(loan)) => Ok(loan),
+                // A hook that refuses a resource sends its caller back in line, with the time that
+                // it has left.
                 Ok(None) => continue,
                 Err(error) => Err(error),
             };
+            self.wait = None;
             self.site = None;
             return Poll::Ready(acquired);
         }

@@ -141,21 +141,20 @@ impl<M: Manager> Pool<M> {
             if count == 0 {
                 return Ok(Vec::new());
             }
-            let answer = Wait::new(shared, site, count, limit).await?;
-            let loans = match answer {
-                Answer::One(loan) => vec![loan],
-                Answer::Many(loans) => loans,
-                Answer::Failed(error) => return Err(error),
-            };
-            let mut guards: Vec<_> = loans.into_iter().map(|it| Guard::new(shared, it)).collect();
-            for guard in &mut guards {
-                if !shared.may_be_acquired(guard) {
-                    let refused =
-                        std::mem::replace(guard, Acquire::new(shared, site, limit).await?);
-                    Guard::discard(refused);
+            let mut wait = Wait::new(shared, site, count, limit);
+            loop {
+                let loans = match (&mut wait).await? {
+                    Answer::One(loan) => vec![loan],
+                    Answer::Many(loans) => loans,
+                    Answer::Failed(error) => return Err(error),
+                };
+                let guards = loans.into_iter().map(|it| Guard::new(shared, it));
+                if let Some(guards) = shared.admit_all(guards.collect()) {
+                    return Ok(guards);
                 }
+                // The others have gone back: who held them and waited could wait for one who does
+                // the same.
             }
-            Ok(guards)
         }
     }
 
@@ -450,12 +449,13 @@ impl<M: Manager> Pool<M> {
         };
         let _ = timer.timeout(limit, emptied).await;
         let left = shared.holders();
+        let took = timer.now().saturating_sub(began);
         let core = lock(&shared.core);
         DrainReport {
             returned: held_before.saturating_sub(left.len()),
             unfinished: core.creating + core.checking + core.closing,
             left,
-            took: timer.now().saturating_sub(began),
+            took,
         }
     }
 
