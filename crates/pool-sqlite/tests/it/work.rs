@@ -215,3 +215,12 @@ fn after_the_end_there_is_nothing_and_the_log_is_in_the_file() {
         .unwrap();
     assert_eq!(rows, 1);
 }
+
+#[test]
+fn the_log_is_in_the_file_when_the_last_handle_of_idle_pools_is_gone() {
+    let crate::support::Scratch { directory, db } = scratch();
+    count(&db);
+    drop(db);
+    let log = directory.path().join("data.db-wal");
+    crate::support::eventually("the log is written back", || !log.exists());
+}

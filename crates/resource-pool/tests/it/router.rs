@@ -265,6 +265,22 @@ fn round_robin_is_exact_however_many_pick() {
 }
 
 #[test]
+fn a_round_goes_on_where_it_was_after_all_were_out() {
+    for weight in [1, 5] {
+        let router = Router::builder().strategy(Strategy::RoundRobin).build();
+        let router: Router<u32> = router.unwrap();
+        (0..2).for_each(|id| router.add(Target::id(id).weight(weight)).unwrap());
+        router.suspend(&0).unwrap();
+        (0..2000).for_each(|_| drop(router.pick().unwrap()));
+        router.suspend(&1).unwrap();
+        router.resume(&0).unwrap();
+        router.resume(&1).unwrap();
+        (0..100).for_each(|_| drop(router.pick().unwrap()));
+        assert_eq!(picks(&router), [50, 2050]);
+    }
+}
+
+#[test]
 fn round_robin_turns_by_weight() {
     let router = Router::builder()
         .strategy(Strategy::RoundRobin)
