@@ -319,7 +319,8 @@ fn free_port() -> u16 {
     panic!("no port is free from {start} to {end}");
 }
 
-fn ask(config: &Config, query: &str) -> Result<String, tokio_postgres::Error> {
+/// Whatever it is that listens at the port, the answer is waited for so long and no longer.
+fn ask(config: &Config, query: &str) -> Result<String, String> {
     let config = config.clone();
     let query = query.to_owned();
     let asking = thread::spawn(move || {
@@ -327,7 +328,7 @@ fn ask(config: &Config, query: &str) -> Result<String, tokio_postgres::Error> {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(async {
+        let asked = async {
             let (client, connection) = config.connect(NoTls).await?;
             let driver = tokio::spawn(connection);
             let messages = client.simple_query(&query).await?;
@@ -337,8 +338,12 @@ fn ask(config: &Config, query: &str) -> Result<String, tokio_postgres::Error> {
                 tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
                 _ => None,
             });
-            Ok(row.unwrap_or_default().to_owned())
-        })
+            Ok::<_, tokio_postgres::Error>(row.unwrap_or_default().to_owned())
+        };
+        match runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await }) {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(String::from("no answer")),
+        }
     });
     asking.join().unwrap()
 }
