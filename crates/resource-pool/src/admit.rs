@@ -48,7 +48,9 @@ impl<M: Manager> Shared<M> {
 
     /// What can be had without waiting, if nobody waits.
     pub(crate) fn try_slow(&self, site: Site) -> Result<Loan<M::Resource>, TryAcquireError> {
-        loop {
+        // The hook may refuse each that there is, and what is made in their place; not for ever.
+        let most = lock(&self.core).max;
+        for _ in 0..=most {
             {
                 let mut core = lock(&self.core);
                 if core.is_closed {
@@ -80,6 +82,7 @@ impl<M: Manager> Shared<M> {
                 Some(Err(_)) | None => return Err(self.refuse(&mut lock(&self.core))),
             }
         }
+        Err(self.refuse(&mut lock(&self.core)))
     }
 
     fn refuse(&self, core: &mut crate::core::Core<M>) -> TryAcquireError {

@@ -46,6 +46,8 @@ pub(crate) struct Core<M: Manager> {
     /// Of those being checked, how many are for somebody who waits.
     pub(crate) promised: usize,
     pub(crate) closing: usize,
+    /// How many the maintenance has closed within a second, and when that began.
+    pub(crate) evicted: (u64, usize),
     /// Written off, and not come back yet. Not part of `size`.
     pub(crate) abandoned: usize,
     /// Places without a resource.
@@ -106,6 +108,8 @@ pub(crate) struct Effects<M: Manager> {
     pub(crate) jobs: Vec<Job<M>>,
     pub(crate) retired: Vec<(Box<Item<M::Resource>>, CloseReason)>,
     pub(crate) events: Vec<Event>,
+    /// Errors that nobody asks for any more: the manager's, and so not to be dropped under the lock.
+    pub(crate) spent: Vec<CreateError<M::Error>>,
     /// The pool has got something to maintain.
     pub(crate) rings_bell: bool,
 }
@@ -120,6 +124,8 @@ pub(crate) enum Job<M: Manager> {
     },
     Pause {
         nanos: u64,
+        /// Which one: see `Failing::retry_at`.
+        until: u64,
     },
 }
 
@@ -147,6 +153,7 @@ impl<M: Manager> Effects<M> {
             jobs: Vec::new(),
             retired: Vec::new(),
             events: Vec::new(),
+            spent: Vec::new(),
             rings_bell: false,
         }
     }
@@ -364,6 +371,26 @@ impl<M: Manager> Core<M> {
     ) {
         let (waker, set_aside) = self.line.fail_first(error);
         effects.wake(waker);
+        self.take_back(idle, Some(Answer::Many(set_aside)), now, effects);
+    }
+
+    /// Changes the maximum. Who wants more at once than that cannot be served any more, and would
+    /// hold up everybody behind it.
+    pub(crate) fn set_max(
+        &mut self,
+        max: usize,
+        idle: &Idle<M>,
+        now: Now,
+        effects: &mut Effects<M>,
+    ) {
+        self.capacity.change(now.time, self.max);
+        self.max = max;
+        let mut set_aside = Vec::new();
+        for (ticket, asked) in self.line.wanting_more(max) {
+            let (waker, had) = self.line.fail(ticket, AcquireError::TooMany { asked, max });
+            effects.wake(waker);
+            set_aside.extend(had);
+        }
         self.take_back(idle, Some(Answer::Many(set_aside)), now, effects);
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brolly_sync::{Timer, TimerExt};
 
+use crate::close;
 use crate::error::CreateError;
 use crate::event::Event;
 use crate::gate::{Made, Refused, Ticket};
@@ -57,7 +58,7 @@ impl<M: Manager> Attempt<M> {
         self.shared.change(|core, now, effects| {
             core.creating -= 1;
             effects.events.push(Event::Refused { retry_after });
-            core.refused(retry_after, now);
+            core.refused(retry_after, now, effects);
         });
     }
 
@@ -68,7 +69,7 @@ impl<M: Manager> Attempt<M> {
             core.creating -= 1;
             core.extra = core.extra.saturating_sub(1);
             core.counts.created += 1;
-            core.resume(self.epoch);
+            core.resume(self.epoch, effects);
             effects.events.push(Event::Created);
             if let Err(item) = shared.settle_in(core, item, now, effects) {
                 // The pool was closed or made smaller meanwhile. It exists until it is closed.
@@ -143,11 +144,13 @@ pub(crate) async fn run<M: Manager>(mut attempt: Attempt<M>) {
         match shared.timer.timeout(limit, made).await {
             Ok(Ok(Ok(mut resource))) => match &shared.hooks.after_create {
                 None => Ok(resource),
-                Some(hook) => contain(|| {
-                    hook(&mut resource);
-                    resource
-                })
-                .map_err(|message| CreateError::Panicked { message }),
+                Some(hook) => match contain(|| hook(&mut resource)) {
+                    Ok(()) => Ok(resource),
+                    Err(message) => {
+                        close::one(shared, resource, CloseReason::Unhealthy).await;
+                        Err(CreateError::Panicked { message })
+                    }
+                },
             },
             Ok(Ok(Err(error))) => Err(CreateError::Failed(Arc::new(error))),
             Ok(Err(message)) => Err(CreateError::Panicked { message }),
@@ -161,13 +164,16 @@ pub(crate) async fn run<M: Manager>(mut attempt: Attempt<M>) {
 pub(crate) struct Pause<M: Manager> {
     shared: Weak<Shared<M>>,
     timer: Arc<dyn Timer>,
+    /// Another pause may have taken the place of this one.
+    until: u64,
 }
 
 impl<M: Manager> Pause<M> {
-    pub(crate) fn new(shared: &Arc<Shared<M>>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared<M>>, until: u64) -> Self {
         Self {
             shared: Arc::downgrade(shared),
             timer: Arc::clone(&shared.timer),
+            until,
         }
     }
 }
@@ -177,6 +183,7 @@ impl<M: Manager> Drop for Pause<M> {
         // Over or dropped, nobody sleeps any more; the next who asks may begin another pause.
         if let Some(shared) = self.shared.upgrade()
             && let Some(failing) = &mut lock(&shared.core).failing
+            && failing.retry_at == self.until
         {
             failing.is_armed = false;
         }
@@ -189,9 +196,12 @@ pub(crate) async fn pause<M: Manager>(pause: Pause<M>, nanos: u64) {
     let Some(shared) = pause.shared.upgrade() else {
         return;
     };
+    let until = pause.until;
     drop(pause);
     shared.change(|core, _, _| {
-        if let Some(failing) = &mut core.failing {
+        if let Some(failing) = &mut core.failing
+            && failing.retry_at == until
+        {
             // By the timer the time has come, whatever the cheap clock says.
             failing.retry_at = 0;
         }

@@ -1,9 +1,10 @@
 //! [`Pool`]: the handle that callers acquire from.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use brolly_sync::{TimerExt, block_on};
@@ -120,7 +121,7 @@ impl<M: Manager> Pool<M> {
 
     /// Takes `count` resources at once, or none. It stands in line like everybody else, and once it
     /// is first, what comes is set aside for it until it has all. So two of these cannot wait for
-    /// each other.
+    /// each other. Where a hook refuses one of them, the others go back, and it stands in line anew.
     ///
     /// # Errors
     ///
@@ -141,21 +142,28 @@ impl<M: Manager> Pool<M> {
             if count == 0 {
                 return Ok(Vec::new());
             }
-            let answer = Wait::new(shared, site, count, limit).await?;
-            let loans = match answer {
-                Answer::One(loan) => vec![loan],
-                Answer::Many(loans) => loans,
-                Answer::Failed(error) => return Err(error),
-            };
-            let mut guards: Vec<_> = loans.into_iter().map(|it| Guard::new(shared, it)).collect();
-            for guard in &mut guards {
-                if !shared.may_be_acquired(guard) {
-                    let refused =
-                        std::mem::replace(guard, Acquire::new(shared, site, limit).await?);
-                    Guard::discard(refused);
+            let mut wait = Wait::new(shared, site, count, limit);
+            loop {
+                let loans = match (&mut wait).await? {
+                    Answer::One(loan) => vec![loan],
+                    Answer::Many(loans) => loans,
+                    Answer::Failed(error) => return Err(error),
+                };
+                let mut guards: Vec<_> =
+                    loans.into_iter().map(|it| Guard::new(shared, it)).collect();
+                let refused: Vec<_> = guards
+                    .extract_if(.., |guard| !shared.may_be_acquired(guard))
+                    .collect();
+                if refused.is_empty() {
+                    return Ok(guards);
                 }
+                // Who kept the others while it waits for the rest could wait for somebody who does
+                // the same.
+                drop(guards);
+                refused.into_iter().for_each(Guard::discard);
+                wait.again();
+                let_others_run().await;
             }
-            Ok(guards)
         }
     }
 
@@ -400,7 +408,7 @@ impl<M: Manager> Pool<M> {
     /// Changes the sizes. What is idle beyond a smaller maximum is closed at once, what is handed
     /// out when it comes back; nothing is taken from its holder.
     ///
-    /// Whoever waits for more at once than a smaller maximum goes on waiting.
+    /// Whoever waits for more at once than a smaller maximum is told so, as if it had come later.
     ///
     /// # Errors
     ///
@@ -450,12 +458,14 @@ impl<M: Manager> Pool<M> {
         };
         let _ = timer.timeout(limit, emptied).await;
         let left = shared.holders();
+        // The timer may be the user's.
+        let took = timer.now().saturating_sub(began);
         let core = lock(&shared.core);
         DrainReport {
             returned: held_before.saturating_sub(left.len()),
             unfinished: core.creating + core.checking + core.closing,
             left,
-            took: timer.now().saturating_sub(began),
+            took,
         }
     }
 
@@ -535,6 +545,19 @@ impl<M: Manager> Pool<M> {
     pub fn is_closed(&self) -> bool {
         lock(&self.shared.core).is_closed
     }
+}
+
+/// One turn for everybody else.
+async fn let_others_run() {
+    let mut has_waited = false;
+    poll_fn(|cx| match std::mem::replace(&mut has_waited, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 impl<M: Manager> Clone for Pool<M> {

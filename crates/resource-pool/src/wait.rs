@@ -31,6 +31,8 @@ pub(crate) struct Wait<'a, M: Manager> {
     ticket: Option<usize>,
     /// There may have been an answer as soon as it had joined.
     has_news: bool,
+    /// It was served before, with what a hook has refused: its time goes on.
+    is_again: bool,
     /// By the timer's clock where there is a limit, by the pool's otherwise.
     began: u64,
     /// By the timer's clock; `NEVER` where there is no limit.
@@ -51,6 +53,7 @@ impl<'a, M: Manager> Wait<'a, M> {
             limit,
             ticket: None,
             has_news: false,
+            is_again: false,
             began: 0,
             deadline: NEVER,
         }
@@ -59,6 +62,11 @@ impl<'a, M: Manager> Wait<'a, M> {
     /// How long it has waited. Precise where there is a limit, which needs a precise start anyway.
     pub(crate) fn waited(&self) -> Duration {
         Duration::from_nanos(self.now().saturating_sub(self.began))
+    }
+
+    /// What it was given was refused: it stands in line anew, for what is left of its time.
+    pub(crate) fn again(&mut self) {
+        self.is_again = true;
     }
 
     fn now(&self) -> u64 {
@@ -82,6 +90,10 @@ impl<'a, M: Manager> Wait<'a, M> {
             Some(limit) if is_first_poll => limit.is_zero(),
             Some(_) => self.shared.timer_clock.is_past(self.deadline),
         }
+    }
+
+    fn out_of_time(&self) -> AcquireError<M::Error> {
+        self.shared.timeout(self.site, self.waited())
     }
 
     /// Joins the line, whoever may be idle: what is, is handed out in the same step.
@@ -206,7 +218,11 @@ impl<M: Manager> Future for Wait<'_, M> {
         let mut has_news = true;
         let is_first = this.ticket.is_none();
         if is_first {
-            this.begin();
+            if !this.is_again {
+                this.begin();
+            } else if this.is_over(false) {
+                return Poll::Ready(Err(this.out_of_time()));
+            }
             if let Err(error) = this.join(cx.waker().clone()) {
                 return Poll::Ready(Err(error));
             }
@@ -219,12 +235,9 @@ impl<M: Manager> Future for Wait<'_, M> {
             }
             has_news = this.shared.work();
         }
-        if this.is_over(is_first) {
+        if this.is_over(is_first && !this.is_again) {
             let outcome = this.give_up();
-            return Poll::Ready(outcome.unwrap_or_else(|| {
-                let waited = this.waited();
-                Err(this.shared.timeout(this.site, waited))
-            }));
+            return Poll::Ready(outcome.unwrap_or_else(|| Err(this.out_of_time())));
         }
         if this.limit.is_some() && (!is_first || this.has_news) {
             // It was not announced, or who kept the time for this one has been unable to.
