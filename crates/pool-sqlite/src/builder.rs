@@ -1,11 +1,11 @@
 //! [`SqliteBuilder`]: which database, and how its connections are to be.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use brolly_resource_pool::{Pool, PoolBuilder};
+use brolly_resource_pool::{Check, Pool, PoolBuilder};
 use rusqlite::Connection;
 
 use crate::error::OpenError;
@@ -128,8 +128,14 @@ impl SqliteBuilder {
     /// # Errors
     ///
     /// [`OpenError`]: a setting is out of its range, or the file is not to be had.
-    pub fn open(self) -> Result<Sqlite, OpenError> {
+    pub fn open(mut self) -> Result<Sqlite, OpenError> {
         self.check()?;
+        if let Place::File(path) = &mut self.settings.place
+            && let Ok(full) = path::absolute(&*path)
+        {
+            // Of this directory, also for connections that are made after the process left it.
+            *path = full;
+        }
         let threads = Threads::new();
         let settings = Arc::new(self.settings);
         let is_memory = settings.is_memory();
@@ -210,6 +216,8 @@ fn keep_for_ever(builder: PoolBuilder<SqliteManager>) -> PoolBuilder<SqliteManag
         .lease_timeout(None)
         .health_interval(None)
         .keep_after_panic(true)
+        // A check that its runtime drops costs the resource. On return it was cleaned anyway.
+        .check(Check::Never)
 }
 
 fn path_of(place: &Place) -> PathBuf {

@@ -29,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// SQLite blocks. In a task, use [`Sqlite::read`](crate::Sqlite::read) and
 /// [`Sqlite::write`](crate::Sqlite::write), which work on a thread.
 ///
-/// The pool has a progress handler of its own on each; one that is set in its place delays the end
-/// of work whose caller has left.
+/// The pool has a progress handler and a commit hook of its own on each. Another progress handler in
+/// its place delays the end of work whose caller has left, another commit hook lets it commit.
 pub struct SqliteConnection {
     connection: Connection,
     role: Role,
@@ -72,6 +72,8 @@ impl SqliteConnection {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let _ = connection.progress_handler(STEPS, Some(move || asked.load(Relaxed)));
+        let asked = Arc::clone(&stop);
+        let _ = connection.commit_hook(Some(move || asked.load(Relaxed)));
         if let Some(hook) = &settings.on_connect {
             match contain(|| hook(&mut connection, role)) {
                 Ok(outcome) => outcome?,
@@ -85,12 +87,15 @@ impl SqliteConnection {
             Some((path, before)) => Some(identify(path, before)?),
             None => None,
         };
-        Ok(Self {
+        let mut opened = Self {
             connection,
             role,
             file,
             stop,
-        })
+        };
+        // The hook may have left a transaction open.
+        opened.clean()?;
+        Ok(opened)
     }
 
     /// While this is true, whatever runs on it is stopped.

@@ -57,9 +57,11 @@ impl SqliteManager {
 impl SqliteManager {
     /// Waits until what is being closed is closed, for so long at most.
     pub(crate) async fn closed(&self, limit: Duration) {
-        let leaving = self.lock_leaving().take();
-        if let Some(door) = leaving {
-            let _ = ThreadTimer::new().timeout(limit, door.take()).await;
+        let leaving = self.lock_leaving().clone();
+        if let Some(door) = leaving
+            && let Ok(()) = ThreadTimer::new().timeout(limit, door.take()).await
+        {
+            door.put(()); // for others who wait as well
         }
     }
 
@@ -101,7 +103,8 @@ impl Manager for SqliteManager {
     }
 
     fn is_fatal(&self, error: &SqliteError) -> bool {
-        error.is_fatal()
+        // With a connection to memory the data would go too, for an attached file it may be.
+        error.is_fatal() && !self.settings.is_memory()
     }
 
     fn is_transient(&self, error: &SqliteError) -> bool {

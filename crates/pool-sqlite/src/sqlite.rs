@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brolly_resource_pool::{DrainReport, Guard, Pool};
+use brolly_resource_pool::{DrainReport, Guard, Manager, Pool};
 use rusqlite::{Transaction, TransactionBehavior};
 
 use crate::builder::SqliteBuilder;
@@ -25,8 +25,9 @@ use crate::work::on_a_thread;
 /// Who holds a connection is named by the line that called these.
 #[derive(Clone)]
 pub struct Sqlite {
-    writer: Pool<SqliteManager>,
+    // Dropped before the writer: a reader that is the last to close cannot write the log back.
     readers: Pool<SqliteManager>,
+    writer: Pool<SqliteManager>,
     threads: Threads,
     is_memory: bool,
 }
@@ -40,8 +41,9 @@ impl Sqlite {
     }
 
     /// Settings for a database in memory. It has one connection, which reads and writes, and lives as
-    /// long as that: nothing expires, and whoever detaches or discards the connection takes the data
-    /// along. After that every acquire is [`SqliteError::MemoryLost`].
+    /// long as that: nothing expires, and no error costs it, but whoever detaches or discards the
+    /// connection, resets the pool or has a hook of its own refuse it takes the data along. After that
+    /// every acquire is [`SqliteError::MemoryLost`].
     pub fn in_memory() -> SqliteBuilder {
         SqliteBuilder::new(Place::Memory)
     }
@@ -116,7 +118,8 @@ impl Sqlite {
     ///
     /// # Cancel safety
     ///
-    /// As [`read`](Self::read). What was committed stays; what was not is rolled back.
+    /// As [`read`](Self::read). What was committed stays; what was not is rolled back, and nothing is
+    /// committed after that.
     #[track_caller]
     pub fn write<T: Send + 'static>(
         &self,
@@ -160,7 +163,7 @@ impl Sqlite {
         work: impl FnOnce(&SqliteConnection) -> rusqlite::Result<T>,
     ) -> Result<T, WorkError> {
         let connection = self.readers.acquire_blocking()?;
-        ended(connection, |it| read_with(it, self.is_memory, work))
+        self.ended(connection, |it| read_with(it, self.is_memory, work))
     }
 
     /// The same as [`write`](Self::write) on this thread. Must not be called from a task.
@@ -174,7 +177,7 @@ impl Sqlite {
         work: impl FnOnce(&mut SqliteConnection) -> rusqlite::Result<T>,
     ) -> Result<T, WorkError> {
         let connection = self.writer.acquire_blocking()?;
-        ended(connection, |it| Ok(work(it)?))
+        self.ended(connection, |it| Ok(work(it)?))
     }
 
     /// The same as [`transaction`](Self::transaction) on this thread. Must not be called from a task.
@@ -191,7 +194,7 @@ impl Sqlite {
     }
 
     /// Ends both pools: whoever waits or comes later is told so, what is idle is closed, and the rest
-    /// when it comes back.
+    /// when it comes back. Only [`drain`](Self::drain) makes sure that the writer is the last.
     pub fn close(&self) {
         self.readers.close();
         self.writer.close();
@@ -213,6 +216,25 @@ impl Sqlite {
         // Without a spawner the pool does not wait for what its manager does at the end.
         self.writer.manager().closed(left).await;
         (readers, writer)
+    }
+}
+
+impl Sqlite {
+    /// Works, and gives the connection back by what the work came to.
+    fn ended<T>(
+        &self,
+        mut connection: Guard<'_, SqliteManager>,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, SqliteError>,
+    ) -> Result<T, WorkError> {
+        match work(&mut connection) {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                if self.writer.manager().is_fatal(&error) {
+                    Guard::discard(connection);
+                }
+                Err(WorkError::Failed(error))
+            }
+        }
     }
 }
 
@@ -256,22 +278,6 @@ fn in_transaction<T>(
     let value = work(&transaction)?;
     transaction.commit()?;
     Ok(value)
-}
-
-/// Gives a connection back by what the work came to.
-fn ended<T>(
-    mut connection: Guard<'_, SqliteManager>,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T, SqliteError>,
-) -> Result<T, WorkError> {
-    match work(&mut connection) {
-        Ok(value) => Ok(value),
-        Err(error) => {
-            if error.is_fatal() {
-                Guard::discard(connection);
-            }
-            Err(WorkError::Failed(error))
-        }
-    }
 }
 
 impl fmt::Debug for Sqlite {

@@ -116,14 +116,15 @@ fn run<T>(
             Ok(value)
         }
         Ok(Err(error)) => {
-            match error.is_fatal() {
+            // With a connection to memory the data would go too.
+            match error.is_fatal() && !is_memory {
                 true => OwnedGuard::discard(connection),
                 false => drop(connection),
             }
             Err(WorkError::Failed(error))
         }
         Err(message) => {
-            // With a connection to memory the data would go too. What it left open is rolled back.
+            // What it left open in memory is rolled back.
             match is_memory {
                 true => drop(connection),
                 false => OwnedGuard::discard(connection),

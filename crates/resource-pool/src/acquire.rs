@@ -19,9 +19,6 @@ use crate::wait::{Wait, one};
 
 type Site = &'static Location<'static>;
 
-/// So often what a hook refuses is followed by another attempt at once.
-const REFUSALS_PER_POLL: usize = 16;
-
 const ENDED: &str = "an acquire is not asked again once it was ready";
 
 type Acquired<T, M> = Result<T, AcquireError<<M as Manager>::Error>>;
@@ -98,28 +95,23 @@ impl<'a, M: Manager> Way<'a, M> {
         cx: &mut Context<'_>,
     ) -> Poll<Acquired<Loan<M::Resource>, M>> {
         let limit = self.limit;
-        for _ in 0..REFUSALS_PER_POLL {
+        loop {
             let begin = || Wait::new(shared, site, 1, limit);
             let wait = self.wait.get_or_insert_with(begin);
-            let Poll::Ready(outcome) = Pin::new(&mut *wait).poll(cx) else {
+            let Poll::Ready(outcome) = Pin::new(wait).poll(cx) else {
                 return Poll::Pending;
             };
-            // A hook that refuses a resource sends its caller back in line.
             let acquired = match one::<M>(outcome).map(|loan| shared.admit(loan)) {
                 Ok(Some(loan)) => Ok(loan),
-                Ok(None) => {
-                    wait.again();
-                    continue;
-                }
+                // A hook that refuses a resource sends its caller back in line, with the time that
+                // it has left.
+                Ok(None) => continue,
                 Err(error) => Err(error),
             };
             self.wait = None;
             self.site = None;
             return Poll::Ready(acquired);
         }
-        // A hook that refuses whatever is made must not keep its thread for ever.
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 

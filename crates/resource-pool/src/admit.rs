@@ -38,7 +38,20 @@ impl<M: Manager> Shared<M> {
         }
     }
 
-    pub(crate) fn may_be_acquired(&self, guard: &mut Guard<'_, M>) -> bool {
+    /// The same for several: all, or none of them. Those that are not refused go back.
+    pub(crate) fn admit_all<'a>(&self, guards: Vec<Guard<'a, M>>) -> Option<Vec<Guard<'a, M>>> {
+        let count = guards.len();
+        let mut admitted = Vec::with_capacity(count);
+        for mut guard in guards {
+            match self.may_be_acquired(&mut guard) {
+                true => admitted.push(guard),
+                false => Guard::discard(guard),
+            }
+        }
+        (admitted.len() == count).then_some(admitted)
+    }
+
+    fn may_be_acquired(&self, guard: &mut Guard<'_, M>) -> bool {
         let Some(hook) = &self.hooks.before_acquire else {
             return true;
         };
@@ -46,17 +59,16 @@ impl<M: Manager> Shared<M> {
         contain(|| hook(guard, &usage)).unwrap_or(false)
     }
 
-    /// What can be had without waiting, if nobody waits.
+    /// What can be had without waiting, if nobody waits. A hook may refuse as many as there can be.
     pub(crate) fn try_slow(&self, site: Site) -> Result<Loan<M::Resource>, TryAcquireError> {
-        // The hook may refuse each that there is, and what is made in their place; not for ever.
-        let most = lock(&self.core).max;
-        for _ in 0..=most {
+        let mut refused = 0;
+        loop {
             {
                 let mut core = lock(&self.core);
                 if core.is_closed {
                     return Err(TryAcquireError::Closed);
                 }
-                if !core.line.is_empty() {
+                if !core.line.is_empty() || refused >= core.max {
                     return Err(self.refuse(&mut core));
                 }
             }
@@ -77,12 +89,12 @@ impl<M: Manager> Shared<M> {
                     if let Some(loan) = self.admit(loan) {
                         return Ok(loan);
                     }
+                    refused += 1;
                 }
                 Some(Err(AcquireError::Closed)) => return Err(TryAcquireError::Closed),
                 Some(Err(_)) | None => return Err(self.refuse(&mut lock(&self.core))),
             }
         }
-        Err(self.refuse(&mut lock(&self.core)))
     }
 
     fn refuse(&self, core: &mut crate::core::Core<M>) -> TryAcquireError {

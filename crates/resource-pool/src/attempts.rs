@@ -90,7 +90,9 @@ impl<M: Manager> Core<M> {
         by_size.max(by_idle.min(self.max.saturating_sub(existing)))
     }
 
-    /// An attempt to create has failed: who is told, and how long nobody tries again.
+    /// An attempt to create has failed: who is told, and how long nobody tries again. The error
+    /// before comes back, to be dropped outside of the lock.
+    #[must_use = "an error is dropped after the lock is released"]
     pub(crate) fn attempt_failed(
         &mut self,
         idle: &Idle<M>,
@@ -99,13 +101,13 @@ impl<M: Manager> Core<M> {
         epoch: u64,
         now: Now,
         effects: &mut Effects<M>,
-    ) {
+    ) -> Option<CreateError<M::Error>> {
         self.counts.create_failures += 1;
-        effects.spent.extend(self.last_error.replace(error.clone()));
+        let before = self.last_error.replace(error.clone());
         self.pause(epoch, now);
         self.extra = 0;
         if self.on_create_error == OnCreateError::RetryUntilDeadline && !is_final {
-            return;
+            return before;
         }
         // Where nothing exists that could come back, everybody waits in vain.
         let is_hopeless = self.size == self.closing && self.creating == 0 && idle.idle() == 0;
@@ -122,6 +124,7 @@ impl<M: Manager> Core<M> {
             let error = AcquireError::Create(error.clone());
             self.fail_first(idle, error, now, effects);
         }
+        before
     }
 
     /// Attempts pause, longer each time. Several that fail together make one pause.
@@ -140,11 +143,16 @@ impl<M: Manager> Core<M> {
     }
 
     /// A gate lets no creation begin. It is asked again when it said, or earlier: it may open by
-    /// other means than time.
-    pub(crate) fn refused(&mut self, retry_after: Duration, now: Now, effects: &mut Effects<M>) {
+    /// other means than time. The error before comes back, to be dropped outside of the lock.
+    #[must_use = "an error is dropped after the lock is released"]
+    pub(crate) fn refused(
+        &mut self,
+        retry_after: Duration,
+        now: Now,
+    ) -> Option<CreateError<M::Error>> {
         self.counts.gate_refusals += 1;
-        let error = CreateError::Refused { retry_after };
-        effects.spent.extend(self.last_error.replace(error));
+        let refused = CreateError::Refused { retry_after };
+        let before = self.last_error.replace(refused);
         self.extra = 0;
         let until = Some(now.time.saturating_add(saturating_nanos(retry_after)));
         match &mut self.failing {
@@ -159,6 +167,7 @@ impl<M: Manager> Core<M> {
                 });
             }
         }
+        before
     }
 
     /// Who would need a creation is told that there will be none, unless it is to go on trying and
@@ -199,11 +208,13 @@ impl<M: Manager> Core<M> {
     }
 
     /// Attempts succeed again. Where proof is wanted, one that was begun before that proves nothing.
-    pub(crate) fn resume(&mut self, epoch: u64, effects: &mut Effects<M>) {
-        effects.spent.extend(self.last_error.take());
+    /// The error before comes back, to be dropped outside of the lock.
+    #[must_use = "an error is dropped after the lock is released"]
+    pub(crate) fn resume(&mut self, epoch: u64) -> Option<CreateError<M::Error>> {
         if epoch == self.epoch || !self.wants_proof() {
             self.failing = None;
             self.backoff.reset();
         }
+        self.last_error.take()
     }
 }

@@ -8,6 +8,7 @@ use brolly_sync::{Backoff, Clock, Jitter, NanoClock, Spawn, Timer};
 
 use crate::error::ConfigError;
 use crate::idle_set;
+use crate::time::nano_clock;
 
 /// The most resources a pool may have.
 pub(crate) const MOST: usize = 65_536;
@@ -174,7 +175,7 @@ impl Rules {
     /// What ages are measured by.
     pub(crate) fn time(&self) -> NanoClock {
         match &self.clock {
-            Some(clock) => NanoClock::new(Arc::clone(clock)),
+            Some(clock) => nano_clock(Arc::clone(clock)),
             None => NanoClock::system(),
         }
     }

@@ -108,8 +108,6 @@ pub(crate) struct Effects<M: Manager> {
     pub(crate) jobs: Vec<Job<M>>,
     pub(crate) retired: Vec<(Box<Item<M::Resource>>, CloseReason)>,
     pub(crate) events: Vec<Event>,
-    /// Errors that nobody asks for any more: the manager's, and so not to be dropped under the lock.
-    pub(crate) spent: Vec<CreateError<M::Error>>,
     /// The pool has got something to maintain.
     pub(crate) rings_bell: bool,
 }
@@ -153,7 +151,6 @@ impl<M: Manager> Effects<M> {
             jobs: Vec::new(),
             retired: Vec::new(),
             events: Vec::new(),
-            spent: Vec::new(),
             rings_bell: false,
         }
     }

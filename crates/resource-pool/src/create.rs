@@ -11,7 +11,7 @@ use crate::error::CreateError;
 use crate::event::Event;
 use crate::gate::{Made, Refused, Ticket};
 use crate::manager::{CloseReason, Manager, Usage};
-use crate::panics::{contain, contained};
+use crate::panics::{contain, contained, discard};
 use crate::primitive::lock;
 use crate::shared::Shared;
 
@@ -55,21 +55,21 @@ impl<M: Manager> Attempt<M> {
     fn refuse(mut self, refused: Refused) {
         self.has_landed = true;
         let Refused { retry_after } = refused;
-        self.shared.change(|core, now, effects| {
+        discard(self.shared.change(|core, now, effects| {
             core.creating -= 1;
             effects.events.push(Event::Refused { retry_after });
-            core.refused(retry_after, now, effects);
-        });
+            core.refused(retry_after, now)
+        }));
     }
 
     fn succeed(&self, resource: M::Resource) {
         let shared = &self.shared;
         let item = shared.item(resource, self.generation);
-        shared.change(|core, now, effects| {
+        discard(shared.change(|core, now, effects| {
             core.creating -= 1;
             core.extra = core.extra.saturating_sub(1);
             core.counts.created += 1;
-            core.resume(self.epoch, effects);
+            let error = core.resume(self.epoch);
             effects.events.push(Event::Created);
             if let Err(item) = shared.settle_in(core, item, now, effects) {
                 // The pool was closed or made smaller meanwhile. It exists until it is closed.
@@ -83,7 +83,8 @@ impl<M: Manager> Attempt<M> {
                 effects.events.push(Event::Closed { reason });
                 effects.retired.push((item, reason));
             }
-        });
+            error
+        }));
     }
 
     fn fail(&self, error: CreateError<M::Error>) {
@@ -96,11 +97,12 @@ impl<M: Manager> Attempt<M> {
             Some(failure) => contain(|| failure.to_string()).unwrap_or_default(),
             None => error.to_string(),
         };
-        shared.change(|core, now, effects| {
+        discard(shared.change(|core, now, effects| {
             core.creating -= 1;
             effects.events.push(Event::CreateFailed { message });
-            core.attempt_failed(&shared.idle, &error, is_final, self.epoch, now, effects);
-        });
+            core.attempt_failed(&shared.idle, &error, is_final, self.epoch, now, effects)
+        }));
+        discard(error);
     }
 }
 

@@ -8,8 +8,8 @@
 //!
 //! Invariant, whenever the lock of the pool is free: a sleep until [`Limits::until`] or before is
 //! kept, or somebody is about to keep it and gives the announcement up if it cannot. Who waits looks
-//! at the clock and at this at each of its polls, so an announcement that was given up is renewed by
-//! whoever is woken.
+//! at the clock and at this at each of its polls, so who gives an announcement up wakes everybody in
+//! line, and the first that looks renews it.
 
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -153,18 +153,20 @@ impl<M: Manager> Shared<M> {
     }
 }
 
-/// Gives an announcement up when the timer panics: the next who waits makes another.
+/// Gives an announcement up when the timer panics: everybody in line is woken, and the first that
+/// looks makes another. Those who wait already have relied on it, or on the sleep that it replaced.
 struct GivesUp<'a, M: Manager>(&'a Shared<M>, Announced);
 
 impl<M: Manager> Drop for GivesUp<'_, M> {
     fn drop(&mut self) {
         let unneeded = {
             let mut core = lock(&self.0.core);
-            match core.limits.is_current(self.1) {
-                true => core.limits.end(),
-                false => None,
+            if !core.limits.is_current(self.1) {
+                return;
             }
+            core.limits.end()
         };
         discard(unneeded);
+        self.0.wake_everybody();
     }
 }

@@ -1,10 +1,9 @@
 //! [`Pool`]: the handle that callers acquire from.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use brolly_sync::{TimerExt, block_on};
@@ -121,7 +120,7 @@ impl<M: Manager> Pool<M> {
 
     /// Takes `count` resources at once, or none. It stands in line like everybody else, and once it
     /// is first, what comes is set aside for it until it has all. So two of these cannot wait for
-    /// each other. Where a hook refuses one of them, the others go back, and it stands in line anew.
+    /// each other.
     ///
     /// # Errors
     ///
@@ -149,20 +148,12 @@ impl<M: Manager> Pool<M> {
                     Answer::Many(loans) => loans,
                     Answer::Failed(error) => return Err(error),
                 };
-                let mut guards: Vec<_> =
-                    loans.into_iter().map(|it| Guard::new(shared, it)).collect();
-                let refused: Vec<_> = guards
-                    .extract_if(.., |guard| !shared.may_be_acquired(guard))
-                    .collect();
-                if refused.is_empty() {
+                let guards = loans.into_iter().map(|it| Guard::new(shared, it));
+                if let Some(guards) = shared.admit_all(guards.collect()) {
                     return Ok(guards);
                 }
-                // Who kept the others while it waits for the rest could wait for somebody who does
+                // The others have gone back: who held them and waited could wait for one who does
                 // the same.
-                drop(guards);
-                refused.into_iter().for_each(Guard::discard);
-                wait.again();
-                let_others_run().await;
             }
         }
     }
@@ -458,7 +449,6 @@ impl<M: Manager> Pool<M> {
         };
         let _ = timer.timeout(limit, emptied).await;
         let left = shared.holders();
-        // The timer may be the user's.
         let took = timer.now().saturating_sub(began);
         let core = lock(&shared.core);
         DrainReport {
@@ -545,19 +535,6 @@ impl<M: Manager> Pool<M> {
     pub fn is_closed(&self) -> bool {
         lock(&self.shared.core).is_closed
     }
-}
-
-/// One turn for everybody else.
-async fn let_others_run() {
-    let mut has_waited = false;
-    poll_fn(|cx| match std::mem::replace(&mut has_waited, true) {
-        true => Poll::Ready(()),
-        false => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
 }
 
 impl<M: Manager> Clone for Pool<M> {

@@ -72,8 +72,8 @@ pub struct Router<K, T = ()> {
 /// What router and leases share.
 pub(crate) struct Shared<K, T> {
     state: Mutex<State<K, T>>,
-    /// When somebody has to look at the clock: never while nobody is left out. Relaxed: a hint that is
-    /// read late makes a target come back late.
+    /// When somebody has to look at the clock: never while nobody is left out. Relaxed: whoever reads
+    /// it late sees under the lock that the time is needed.
     attention: AtomicU64,
     clock: NanoClock,
 }
@@ -116,7 +116,7 @@ impl<K: Eq + Hash, T> Router<K, T> {
         Ok(OwnedLease::new(Arc::clone(&self.shared), picked))
     }
 
-    /// Picks what a query asks for. O(n) at most; with tags, and targets of equal weight, it ends at
+    /// Picks what a query asks for. O(n) at most, times the ids in lists; with tags, and targets of equal weight, it ends at
     /// the first in the order of their loads that has them.
     ///
     /// # Errors
@@ -243,10 +243,13 @@ type Reading<K, T> = (Arc<Known<K, T>>, TargetStats<()>);
 impl<K: Eq + Hash, T> Shared<K, T> {
     #[inline]
     fn pick(&self) -> Result<Picked<K, T>, PickError> {
-        if self.attention.load(Relaxed) == NEVER
-            && let Some(picked) = lock(&self.state).pick(0)
-        {
-            return Ok(picked);
+        if self.attention.load(Relaxed) == NEVER {
+            let mut state = lock(&self.state);
+            if !state.needs_the_time()
+                && let Some(picked) = state.pick(0)
+            {
+                return Ok(picked);
+            }
         }
         self.pick_by_the_clock()
     }
@@ -262,10 +265,13 @@ impl<K: Eq + Hash, T> Shared<K, T> {
     }
 
     fn pick_for(&self, query: &Query<'_, K>) -> Result<Picked<K, T>, PickError> {
-        let now = match self.attention.load(Relaxed) {
-            NEVER => 0,
-            _ => self.clock.coarse(),
-        };
+        if self.attention.load(Relaxed) == NEVER {
+            let mut state = lock(&self.state);
+            if !state.needs_the_time() {
+                return state.pick_for(query, 0);
+            }
+        }
+        let now = self.clock.coarse();
         let mut state = lock(&self.state);
         state.recall(now);
         let picked = state.pick_for(query, now);
@@ -276,7 +282,7 @@ impl<K: Eq + Hash, T> Shared<K, T> {
     #[inline]
     fn give_back(&self, target: Arc<Known<K, T>>, ticket: Ticket) {
         if ticket.is_trial {
-            return self.give_back_with(target, ticket, Verdict::Silence);
+            return self.give_back_with(target, ticket, (Verdict::Silence, 0));
         }
         let (unneeded, _) = lock(&self.state).give_back(target, ticket);
         if let Some(target) = unneeded {
@@ -284,12 +290,21 @@ impl<K: Eq + Hash, T> Shared<K, T> {
         }
     }
 
-    #[inline(never)]
-    fn give_back_with(&self, target: Arc<Known<K, T>>, ticket: Ticket, verdict: Verdict) {
-        let now = match verdict {
+    /// When this is said, for a verdict that is to be given.
+    fn time_of(&self, verdict: Verdict) -> u64 {
+        match verdict {
             Verdict::Failure => self.clock.coarse(),
             Verdict::Silence | Verdict::Success => 0,
-        };
+        }
+    }
+
+    #[inline(never)]
+    fn give_back_with(
+        &self,
+        target: Arc<Known<K, T>>,
+        ticket: Ticket,
+        (verdict, now): (Verdict, u64),
+    ) {
         let unneeded = {
             let mut state = lock(&self.state);
             let (unneeded, is_known) = state.give_back(target, ticket);

@@ -31,7 +31,7 @@ use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::queue::Queue;
 use crate::record::Return;
 use crate::stats::{Capacity, Stats, Waits};
-use crate::time::nanos_or_never;
+use crate::time::{nano_clock, nanos_or_never};
 
 pub(crate) struct Shared<M: Manager> {
     // What every checkout reads comes first, and does not change.
@@ -139,7 +139,7 @@ impl<M: Manager> Shared<M> {
             high_water: AtomicUsize::new(0),
             spawner: rules.spawner.clone(),
             rules,
-            timer_clock: NanoClock::new(Arc::clone(&timer) as Arc<dyn Clock>),
+            timer_clock: nano_clock(Arc::clone(&timer) as Arc<dyn Clock>),
             timer,
             ringer: Waker::from(Arc::new(Ringer(Weak::clone(itself)))),
             itself: Weak::clone(itself),
@@ -242,6 +242,9 @@ impl<M: Manager> Shared<M> {
         let is_broken = contain(|| self.manager.is_broken(&mut item.resource));
         if is_broken.unwrap_or(true) {
             return Some(CloseReason::Broken);
+        }
+        if item.generation != self.generation.load(Acquire) {
+            return Some(CloseReason::Reset);
         }
         if now >= item.expires_at {
             return Some(CloseReason::Expired);
@@ -361,7 +364,6 @@ impl<M: Manager> Shared<M> {
             jobs,
             retired,
             events,
-            spent,
             rings_bell,
         } = effects;
         if let Some(waker) = waker {
@@ -377,9 +379,6 @@ impl<M: Manager> Shared<M> {
             self.start(job);
         }
         close::all(self, retired);
-        for error in spent {
-            discard(error);
-        }
         if rings_bell {
             self.bell.ring();
         }

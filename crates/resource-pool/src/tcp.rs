@@ -106,7 +106,8 @@ pub struct TcpManagerBuilder {
 }
 
 impl TcpManager {
-    /// How many addresses may be given, and how many of those that a name stands for are tried.
+    /// How many names may be given, and how many addresses one creation tries. Each name has one of
+    /// them at least.
     const MAX_ADDRESSES: usize = 16;
 
     /// What the system takes at most, on Linux.
@@ -148,7 +149,8 @@ fn is_clean(stream: &impl Peek, usage: &Usage) -> bool {
 
 impl TcpManagerBuilder {
     /// Where to connect to, as `host:port`. Called again, the next choice: the first that answers is
-    /// taken, each time. Names are resolved at each creation, so that a move is noticed. 1 to 16.
+    /// taken, each time. Names are resolved at each creation, so that a move is noticed. 1 to 16, and
+    /// as many of the addresses that they stand for are tried by one creation.
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.addresses.push(address.into());
         self

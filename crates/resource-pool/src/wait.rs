@@ -21,8 +21,14 @@ use crate::shared::Shared;
 /// What a caller gets: what it asked for, or why not.
 pub(crate) type Outcome<M> = Result<Answered<M>, AcquireError<<M as Manager>::Error>>;
 
+/// So often who was served begins to wait again within one poll; see [`Wait`].
+const TURNS: u32 = 32;
+
 /// In line for so many resources. Dropped, it leaves the line; what was granted meanwhile goes to
 /// the next.
+///
+/// Polled again after it was served, it begins again with the time that it has left: what it got was
+/// refused by the user's hook. After some turns it lets others run first.
 pub(crate) struct Wait<'a, M: Manager> {
     shared: &'a Shared<M>,
     site: &'static Location<'static>,
@@ -31,10 +37,9 @@ pub(crate) struct Wait<'a, M: Manager> {
     ticket: Option<usize>,
     /// There may have been an answer as soon as it had joined.
     has_news: bool,
-    /// It was served before, with what a hook has refused: its time goes on.
-    is_again: bool,
-    /// By the timer's clock where there is a limit, by the pool's otherwise.
+    /// By the timer's clock where there is a limit, by the pool's otherwise; zero before.
     began: u64,
+    turns: u32,
     /// By the timer's clock; `NEVER` where there is no limit.
     deadline: u64,
 }
@@ -53,8 +58,8 @@ impl<'a, M: Manager> Wait<'a, M> {
             limit,
             ticket: None,
             has_news: false,
-            is_again: false,
             began: 0,
+            turns: 0,
             deadline: NEVER,
         }
     }
@@ -62,11 +67,6 @@ impl<'a, M: Manager> Wait<'a, M> {
     /// How long it has waited. Precise where there is a limit, which needs a precise start anyway.
     pub(crate) fn waited(&self) -> Duration {
         Duration::from_nanos(self.now().saturating_sub(self.began))
-    }
-
-    /// What it was given was refused: it stands in line anew, for what is left of its time.
-    pub(crate) fn again(&mut self) {
-        self.is_again = true;
     }
 
     fn now(&self) -> u64 {
@@ -83,6 +83,15 @@ impl<'a, M: Manager> Wait<'a, M> {
         }
     }
 
+    fn time_out(&self) -> AcquireError<M::Error> {
+        self.shared.timeout(self.site, self.waited())
+    }
+
+    fn is_due_to_yield(&mut self) -> bool {
+        self.turns += 1;
+        self.turns.is_multiple_of(TURNS)
+    }
+
     /// Whether its time is over. The clock is read only if that can be.
     fn is_over(&self, is_first_poll: bool) -> bool {
         match self.limit {
@@ -90,10 +99,6 @@ impl<'a, M: Manager> Wait<'a, M> {
             Some(limit) if is_first_poll => limit.is_zero(),
             Some(_) => self.shared.timer_clock.is_past(self.deadline),
         }
-    }
-
-    fn out_of_time(&self) -> AcquireError<M::Error> {
-        self.shared.timeout(self.site, self.waited())
     }
 
     /// Joins the line, whoever may be idle: what is, is handed out in the same step.
@@ -146,6 +151,7 @@ impl<'a, M: Manager> Wait<'a, M> {
             match redeemed {
                 Redeemed::Answered(answer) => {
                     self.ticket = None;
+                    discard(fresh);
                     // What was begun for this caller may be nobody's now.
                     self.shared.dismiss_crew_if_alone();
                     return Some(self.arrive(answer));
@@ -218,10 +224,13 @@ impl<M: Manager> Future for Wait<'_, M> {
         let mut has_news = true;
         let is_first = this.ticket.is_none();
         if is_first {
-            if !this.is_again {
+            if this.began == 0 {
                 this.begin();
             } else if this.is_over(false) {
-                return Poll::Ready(Err(this.out_of_time()));
+                return Poll::Ready(Err(this.time_out()));
+            } else if this.is_due_to_yield() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if let Err(error) = this.join(cx.waker().clone()) {
                 return Poll::Ready(Err(error));
@@ -235,9 +244,9 @@ impl<M: Manager> Future for Wait<'_, M> {
             }
             has_news = this.shared.work();
         }
-        if this.is_over(is_first && !this.is_again) {
+        if this.is_over(is_first) {
             let outcome = this.give_up();
-            return Poll::Ready(outcome.unwrap_or_else(|| Err(this.out_of_time())));
+            return Poll::Ready(outcome.unwrap_or_else(|| Err(this.time_out())));
         }
         if this.limit.is_some() && (!is_first || this.has_news) {
             // It was not announced, or who kept the time for this one has been unable to.

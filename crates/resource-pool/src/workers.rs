@@ -245,7 +245,7 @@ impl Shared {
     {
         // It can only come back before it is boxed.
         if lock(&self.core).is_ending() {
-            self.room.put(());
+            self.make_room();
             let reason = SubmitRefused::Stopped;
             return Err(SubmitError { job, reason });
         }
@@ -255,7 +255,7 @@ impl Shared {
             Ok(waker) => waker.into_iter().for_each(wake),
             // Its reply says that it was dropped.
             Err(work) => {
-                self.room.put(());
+                self.make_room();
                 discard(work);
             }
         }
@@ -266,7 +266,13 @@ impl Shared {
         let wakers = lock(&self.core).begin_stop();
         wakers.into_iter().for_each(wake);
         // Whoever waits for room is told, and tells the next one.
-        self.room.put(());
+        self.make_room();
+    }
+
+    /// One more may be in line. Whoever waits for that is woken; if its waker panics, nobody but that
+    /// task is concerned.
+    fn make_room(&self) {
+        let _ = contain(|| self.room.put(()));
     }
 
     /// Ready when no worker is left.

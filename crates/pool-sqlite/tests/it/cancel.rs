@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use brolly_pool_sqlite::SqliteError;
+use brolly_pool_sqlite::{Sqlite, SqliteConnection, SqliteError};
 use brolly_sync::block_on;
 
 use crate::support::{ENDLESS, Scratch, count, eventually, look, scratch, scratch_with};
@@ -168,7 +168,7 @@ fn leaving_the_writer_at_any_look_keeps_the_database_whole() {
 }
 
 /// The rows once the writer is idle: whoever waits for it now is behind all others.
-fn count_after_all(db: &brolly_pool_sqlite::Sqlite) -> i64 {
+fn count_after_all(db: &Sqlite) -> i64 {
     db.write_blocking(|it| it.query_row("SELECT count(*) FROM t", [], |row| row.get(0)))
         .unwrap()
 }
@@ -213,4 +213,78 @@ fn a_drain_that_nobody_waits_for_has_closed_all_the_same() {
     }
     assert!(db.writer().is_closed() && db.readers().is_closed());
     drop(held);
+}
+
+/// Leaves work on the writer that has just begun, and lets it go on only then.
+fn left_at_its_beginning<T: Send + 'static>(
+    db: &Sqlite,
+    work: impl FnOnce(&mut SqliteConnection) -> rusqlite::Result<T> + Send + 'static,
+) {
+    let (entered, has_entered) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let mut waiting = Box::pin(db.write(move |it| {
+        entered.send(()).unwrap();
+        released.recv().unwrap();
+        work(it)
+    }));
+    assert!(look(waiting.as_mut()).is_pending());
+    has_entered.recv().unwrap();
+    drop(waiting);
+    release.send(()).unwrap();
+}
+
+#[test]
+fn nothing_is_committed_once_the_caller_has_left() {
+    let db = scratch();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    left_at_its_beginning(&db, move |it| {
+        // Each is over long before anybody looks whether it is to be stopped.
+        (0..1000).try_for_each(|x| {
+            counted.fetch_add(1, SeqCst);
+            it.execute("INSERT INTO t VALUES (?1)", [x]).map(drop)
+        })
+    });
+    assert_eq!(count_after_all(&db), 0);
+    assert_eq!(runs.load(SeqCst), 1, "the first is refused");
+    left_at_its_beginning(&db, |it| {
+        it.execute_batch("BEGIN; INSERT INTO t VALUES (1); COMMIT")
+    });
+    assert_eq!(count_after_all(&db), 0);
+    // And the next caller commits.
+    db.write_blocking(|it| it.execute("INSERT INTO t VALUES (1)", []))
+        .unwrap();
+    assert_eq!(count(&db), 1);
+    assert_eq!(db.writer().stats().created, 0, "still the first one");
+}
+
+#[test]
+fn a_short_statement_that_is_run_for_ever_is_stopped() {
+    let db = scratch();
+    left_at_its_beginning(&db, |it| -> rusqlite::Result<()> {
+        let transaction = it.transaction()?;
+        let mut insert = transaction.prepare("INSERT INTO t VALUES (1)")?;
+        loop {
+            insert.execute([])?;
+        }
+    });
+    assert_eq!(count_after_all(&db), 0);
+}
+
+#[test]
+fn a_transaction_is_not_committed_once_its_caller_has_left() {
+    let db = scratch();
+    let (entered, has_entered) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let mut work = Box::pin(db.transaction(move |it| {
+        it.execute("INSERT INTO t VALUES (1)", [])?;
+        entered.send(()).unwrap();
+        released.recv().unwrap();
+        Ok(())
+    }));
+    assert!(look(work.as_mut()).is_pending());
+    has_entered.recv().unwrap();
+    drop(work);
+    release.send(()).unwrap();
+    assert_eq!(count_after_all(&db), 0);
 }

@@ -88,3 +88,41 @@ fn what_a_holder_forbids_itself_is_allowed_to_the_next() {
         .unwrap();
     assert_eq!(count(&db), 1);
 }
+
+// Attaching what is not there is an error that would cost a connection to a file.
+#[test]
+fn an_error_does_not_cost_the_data() {
+    let db = memory();
+    db.write_blocking(|it| it.execute("INSERT INTO t VALUES (1)", []))
+        .unwrap();
+    const ATTACH: &str = "ATTACH '/nowhere/at/all.db' AS other";
+    let refused = db.write_blocking(|it| it.execute_batch(ATTACH));
+    let error = refused.unwrap_err();
+    assert!(matches!(error.failure(), Some(error) if error.is_fatal()));
+    assert_eq!(count(&db), 1);
+    assert!(block_on(db.write(|it| it.execute_batch(ATTACH))).is_err());
+    assert_eq!(count(&db), 1);
+    let run = db
+        .writer()
+        .run(async |it| it.execute_batch(ATTACH).map_err(SqliteError::from));
+    assert!(block_on(run).is_err());
+    assert_eq!(count(&db), 1);
+}
+
+#[test]
+fn the_data_outlives_the_runtime_it_was_opened_in() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let clock = brolly_sync::ManualClock::new();
+    let given = clock.clone();
+    let db = runtime.block_on(async move {
+        let builder = Sqlite::in_memory().writer_pool(|it| it.clock(given));
+        builder.open().unwrap()
+    });
+    drop(runtime);
+    make_table(&db);
+    clock.advance(std::time::Duration::from_secs(3600));
+    assert_eq!(count(&db), 0);
+}

@@ -153,3 +153,22 @@ fn what_looks_like_a_uri_is_the_name_of_a_file() {
     drop(Sqlite::open(&path).unwrap());
     assert!(path.is_file());
 }
+
+#[test]
+fn a_hook_that_leaves_a_transaction_open_leaves_it_to_nobody() {
+    let scratch = scratch_with(|it| it.on_connect(|it, _| it.execute_batch("BEGIN")));
+    for pool in [scratch.db.writer(), scratch.db.readers()] {
+        assert!(pool.acquire_blocking().unwrap().is_autocommit());
+    }
+}
+
+// SQLite itself remembers where the file was; the look at each checkout has to as well.
+#[test]
+fn a_relative_path_is_one_of_the_directory_it_was_opened_in() {
+    let directory = tempfile::tempdir_in(".").unwrap();
+    let relative = std::path::Path::new(directory.path().file_name().unwrap()).join("data.db");
+    let db = Sqlite::open(&relative).unwrap();
+    let shown = format!("{:?}", db.writer().acquire_blocking().unwrap());
+    let absolute = std::env::current_dir().unwrap().join(&relative);
+    assert!(shown.contains(&format!("{absolute:?}")), "{shown}");
+}

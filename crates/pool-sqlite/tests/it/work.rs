@@ -1,8 +1,10 @@
 //! Work for tasks and threads.
 
-use std::sync::mpsc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brolly_pool_sqlite::{Sqlite, SqliteError, WorkError};
 use brolly_sync::block_on;
@@ -125,21 +127,25 @@ fn a_task_that_waits_for_sqlite_does_not_hold_up_its_runtime() {
 #[test]
 fn as_much_runs_at_once_as_there_are_connections() {
     let db = scratch_with(|it| it.readers(3));
-    let barrier = std::sync::Arc::new(std::sync::Barrier::new(3));
+    let there = Arc::new(AtomicUsize::new(0));
     let all = thread::scope(|scope| {
         let threads: Vec<_> = (0..3)
             .map(|_| {
-                let (db, barrier) = (&db, std::sync::Arc::clone(&barrier));
+                let (db, there) = (&db, Arc::clone(&there));
                 scope.spawn(move || {
                     let met = db.read(move |_| {
-                        barrier.wait();
-                        Ok(())
+                        there.fetch_add(1, SeqCst);
+                        let began = Instant::now();
+                        while there.load(SeqCst) < 3 && began.elapsed() < Duration::from_secs(10) {
+                            thread::sleep(Duration::from_millis(1));
+                        }
+                        Ok(there.load(SeqCst) == 3)
                     });
-                    block_on(met)
+                    block_on(met).unwrap()
                 })
             })
             .collect();
-        threads.into_iter().all(|it| it.join().unwrap().is_ok())
+        threads.into_iter().all(|it| it.join().unwrap())
     });
     assert!(all);
     assert_eq!(db.readers().stats().size, 3);
@@ -150,8 +156,10 @@ fn the_line_that_works_is_the_holder() {
     let db = scratch();
     let (entered, has_entered) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
-    let line = line!() + 2;
+    let line = line!() + 4;
     thread::scope(|scope| {
+        // Dropped with an assertion that fails, so that the work ends.
+        let release = release;
         let work = db.write(move |_| {
             entered.send(()).unwrap();
             released.recv().unwrap();
@@ -206,4 +214,13 @@ fn after_the_end_there_is_nothing_and_the_log_is_in_the_file() {
         .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
         .unwrap();
     assert_eq!(rows, 1);
+}
+
+#[test]
+fn the_log_is_in_the_file_when_the_last_handle_of_idle_pools_is_gone() {
+    let crate::support::Scratch { directory, db } = scratch();
+    count(&db);
+    drop(db);
+    let log = directory.path().join("data.db-wal");
+    crate::support::eventually("the log is written back", || !log.exists());
 }

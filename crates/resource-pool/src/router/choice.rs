@@ -87,8 +87,10 @@ impl<K: Eq + Hash, T> State<K, T> {
             }
             None => Err(None),
         };
+        let may_lack_tags = !query.tags.is_empty() && query.tags_fallback == Fallback::Another;
         match chosen {
-            Err(None) if !query.tags.is_empty() && query.tags_fallback == Fallback::Another => {
+            // Who was asked for by its id may be unavailable for nothing but its tags.
+            Err(error) if may_lack_tags && (error.is_none() || query.is_for_an_id()) => {
                 filter.tags = 0;
                 let (slot, _) = self.choose_filtered(query, &filter)?;
                 Ok((slot, PickReason::TagsIgnored))
@@ -167,7 +169,7 @@ impl<K: Eq + Hash, T> State<K, T> {
                 first.map(|it| it.slot)
             }
         };
-        self.scratch = found;
+        self.keep(found);
         chosen
     }
 
@@ -191,8 +193,16 @@ impl<K: Eq + Hash, T> State<K, T> {
                 best = Some((score, *slot));
             }
         }
-        self.scratch = found;
+        self.keep(found);
         (owner == best, best.map(|it| it.1))
+    }
+
+    /// Keeps the room for the next choice, unless it is more than the targets need: an allow list
+    /// may be of any length.
+    fn keep(&mut self, found: Vec<u32>) {
+        if found.capacity() <= 2 * self.slots.len() {
+            self.scratch = found;
+        }
     }
 
     /// Slots that meet the filter, each once: those that are listed, or all that are known.

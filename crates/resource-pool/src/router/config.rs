@@ -29,7 +29,7 @@ pub enum Strategy {
     TwoChoices,
     /// Each in turn, as often as its weight says. Exact however many pick at the same time.
     RoundRobin,
-    /// Any, as likely as its weight says.
+    /// Any, as likely as its weight says. O(1) as long as all weights are 1, else O(n).
     Random,
 }
 
@@ -68,7 +68,7 @@ impl Ejection {
     }
 
     /// Which share of the targets may be left out at once, rounded down; from 0 to 1. With anything
-    /// below 1 the last target is never left out.
+    /// below 1 the last target that may be picked is never left out, others may be suspended or not.
     #[must_use]
     pub fn max_share(mut self, share: f64) -> Self {
         self.max_share = share;

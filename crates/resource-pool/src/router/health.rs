@@ -25,6 +25,12 @@ pub(super) enum Verdict {
 }
 
 impl<K: Eq + Hash, T> State<K, T> {
+    /// Whether a pick depends on what time it is.
+    #[inline]
+    pub(super) fn needs_the_time(&self) -> bool {
+        self.trials > 0 || self.next_return != NEVER
+    }
+
     /// Lets come back for their trial whose time is over.
     pub(super) fn recall(&mut self, now: u64) {
         if now < self.next_return {
@@ -111,7 +117,9 @@ impl<K: Eq + Hash, T> State<K, T> {
         };
         let allowed = (eject.max_share * self.known as f64) as usize;
         let is_due = self.records[slot as usize].failures_in_row >= eject.failures;
-        if is_due && self.out.len() + self.trials < allowed {
+        let others = self.index.len() - self.trials - usize::from(self.is_listed(slot));
+        let may_be_last = eject.max_share >= 1.0;
+        if is_due && self.out.len() + self.trials < allowed && (others > 0 || may_be_last) {
             let eject = eject.clone();
             self.eject(slot, &eject, now);
         }

@@ -27,8 +27,11 @@ impl<K: Eq + Hash, T, P: Deref<Target = Shared<K, T>>> Held<K, T, P> {
     }
 
     fn end(&mut self, verdict: Verdict) {
+        // First: a clock that panics must not cost the load.
+        let now = self.router.time_of(verdict);
         let target = self.target.take().expect(HELD);
-        self.router.give_back_with(target, self.ticket, verdict);
+        self.router
+            .give_back_with(target, self.ticket, (verdict, now));
     }
 }
 

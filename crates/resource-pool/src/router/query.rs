@@ -120,6 +120,12 @@ impl<'a, K: AsRef<str>> Query<'a, K> {
     }
 }
 
+impl<K> Query<'_, K> {
+    pub(super) fn is_for_an_id(&self) -> bool {
+        matches!(self.affinity, Affinity::Id(_))
+    }
+}
+
 impl<K> Default for Query<'_, K> {
     fn default() -> Self {
         Self::new()

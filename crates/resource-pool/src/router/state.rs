@@ -51,6 +51,8 @@ pub(super) struct State<K, T> {
     /// How many have another weight than one.
     pub(super) weighted: usize,
     stamp: u64,
+    /// Turns and weight of who was listed last, when nobody is: the round goes on from there.
+    round: (u64, u32),
     pub(super) picks: u64,
     pub(super) fallbacks: u64,
     pub(super) refusals: u64,
@@ -137,6 +139,7 @@ impl<K: Eq + Hash, T> State<K, T> {
             suspended: 0,
             weighted: 0,
             stamp: 0,
+            round: (0, 1),
             picks: 0,
             fallbacks: 0,
             refusals: 0,
@@ -346,6 +349,10 @@ impl<K: Eq + Hash, T> State<K, T> {
     /// Ceases to list a slot that is listed.
     pub(super) fn unlist(&mut self, slot: u32) {
         self.trials -= usize::from(self.records[slot as usize].standing == Standing::Trial);
+        if self.index.len() == 1 {
+            let it = &self.slots[slot as usize];
+            self.round = (it.turns, it.weight);
+        }
         self.index.remove(slot);
     }
 
@@ -353,8 +360,8 @@ impl<K: Eq + Hash, T> State<K, T> {
     fn catch_up(&mut self, slot: u32) {
         let (turns, weight) = match &self.index {
             _ if self.rules.strategy != Strategy::RoundRobin => return,
-            Index::Levels(levels) => (levels.lowest().unwrap_or(0), 1),
-            Index::Heap(heap) => heap.first().map_or((0, 1), |it| {
+            Index::Levels(levels) => levels.lowest().map_or(self.round, |turns| (turns, 1)),
+            Index::Heap(heap) => heap.first().map_or(self.round, |it| {
                 let first = &self.slots[it.slot as usize];
                 (first.turns, first.weight)
             }),

@@ -1,9 +1,16 @@
 //! What is only seen from inside: how much is kept.
 
 use crate::router::index::Index;
-use crate::router::{Router, Strategy, Target};
+use crate::router::{Ejection, Fallback, Query, Router, Strategy, Target};
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use brolly_sync::NEVER;
 
 use super::lock;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Entries of the order, slots, and room for choices.
 fn kept(router: &Router<u32>) -> (usize, usize, usize) {
@@ -80,5 +87,46 @@ fn who_comes_late_to_a_round_robin_does_not_make_up_for_it() {
         }
         let picks: Vec<_> = router.targets().into_iter().map(|it| it.picks).collect();
         assert_eq!(picks, [1050, 50]);
+    }
+}
+
+/// Which a pick may find that has read the hint before the trial fell due.
+#[test]
+fn a_hint_that_is_read_late_does_not_begin_a_trial_in_the_past() {
+    let clock = brolly_sync::ManualClock::new();
+    let ejection = Ejection::after(1).lasting(SECOND, SECOND);
+    let router = Router::builder().ejection(ejection).clock(clock.clone());
+    let router: Router<u32> = router.build().expect("it is sensible");
+    for id in 0..2 {
+        router.add(Target::id(id)).expect("it is new");
+    }
+    let first = || router.pick_for(&Query::new().id(&0, Fallback::Nobody));
+    for is_query in [false, true] {
+        first().expect("it is healthy").fail();
+        clock.advance(SECOND * 100);
+        drop(router.pick_for(&Query::new().id(&1, Fallback::Nobody)));
+        router.shared.attention.store(NEVER, Relaxed);
+        let trial = match is_query {
+            true => first(),
+            false => router.pick(),
+        };
+        let trial = trial.expect("it is due");
+        assert_eq!(trial.id(), &0);
+        assert!(first().is_err(), "one lease tries it");
+        trial.succeed();
+    }
+}
+
+#[test]
+fn an_allow_list_of_any_length_leaves_no_room_behind() {
+    let router = Router::builder().build().expect("defaults are sensible");
+    for id in 0..10_u32 {
+        router.add(Target::id(id)).expect("it is new");
+    }
+    let often = [3_u32; 100_000];
+    for query in [Query::new(), Query::new().key("k", Fallback::Another)] {
+        let lease = router.pick_for(&query.among(&often));
+        assert_eq!(lease.expect("it is known").id(), &3);
+        assert!(kept(&router).2 <= 20);
     }
 }

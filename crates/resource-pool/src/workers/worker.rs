@@ -23,7 +23,7 @@ pub(super) fn task(shared: Arc<Shared>, number: u64) -> Task {
     let seat = Seat { shared, number };
     Box::pin(async move {
         while let Some(work) = seat.next().await {
-            seat.shared.room.put(());
+            seat.shared.make_room();
             seat.work(work).await;
         }
     })

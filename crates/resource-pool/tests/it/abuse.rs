@@ -13,7 +13,9 @@ use brolly_resource_pool::{Check, OnCreateError, Pool};
 use brolly_sync::{Clock, ManualClock};
 use proptest::prelude::*;
 
-use crate::support::{Bench, Factory, Fixed, Mode, Plant, Tasks, bench, lone, look, ms, secs};
+use crate::support::{
+    Bench, Factory, Fixed, Mode, Plant, Tasks, bench, lone, look, ms, secs, until,
+};
 
 type Left<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 type Begun = for<'a> fn(&'a Pool<Factory>) -> Left<'a>;
@@ -175,9 +177,7 @@ fn a_guard_goes_back_on_a_thread_without_a_runtime_and_serves_who_waits() {
     let held = runtime.block_on(pool.acquire_owned()).unwrap();
     let waiting = pool.clone();
     let waiter = runtime.spawn(async move { waiting.acquire_owned().await.map(|it| it.id) });
-    while pool.stats().waiting == 0 {
-        thread::yield_now();
-    }
+    until("it waits", || pool.stats().waiting == 1);
     thread::spawn(move || drop(held)).join().unwrap();
     assert_eq!(runtime.block_on(waiter).unwrap().unwrap(), 0);
 }

@@ -9,7 +9,7 @@ use brolly_resource_pool::{
     AcquireError, Blocking, BlockingManager, Check, CloseReason, Pool, Usage,
 };
 
-use crate::support::{Mode, lone, ms};
+use crate::support::{Mode, lone, ms, until};
 
 #[test]
 fn a_thread_waits_in_line_with_tasks() {
@@ -17,9 +17,7 @@ fn a_thread_waits_in_line_with_tasks() {
     let held = bench.take();
     thread::scope(|scope| {
         let thread = scope.spawn(|| bench.pool.acquire_blocking().unwrap().id);
-        while bench.pool.stats().waiting == 0 {
-            thread::yield_now();
-        }
+        until("it waits", || bench.pool.stats().waiting == 1);
         let mut task = std::pin::pin!(bench.pool.acquire());
         assert!(crate::support::is_pending(task.as_mut()));
         drop(held);
@@ -34,9 +32,9 @@ fn a_thread_gives_up_at_its_deadline() {
     let _held = bench.take();
     thread::scope(|scope| {
         let thread = scope.spawn(|| bench.pool.acquire_blocking_timeout(ms(5)).map(drop));
-        while bench.pool.stats().waiting == 0 || bench.clock.sleeping() == 0 {
-            thread::yield_now();
-        }
+        until("it waits", || {
+            bench.pool.stats().waiting == 1 && bench.clock.sleeping() > 0
+        });
         bench.clock.advance(ms(5));
         let error = thread.join().unwrap().unwrap_err();
         assert_eq!(error.timeout().unwrap().waited, ms(5));
@@ -59,9 +57,7 @@ fn a_thread_that_waits_goes_on_with_what_another_began() {
         let mut first = Box::pin(bench.pool.acquire());
         assert!(crate::support::is_pending(first.as_mut()));
         let second = scope.spawn(|| bench.pool.acquire_owned_blocking().unwrap().id);
-        while bench.pool.stats().waiting < 2 {
-            thread::yield_now();
-        }
+        until("both wait", || bench.pool.stats().waiting == 2);
         drop(first);
         bench.plant.open(1);
         assert_eq!(second.join().unwrap(), 0);

@@ -6,14 +6,14 @@ use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
 use brolly_resource_pool::{
     AcquireError, Check, CloseReason, Manager, OnCreateError, Pass, Pool, Refused, TryAcquireError,
 };
-use brolly_sync::{Backoff, Clock, Jitter, ManualClock, Sleep, Task, Timer};
+use brolly_sync::{Backoff, Clock, Jitter, ManualClock, Sleep, Timer};
 
 use crate::support::{Mode, bench, is_pending, is_timeout, lone, look, ms, now, ready, secs};
 
@@ -235,40 +235,6 @@ fn who_wants_more_than_a_smaller_maximum_holds_up_nobody() {
         ready(many.as_mut()),
         Err(AcquireError::TooMany { asked: 4, max: 2 })
     ));
-}
-
-#[test]
-fn a_runtime_that_is_gone_ends_no_stack() {
-    ends(|| {
-        let is_gone = Arc::new(Mutex::new(false));
-        let gone = Arc::clone(&is_gone);
-        let tasks = crate::support::Tasks::default();
-        let spawner = tasks.clone();
-        let bench = lone(|it| {
-            let it = it
-                .max_size(4_000)
-                .check(Check::Always)
-                .create_concurrency(4_000)
-                .on_create_error(OnCreateError::RetryUntilDeadline);
-            it.spawner(move |task: Task| {
-                let is_gone = *gone.lock().unwrap();
-                match is_gone {
-                    true => drop(task),
-                    false => brolly_sync::Spawn::spawn(&spawner, task),
-                }
-            })
-        });
-        let mut all = pin!(bench.pool.acquire_many(4_000));
-        assert!(is_pending(all.as_mut()));
-        tasks.run();
-        drop(ready(all).unwrap());
-        bench.clock.advance(secs(60));
-        *is_gone.lock().unwrap() = true;
-        tasks.shut_down();
-        let mut acquire = pin!(bench.pool.acquire());
-        let _ = look(acquire.as_mut());
-        assert_eq!(bench.assert_conserved().reserved, 0);
-    });
 }
 
 #[test]

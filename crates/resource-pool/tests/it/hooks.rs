@@ -1,10 +1,14 @@
 //! The user's functions at the turning points of a resource's life.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
+use std::task::Context;
 
 use brolly_resource_pool::{CloseReason, Event};
+use brolly_sync::block_on;
 
-use crate::support::{Mode, bench, lone, secs};
+use crate::support::{Bench, Count, Mode, bench, is_pending, lone, now, ready, secs};
 
 #[test]
 fn hooks_see_each_resource_where_they_should() {
@@ -48,6 +52,65 @@ fn what_a_hook_refuses_is_closed() {
     assert_eq!(bench.take().id, 2);
     assert_eq!(bench.take().id, 2);
     assert_eq!(bench.plant.closed_for(CloseReason::Unhealthy), 2);
+}
+
+#[test]
+fn a_hook_that_refuses_one_of_several_leaves_room_for_another() {
+    let bench = lone(|it| it.max_size(2).before_acquire(|thing, _| thing.id != 1));
+    let guards = now(bench.pool.acquire_many(2)).unwrap();
+    let ids: Vec<_> = guards.iter().map(|it| it.id).collect();
+    assert_eq!(ids, [0, 2]);
+    assert_eq!(bench.assert_conserved().in_use, 2);
+}
+
+#[test]
+fn two_who_want_several_and_are_refused_some_do_not_wait_for_each_other() {
+    let refuses = Arc::new(AtomicUsize::new(0));
+    let hook = Arc::clone(&refuses);
+    let bench = lone(|it| {
+        it.max_size(2).before_acquire(move |_, _| {
+            let left = hook.fetch_update(SeqCst, SeqCst, |it| it.checked_sub(1));
+            left.is_err()
+        })
+    });
+    let held = now(bench.pool.acquire_many(2)).unwrap();
+    let mut first = Box::pin(bench.pool.acquire_many(2));
+    let mut second = Box::pin(bench.pool.acquire_many(2));
+    assert!(is_pending(first.as_mut()) && is_pending(second.as_mut()));
+    refuses.store(1, SeqCst);
+    drop(held);
+    assert!(is_pending(first.as_mut()));
+    drop(ready(second.as_mut()).unwrap());
+    assert_eq!(ready(first.as_mut()).unwrap().len(), 2);
+}
+
+/// Refuses so often and then no more, so that who asks for ever fails rather than hangs.
+fn refusing(times: usize) -> (Arc<AtomicUsize>, Bench) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let hook = Arc::clone(&asked);
+    let bench = lone(|it| {
+        it.max_size(2)
+            .before_acquire(move |_, _| hook.fetch_add(1, SeqCst) >= times)
+    });
+    (asked, bench)
+}
+
+#[test]
+fn who_does_not_wait_asks_a_hook_that_refuses_no_more_often_than_there_are_places() {
+    let (asked, bench) = refusing(10_000);
+    assert!(bench.pool.try_acquire().is_err());
+    assert_eq!(asked.load(SeqCst), 2);
+}
+
+#[test]
+fn a_hook_that_refuses_everything_does_not_keep_the_thread() {
+    let (asked, bench) = refusing(10_000);
+    let mut acquire = Box::pin(bench.pool.acquire());
+    let (count, waker) = Count::new();
+    let polled = acquire.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending() && count.get() > 0);
+    assert!(asked.load(SeqCst) < 1000);
+    drop(block_on(acquire).unwrap());
 }
 
 #[test]

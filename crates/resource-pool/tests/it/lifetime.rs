@@ -252,6 +252,18 @@ fn after_a_reset_nothing_older_is_handed_out() {
 }
 
 #[test]
+fn what_is_older_than_a_reset_is_closed_when_it_comes_back() {
+    let bench = bench(|it| it.max_size(1));
+    let held = bench.take();
+    bench.pool.reset();
+    assert_eq!(bench.plant.closed_for(CloseReason::Reset), 0);
+    drop(held);
+    bench.tasks.run();
+    assert_eq!(bench.plant.closed_for(CloseReason::Reset), 1);
+    assert_eq!(bench.assert_conserved().size, 0);
+}
+
+#[test]
 fn what_was_begun_before_a_reset_is_of_before_the_reset() {
     let bench = bench(|it| it.max_size(1));
     bench.plant.set_create(Mode::Gated);

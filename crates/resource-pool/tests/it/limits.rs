@@ -12,7 +12,7 @@ use brolly_resource_pool::Pool;
 use brolly_sync::{Clock, ManualClock, Sleep, Timer};
 use proptest::prelude::*;
 
-use crate::support::{Bench, Count, Factory, bench, is_timeout, lone, ms, now, ready, secs};
+use crate::support::{Bench, Count, Factory, Mode, bench, is_timeout, lone, ms, now, ready, secs};
 
 /// How a timer misbehaves.
 #[derive(Debug, Default)]
@@ -189,6 +189,47 @@ fn a_timer_that_panics_costs_nobody_else_a_limit() {
     timed.clock.advance(secs(10));
     assert_eq!(count.get(), 1);
     assert!(is_timeout(&ready(next.as_mut())));
+}
+
+#[test]
+fn a_timer_that_panics_takes_no_limit_from_those_who_wait_already() {
+    let timed = timed();
+    let _held = now(timed.pool.acquire()).unwrap();
+    let mut first = Box::pin(timed.pool.acquire_timeout(secs(2)));
+    let count = begin(first.as_mut());
+    timed.faults.panics.store(1, SeqCst);
+    let mut unlucky = Box::pin(timed.pool.acquire_timeout(secs(1)));
+    assert!(catch_unwind(AssertUnwindSafe(|| begin(unlucky.as_mut()))).is_err());
+    drop(unlucky);
+    // Its sleep is gone with the other's, so it is woken to begin another.
+    assert_eq!(count.get(), 1);
+    let count = begin(first.as_mut());
+    timed.clock.advance(secs(2));
+    assert_eq!(count.get(), 1);
+    assert!(is_timeout(&ready(first.as_mut())));
+}
+
+#[test]
+fn a_hook_that_refuses_gives_nobody_more_time() {
+    let refuses = Arc::new(AtomicUsize::new(0));
+    let hook = Arc::clone(&refuses);
+    let bench = bench(|it| {
+        it.max_size(1)
+            .acquire_timeout(secs(10))
+            .before_acquire(move |_, _| !take_one(&hook))
+    });
+    let held = bench.take();
+    let mut waiting = Box::pin(bench.pool.acquire());
+    begin(waiting.as_mut());
+    bench.clock.advance(secs(9));
+    bench.plant.set_create(Mode::Hang);
+    refuses.store(1, SeqCst);
+    drop(held);
+    let count = begin(waiting.as_mut());
+    bench.tasks.run();
+    bench.clock.advance(secs(1));
+    assert_eq!(count.get(), 1);
+    assert!(is_timeout(&ready(waiting.as_mut())));
 }
 
 #[test]

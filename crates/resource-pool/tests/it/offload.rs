@@ -15,7 +15,7 @@ use brolly_resource_pool::{
 };
 use brolly_sync::ManualClock;
 
-use crate::support::{Tasks, is_pending, look, ready, secs};
+use crate::support::{Tasks, is_pending, look, ready, secs, until};
 
 #[derive(Debug)]
 struct Down;
@@ -276,9 +276,7 @@ fn one_that_is_about_to_wake_is_not_counted_on_twice() {
     for _ in 0..50 {
         let threads = Threads::new(2);
         threads.run(Box::new(|| {}));
-        while !format!("{threads:?}").contains("idle: 1") {
-            thread::yield_now();
-        }
+        until("it is idle", || format!("{threads:?}").contains("idle: 1"));
         // The first needs the second, so both have to run at once.
         let (teller, told) = channel();
         let (done, is_done) = channel();

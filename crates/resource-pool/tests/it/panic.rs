@@ -2,11 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
-use brolly_resource_pool::{AcquireError, Check, CloseReason, CreateError};
+use brolly_resource_pool::{AcquireError, Check, CloseReason, CreateError, Pool};
+use brolly_sync::{Clock, ManualClock, Sleep, Timer};
 
-use crate::support::{Mode, bench, is_pending, lone, ready, secs};
+use crate::support::{Factory, Mode, bench, is_pending, lone, look, now, ready, secs};
 
 #[test]
 fn a_create_that_panics_loses_no_place() {
@@ -109,4 +113,51 @@ fn a_listener_that_panics_harms_nobody() {
     bench.tasks.run();
     drop(bench.take());
     bench.assert_conserved();
+}
+
+/// A clock that is out of order when it is told to be.
+#[derive(Clone, Debug, Default)]
+struct Fragile(ManualClock, Arc<AtomicBool>);
+
+impl Clock for Fragile {
+    fn now(&self) -> Duration {
+        assert!(!self.1.load(SeqCst), "out of order");
+        self.0.now()
+    }
+}
+
+impl Timer for Fragile {
+    fn sleep_until(&self, deadline: Duration) -> Sleep {
+        self.0.sleep_until(deadline)
+    }
+}
+
+#[test]
+fn a_clock_that_panics_loses_no_resource() {
+    let clock = Fragile::default();
+    let factory = Factory::new();
+    let builder = Pool::builder(factory).min_size(0).max_size(1);
+    let builder = builder.clock(clock.clone()).timer(clock.clone());
+    let pool = builder.acquire_timeout(secs(10)).build().unwrap();
+    let quietly = |work: &mut dyn FnMut()| {
+        clock.1.store(true, SeqCst);
+        let _ = catch_unwind(AssertUnwindSafe(work));
+        clock.1.store(false, SeqCst);
+    };
+    drop(now(pool.acquire()).unwrap());
+    // Taking from the idle ones.
+    quietly(&mut || drop(pool.try_acquire()));
+    // Giving back.
+    let mut held = Some(now(pool.acquire()).unwrap());
+    quietly(&mut || drop(held.take()));
+    // Handing over to somebody in line, who looks.
+    let mut held = Some(now(pool.acquire()).unwrap());
+    let mut waiting = Box::pin(pool.acquire());
+    assert!(is_pending(waiting.as_mut()));
+    quietly(&mut || drop(held.take()));
+    quietly(&mut || drop(look(waiting.as_mut())));
+    drop(waiting);
+    let stats = pool.stats();
+    assert_eq!((stats.in_use, stats.waiting), (0, 0), "{stats:?}");
+    drop(now(pool.acquire()).unwrap());
 }

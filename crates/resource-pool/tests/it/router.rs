@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 
 use brolly_resource_pool::{
     AddTargetError, Lease, OwnedLease, PickError, Query, Router, RouterBuilder, RouterStats,
@@ -224,20 +224,23 @@ fn threads_that_hold_their_leases_are_spread_evenly() {
     const THREADS: usize = 4;
     const LEASES: usize = 250;
     let router = router(Strategy::LeastLoaded, 10);
+    // Nothing between two meetings may panic: the others would wait for ever.
     let all_hold = Barrier::new(THREADS);
+    let loads = OnceLock::new();
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                let leases: Vec<_> = (0..LEASES).map(|_| router.pick().unwrap()).collect();
+                let leases: Vec<_> = (0..LEASES).map(|_| router.pick()).collect();
                 if all_hold.wait().is_leader() {
-                    let loads = router.targets().into_iter().map(|it| it.load);
-                    assert_eq!(loads.collect::<Vec<_>>(), [100; 10]);
+                    loads.get_or_init(|| router.targets());
                 }
                 all_hold.wait();
-                drop(leases);
+                assert!(leases.iter().all(Result::is_ok));
             });
         }
     });
+    let loads: Vec<_> = loads.get().unwrap().iter().map(|it| it.load).collect();
+    assert_eq!(loads, [100; 10]);
     assert!(
         router
             .targets()
@@ -259,6 +262,22 @@ fn round_robin_is_exact_however_many_pick() {
     let (least, most) = (picks.iter().min().unwrap(), picks.iter().max().unwrap());
     assert!(most - least <= 1, "{picks:?}");
     assert_eq!(picks.iter().sum::<u64>(), 4000);
+}
+
+#[test]
+fn a_round_goes_on_where_it_was_after_all_were_out() {
+    for weight in [1, 5] {
+        let router = Router::builder().strategy(Strategy::RoundRobin).build();
+        let router: Router<u32> = router.unwrap();
+        (0..2).for_each(|id| router.add(Target::id(id).weight(weight)).unwrap());
+        router.suspend(&0).unwrap();
+        (0..2000).for_each(|_| drop(router.pick().unwrap()));
+        router.suspend(&1).unwrap();
+        router.resume(&0).unwrap();
+        router.resume(&1).unwrap();
+        (0..100).for_each(|_| drop(router.pick().unwrap()));
+        assert_eq!(picks(&router), [50, 2050]);
+    }
 }
 
 #[test]

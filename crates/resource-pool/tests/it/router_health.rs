@@ -1,10 +1,13 @@
 //! Targets that fail: left out, tried again, and how many at most.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use brolly_resource_pool::{Ejection, PickError, Query, Router, Strategy, Target, TargetHealth};
-use brolly_sync::ManualClock;
+use brolly_sync::{Clock, ManualClock};
 
 use crate::support::secs;
 
@@ -322,4 +325,43 @@ fn one_that_is_left_out_for_ever_does_not_come_back() {
     fail(&router, 0, 1);
     clock.advance(secs(3_000_000_000));
     assert!(router.pick_for(&only(&0)).is_err());
+}
+
+#[test]
+fn the_last_that_may_be_picked_is_not_left_out_while_others_are_suspended() {
+    for share in [0.5, 0.99, 1.0] {
+        let ejection = Ejection::after(1).max_share(share);
+        let router: Router<u32> = Router::builder().ejection(ejection).build().unwrap();
+        (0..3).for_each(|id| router.add(Target::id(id)).unwrap());
+        router.suspend(&1).unwrap();
+        router.suspend(&2).unwrap();
+        fail(&router, 0, 1);
+        assert_eq!(is_out(&router, 0), share == 1.0);
+        assert_eq!(router.pick().is_ok(), share < 1.0);
+    }
+}
+
+/// A clock that can be broken.
+#[derive(Debug)]
+struct Fragile(Arc<AtomicBool>);
+
+impl Clock for Fragile {
+    fn now(&self) -> Duration {
+        assert!(!self.0.load(SeqCst), "the clock is broken");
+        secs(1)
+    }
+}
+
+#[test]
+fn a_clock_that_panics_at_a_verdict_costs_no_load() {
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let clock = Fragile(Arc::clone(&is_broken));
+    let router: Router<u32> = Router::builder().clock(clock).build().unwrap();
+    router.add(Target::id(0)).unwrap();
+    let lease = router.pick().unwrap();
+    is_broken.store(true, SeqCst);
+    let failed = catch_unwind(AssertUnwindSafe(|| lease.fail()));
+    is_broken.store(false, SeqCst);
+    assert!(failed.is_err());
+    assert_eq!(router.targets()[0].leases, 0);
 }

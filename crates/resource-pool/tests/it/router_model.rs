@@ -51,6 +51,8 @@ struct Oracle {
     strategy: Strategy,
     targets: Vec<Naive>,
     time: u64,
+    /// Turns and weight of who could be picked last.
+    round: (u64, u64),
 }
 
 impl Oracle {
@@ -82,12 +84,21 @@ impl Oracle {
         if self.strategy == Strategy::RoundRobin {
             let birth = self.targets[at].birth;
             let first = self.first(|it| it.birth != birth);
-            let (turns, weight) = first.map_or((0, 1), |it| {
+            let (turns, weight) = first.map_or(self.round, |it| {
                 (self.targets[it].turns, self.targets[it].weight)
             });
             let fair = turns * self.targets[at].weight / weight;
             let turns = &mut self.targets[at].turns;
             *turns = fair.max(*turns);
+        }
+    }
+
+    /// Somebody is about to be picked no more.
+    fn leave(&mut self, at: usize) {
+        let it = &self.targets[at];
+        let mut others = self.targets.iter().filter(|other| other.birth != it.birth);
+        if !it.is_suspended && others.all(|it| it.is_suspended) {
+            self.round = (it.turns, it.weight);
         }
     }
 }
@@ -98,6 +109,7 @@ fn run(strategy: Strategy, is_weighted: bool, ops: Vec<Op>) -> Result<(), TestCa
         strategy,
         targets: Vec::new(),
         time: 0,
+        round: (0, 1),
     };
     let mut leases: Vec<(Lease<'_, u8, u64>, u64)> = Vec::new();
     let weight = |id: u8| {
@@ -172,13 +184,17 @@ fn run(strategy: Strategy, is_weighted: bool, ops: Vec<Op>) -> Result<(), TestCa
             Op::Remove(id) => {
                 let known = at(&oracle, *id);
                 prop_assert_eq!(router.remove(id).is_ok(), known.is_some());
-                known.map(|at| oracle.targets.remove(at));
+                if let Some(at) = known {
+                    oracle.leave(at);
+                    oracle.targets.remove(at);
+                }
                 continue;
             }
             Op::Suspend(id) => {
                 let known = at(&oracle, *id);
                 prop_assert_eq!(router.suspend(id).is_ok(), known.is_some());
                 if let Some(at) = known {
+                    oracle.leave(at);
                     oracle.targets[at].is_suspended = true;
                 }
                 continue;

@@ -170,9 +170,16 @@ fn tags_that_cannot_be_had_are_ignored_only_where_that_was_said() {
         };
         assert_eq!(lease.reason(), reason);
     }
+    let query = Query::new().tags(&["gpu"], Fallback::Another);
+    // Nobody but this one will do, and it is not asked to have the tag.
+    let named = query.id(&"cpu", Fallback::Nobody);
+    let lease = router.pick_for(&named).unwrap();
+    assert_eq!(
+        (*lease.id(), lease.reason()),
+        ("cpu", PickReason::TagsIgnored)
+    );
     router.remove(&"gpu").unwrap();
     router.remove(&"big").unwrap();
-    let query = Query::new().tags(&["gpu"], Fallback::Another);
     let lease = router.pick_for(&query).unwrap();
     assert_eq!(
         (*lease.id(), lease.reason()),

@@ -415,3 +415,12 @@ impl Wake for Count {
 pub(crate) fn is_timeout<T>(result: &Result<T, AcquireError<Broken>>) -> bool {
     matches!(result, Err(AcquireError::Timeout(_)))
 }
+
+/// Waits for something that another thread or the system does, and not for ever.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < secs(10), "{what}");
+        std::thread::sleep(ms(1));
+    }
+}

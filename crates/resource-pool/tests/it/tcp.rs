@@ -9,11 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use brolly_resource_pool::{
-    AcquireError, Blocking, Check, CreateError, Guard, Pool, TcpError, TcpManager, TryAcquireError,
+    AcquireError, Blocking, BlockingManager, Check, CreateError, Guard, Pool, TcpError, TcpManager,
+    TryAcquireError,
 };
 use brolly_sync::{Backoff, ManualClock};
 
-use crate::support::{ms, secs};
+use crate::support::{ms, secs, until};
 
 /// Answers each byte with the same, until it is stopped. A byte `2` is answered twice, `0` with the
 /// end of the connection.
@@ -31,11 +32,13 @@ impl Echo {
     }
 
     fn at(address: SocketAddr, greeting: &'static [u8]) -> Self {
+        let began = Instant::now();
         let listener = loop {
             match TcpListener::bind(address) {
                 Ok(listener) => break listener,
-                Err(_) => thread::sleep(ms(5)),
+                Err(error) => assert!(began.elapsed() < secs(10), "{address}: {error}"),
             }
+            thread::sleep(ms(5));
         };
         let address = listener.local_addr().unwrap();
         let is_stopped = Arc::new(AtomicBool::new(false));
@@ -118,12 +121,12 @@ fn ask(mut stream: &TcpStream, byte: u8) -> io::Result<u8> {
     Ok(answer[0])
 }
 
-/// Waits for something that another thread or the system does.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < secs(10), "{what}");
-        thread::sleep(ms(1));
+/// Set when it is dropped, so that threads which look at it end with an assertion that fails.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
     }
 }
 
@@ -264,6 +267,7 @@ fn a_server_that_is_restarted_under_load_is_found_again() {
     let is_over = AtomicBool::new(false);
     let (good, bad) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|threads| {
+        let _ends = SetAtEnd(&is_over);
         for _ in 0..6 {
             threads.spawn(|| {
                 while !is_over.load(SeqCst) {
@@ -354,6 +358,26 @@ fn nobody_who_answers_is_an_error_that_says_how_many_were_asked() {
         panic!("somebody answered");
     };
     assert!(matches!(&*error, TcpError::Resolve { .. }), "{error:?}");
+}
+
+/// A connection to itself answers with what it was sent, and keeps its server from coming back.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_connection_is_one_to_itself_and_the_port_stays_free() {
+    // Linux binds to the ports of one parity first, and connects from those of the other.
+    let mut ports = (0..100).map(|_| SocketAddr::from(([127, 0, 0, 1], nobody().port() ^ 1)));
+    let free = ports.find(|it| TcpListener::bind(it).is_ok()).unwrap();
+    let manager = manager(free);
+    let refused = (0..60_000).find_map(|_| {
+        let error = BlockingManager::create(&manager).map(drop).unwrap_err();
+        let TcpError::Connect { source, .. } = error else {
+            panic!("{error}");
+        };
+        source.raw_os_error().is_none().then_some(source)
+    });
+    let refused = refused.unwrap();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    TcpListener::bind(free).unwrap();
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Real threads and a real runtime: nothing is lost, nobody starves.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
-use brolly_resource_pool::{Check, Guard, Pool};
+use brolly_resource_pool::{Check, Guard, Manager, Pool};
+use brolly_sync::{Clock, ManualClock, Sleep, Timer};
 
-use crate::support::Factory;
+use crate::support::{Factory, is_pending, look, now, secs};
 
 #[test]
 fn threads_that_take_and_give_lose_nothing() {
@@ -188,4 +191,140 @@ fn a_pool_built_in_a_runtime_works_there_though_nobody_said_so() {
         drop(pool.acquire().await.unwrap());
         assert_eq!(plant.attempts.load(SeqCst), 1);
     });
+}
+
+/// Looks at a pool from another thread, which ends only if no lock of it is held here.
+#[derive(Clone, Default)]
+struct Onlooker(Arc<Looks>);
+
+#[derive(Default)]
+struct Looks {
+    look: OnceLock<Look>,
+    /// Looking reads the clock, which looks.
+    is_looking: AtomicBool,
+    begun: AtomicUsize,
+    stuck: AtomicUsize,
+}
+
+type Look = Box<dyn Fn() + Send + Sync>;
+
+impl Onlooker {
+    fn begin(&self, look: impl Fn() + Send + Sync + 'static) {
+        assert!(self.0.look.set(Box::new(look)).is_ok());
+    }
+
+    fn look(&self) {
+        let looks = Arc::clone(&self.0);
+        if looks.look.get().is_none() || looks.is_looking.swap(true, SeqCst) {
+            return;
+        }
+        looks.begun.fetch_add(1, SeqCst);
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            looks.look.get().unwrap()();
+            let _ = done.send(());
+        });
+        if is_done.recv_timeout(Duration::from_secs(5)).is_err() {
+            self.0.stuck.fetch_add(1, SeqCst);
+        }
+        self.0.is_looking.store(false, SeqCst);
+    }
+
+    fn assert_never_stuck(&self) {
+        assert!(self.0.begun.load(SeqCst) > 0, "nobody has looked");
+        assert_eq!(self.0.stuck.load(SeqCst), 0, "a lock was held");
+    }
+}
+
+impl fmt::Debug for Onlooker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Onlooker")
+    }
+}
+
+impl Clock for Onlooker {
+    fn now(&self) -> Duration {
+        self.look();
+        Duration::from_secs(1)
+    }
+}
+
+impl Timer for Onlooker {
+    fn sleep_until(&self, deadline: Duration) -> Sleep {
+        self.look();
+        Sleep::from_future(deadline, std::future::pending())
+    }
+}
+
+#[test]
+fn no_clock_and_no_timer_is_asked_under_a_lock() {
+    let onlooker = Onlooker::default();
+    let builder = Pool::builder(Factory::new()).min_size(0).max_size(1);
+    let builder = builder.clock(onlooker.clone()).timer(onlooker.clone());
+    let pool = builder.acquire_timeout(secs(1)).build().unwrap();
+    let other = pool.clone();
+    let held = now(pool.acquire()).unwrap();
+    onlooker.begin(move || drop(other.stats()));
+    {
+        let mut waiting = std::pin::pin!(pool.acquire());
+        assert!(is_pending(waiting.as_mut()));
+        drop(held);
+    }
+    let _ = now(pool.drain(secs(1)));
+    onlooker.assert_never_stuck();
+}
+
+/// An error that looks when it is dropped.
+struct Fails(Onlooker);
+
+struct Failure(Onlooker);
+
+impl Drop for Failure {
+    fn drop(&mut self) {
+        self.0.look();
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failure")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failure")
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Manager for Fails {
+    type Resource = ();
+    type Error = Failure;
+
+    async fn create(&self) -> Result<(), Failure> {
+        Err(Failure(self.0.clone()))
+    }
+}
+
+#[test]
+fn no_error_is_dropped_under_a_lock() {
+    let onlooker = Onlooker::default();
+    let clock = ManualClock::new();
+    let builder = Pool::builder(Fails(onlooker.clone())).min_size(0);
+    let builder = builder.max_size(1).clock(clock.clone());
+    let pool = builder.timer(clock.clone()).build().unwrap();
+    let other = pool.clone();
+    onlooker.begin(move || drop(other.stats()));
+    for _ in 0..2 {
+        let mut acquire = Box::pin(pool.acquire());
+        let mut outcome = look(acquire.as_mut());
+        while outcome.is_pending() {
+            clock.advance(secs(1));
+            outcome = look(acquire.as_mut());
+        }
+        assert!(matches!(outcome, Poll::Ready(Err(_))));
+    }
+    onlooker.assert_never_stuck();
 }

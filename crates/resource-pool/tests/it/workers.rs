@@ -5,7 +5,7 @@ use std::future::{Future, pending, poll_fn, ready};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use brolly_resource_pool::{
@@ -610,4 +610,51 @@ fn everything_of_a_set_may_be_shared_and_its_futures_be_sent() {
     let bench = bench(|it| it);
     is_sent(&bench.workers.stop(secs(1)));
     is_sent(&bench.workers.submit(ready(Ok::<u8, Infallible>(1))));
+}
+
+struct Mine;
+
+impl Wake for Mine {
+    fn wake(self: Arc<Self>) {
+        panic!("woken");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_costs_no_worker_and_no_job() {
+    let bench = started(|it| it.queue(1));
+    let (gate, first) = bench.gated();
+    bench.tasks.run();
+    let second = bench.submit(2);
+    let waker = Waker::from(Arc::new(Mine));
+    let submit = || bench.workers.submit(ready(Ok::<_, Infallible>(3)));
+    let mut third = pin!(submit());
+    assert!(
+        third
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    gate.open();
+    bench.tasks.run();
+    assert_eq!((done(first), done(second)), (Ok(()), Ok(2)));
+    assert_eq!((bench.stats().lost, bench.stats().dropped), (0, 0));
+    let third = get(third).unwrap();
+    bench.tasks.run();
+    assert_eq!(done(third), Ok(3));
+}
+
+#[test]
+fn a_waker_that_panics_does_not_keep_a_set_from_stopping() {
+    let bench = bench(|it| it.queue(1));
+    let _first = bench.submit(1);
+    let waker = Waker::from(Arc::new(Mine));
+    let mut second = pin!(bench.workers.submit(ready(Ok::<_, Infallible>(2))));
+    let mut cx = Context::from_waker(&waker);
+    assert!(second.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(
+        crate::support::now(bench.workers.stop(secs(1))).unstarted,
+        1
+    );
+    assert_eq!(get(second).unwrap_err().reason, SubmitRefused::Stopped);
 }
