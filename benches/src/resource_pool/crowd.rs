@@ -18,7 +18,7 @@ use crate::record::{Better, Record, median, rounded};
 
 const WORKERS: usize = 2;
 /// A window of a cell is too short to tell; the axis `fairness` has the figures.
-const STARVES: &str = "serves some tasks thousands of times as often as others: see `fairness`";
+const UNFAIR: &str = "does not serve in order: see `fairness`";
 
 /// What a task does with a resource.
 #[derive(Clone, Copy)]
@@ -131,8 +131,8 @@ impl Cell {
             .ours(move || throughput::<Ours>(self, effort))
             .peer(Deadpool::NAME, move || throughput::<Deadpool>(self, effort))
             .peer(Mobc::NAME, move || throughput::<Mobc>(self, effort))
-            .unable(Bb8::NAME, STARVES)
-            .unable(FastPool::NAME, STARVES)
+            .unable(Bb8::NAME, UNFAIR)
+            .unable(FastPool::NAME, UNFAIR)
             .run(effort, effort.pick(5, 11))
     }
 }

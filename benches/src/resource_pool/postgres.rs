@@ -28,7 +28,7 @@ const TASKS: usize = 64;
 const QUERY: &str = "SELECT 1";
 const RAW: &str = "raw clients";
 const DEADPOOL: &str = "deadpool-postgres";
-const STARVES: &str = "serves some tasks a hundred times as often as others";
+const UNFAIR: &str = "does not serve in order";
 
 /// One `SELECT 1`, with a client from somewhere.
 trait Select: Clone + Send + Sync + 'static {
@@ -231,7 +231,7 @@ fn run(
             contest
                 .peer(DEADPOOL, || serve(runtime, &deadpool, TASKS, effort))
                 .peer("sqlx, no test", || serve(runtime, &sqlx, TASKS, effort))
-                .unable("bb8-postgres, no test", STARVES)
+                .unable("bb8-postgres, no test", UNFAIR)
                 .floor(RAW, || serve(runtime, &raw, size, effort))
                 .run(effort, rounds)
         }
