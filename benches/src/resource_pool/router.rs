@@ -23,7 +23,6 @@ const LOAD: usize = 3;
 const BATCHES: usize = 9;
 
 trait Balancer: Sync {
-    const NAME: &'static str;
     /// Whether what it picks is the least loaded.
     const CHOOSES: bool = true;
     type Lease<'a>: Send
@@ -38,7 +37,6 @@ trait Balancer: Sync {
 }
 
 impl Balancer for Router<usize> {
-    const NAME: &'static str = "ours";
     type Lease<'a> = Lease<'a, usize, ()>;
 
     fn new(targets: usize) -> Self {
@@ -84,7 +82,6 @@ impl<S: Structure> Locked<S> {
 }
 
 impl<S: Structure> Balancer for Locked<S> {
-    const NAME: &'static str = S::NAME;
     const CHOOSES: bool = S::CHOOSES;
     type Lease<'a>
         = Back<'a, S>

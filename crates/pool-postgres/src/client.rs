@@ -56,6 +56,11 @@ impl Client {
         &self.session
     }
 
+    /// Done when all answers begun before are.
+    async fn rest(&self) -> Result<(), Error> {
+        self.inner.check_connection().await
+    }
+
     queries!();
 
     /// Begins a transaction, which is rolled back unless it is committed.
@@ -68,8 +73,8 @@ impl Client {
     ///
     /// Once polled, dropping the future closes the connection when it comes back.
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
-        let begun = self.session.run(None, self.inner.transaction()).await?;
-        Ok(Transaction::new(begun, &self.session))
+        let begun = self.session.run(Some("BEGIN"), self.inner.transaction());
+        Ok(Transaction::new(begun.await?, &self.session))
     }
 
     /// The driver's connection, for what is not here: `COPY`, portals, typed queries.
@@ -80,7 +85,8 @@ impl Client {
         &mut self.inner
     }
 
-    /// What asks the server, over a connection of its own, to end the query that runs here.
+    /// What asks the server, over a connection of its own, to end the query that runs here. Used
+    /// after the connection has come back, it ends a query of the next holder.
     pub fn cancel_token(&self) -> CancelToken {
         self.inner.cancel_token()
     }
@@ -98,6 +104,10 @@ impl Client {
     /// Whether the next holder could not use it.
     pub(crate) fn is_unfit(&self) -> bool {
         self.inner.is_closed() || self.session.is_unfit()
+    }
+
+    pub(crate) fn is_out_of_step(&self) -> bool {
+        self.session.is_out_of_step()
     }
 
     pub(crate) fn is_cut_short(&self) -> bool {
@@ -121,7 +131,7 @@ impl Client {
 
     /// A sign of life.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.session.run(None, self.inner.check_connection()).await
+        self.session.run(None, self.rest()).await
     }
 
     /// Says goodbye and waits until the connection is closed.

@@ -32,8 +32,9 @@ impl ConfigError {
 
 /// Whether an error means that the connection it came from is of no more use.
 ///
-/// That is so when the connection is closed or cannot be read, when the server ends it (severity
-/// `FATAL` or `PANIC`), and for the classes of `SQLSTATE` that speak of the connection or of the
+/// That is so when the connection is closed or cannot be read, when the server says what the driver
+/// cannot follow (it wants the data of a `COPY`), when it ends the connection (severity `FATAL` or
+/// `PANIC`), and for the classes of `SQLSTATE` that speak of the connection or of the
 /// server and not of the statement: 08, 57P01 to 57P05, 58, XX.
 pub fn is_fatal(error: &PgError) -> bool {
     if error.is_closed() {
@@ -42,8 +43,26 @@ pub fn is_fatal(error: &PgError) -> bool {
     match error.as_db_error() {
         Some(error) => ends_the_connection(error),
         // What could not be read or written. Text that cannot be encoded looks the same.
-        None => error.source().is_some_and(|it| it.is::<io::Error>()),
+        None => is_out_of_step(error) || error.source().is_some_and(|it| it.is::<io::Error>()),
     }
+}
+
+/// Whether the driver gave up in the middle of an answer, and the server may wait for what never
+/// comes. It says so by its text alone.
+pub(crate) fn is_out_of_step(error: &PgError) -> bool {
+    is_of_the_driver(error) && error.to_string() == "unexpected message from server"
+}
+
+/// Whether the driver found fault with an answer, or a parameter, by itself.
+pub(crate) fn is_of_the_driver(error: &PgError) -> bool {
+    error.source().is_none() && !error.is_closed()
+}
+
+/// Whether prepared statements are not there any more, or return other columns than they did.
+pub(crate) fn wants_new_statements(error: &DbError) -> bool {
+    let is_stale = || error.routine() == Some("RevalidateCachedQuery");
+    *error.code() == SqlState::INVALID_SQL_STATEMENT_NAME
+        || (*error.code() == SqlState::FEATURE_NOT_SUPPORTED && is_stale())
 }
 
 fn ends_the_connection(error: &DbError) -> bool {

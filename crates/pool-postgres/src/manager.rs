@@ -92,6 +92,9 @@ where
     }
 
     async fn close(&self, client: Client, _: CloseReason) {
+        if client.is_out_of_step() {
+            return;
+        }
         if client.is_cut_short() {
             if !self.cancel_on_drop {
                 return;

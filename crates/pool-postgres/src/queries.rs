@@ -61,7 +61,9 @@ macro_rules! queries {
         ///
         /// # Errors
         ///
-        /// As [`query`](Self::query), or that there is no row or more than one.
+        /// As [`query`](Self::query), or that there is no row or more than one. That is told once
+        /// all rows have passed by, which costs a round trip: where none is to be expected,
+        /// [`query_opt`](Self::query_opt) does without.
         ///
         /// # Cancel safety
         ///
@@ -72,14 +74,18 @@ macro_rules! queries {
             params: &[&(dyn ToSql + Sync)],
         ) -> Result<Row, Error> {
             let work = self.inner().query_one(statement, params);
-            self.session().run(statement.text(), work).await
+            let rest = self.rest();
+            self.session()
+                .run_for_one(statement.text(), work, rest)
+                .await
         }
 
         /// The same for at most one row.
         ///
         /// # Errors
         ///
-        /// As [`query`](Self::query), or that there is more than one row.
+        /// As [`query`](Self::query), or that there is more than one row, told once all have passed
+        /// by.
         ///
         /// # Cancel safety
         ///
@@ -90,7 +96,10 @@ macro_rules! queries {
             params: &[&(dyn ToSql + Sync)],
         ) -> Result<Option<Row>, Error> {
             let work = self.inner().query_opt(statement, params);
-            self.session().run(statement.text(), work).await
+            let rest = self.rest();
+            self.session()
+                .run_for_one(statement.text(), work, rest)
+                .await
         }
 
         /// Runs a statement; the rows as they come.

@@ -7,14 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_postgres::{Error, Statement};
 
-use crate::error::is_fatal;
+use crate::error::{is_fatal, is_of_the_driver, is_out_of_step, wants_new_statements};
 use crate::sql::Leaves;
 use crate::statements::Statements;
 
 /// What is known about a connection.
 ///
 /// All of it is written by the holder's calls and read once the holder is gone, which the pool
-/// orders; between calls of one holder nothing depends on an order. Hence `Relaxed`.
+/// orders. Between calls of one holder it matters only what came before the first poll of another,
+/// which whoever polls has ordered. Hence `Relaxed`.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// Answers begun and not heard to their end. A future that is dropped, leaked or panics never
@@ -22,7 +23,13 @@ pub(crate) struct Session {
     in_flight: AtomicUsize,
     /// Nobody may use it again.
     is_broken: AtomicBool,
-    may_be_in_transaction: AtomicBool,
+    /// The server waits for something that nobody will send, or says what nobody can follow.
+    is_out_of_step: AtomicBool,
+    /// Counts what may begin a transaction, both when it is begun and when it is done: the driver
+    /// may send it any time between.
+    begun: AtomicUsize,
+    /// How many of those are surely over.
+    over: AtomicUsize,
     /// A prepared statement of this connection begins transactions, and whoever runs it is not seen.
     has_prepared_begin: AtomicBool,
     statements: Mutex<Statements<Statement>>,
@@ -33,7 +40,9 @@ impl Session {
         Self {
             in_flight: AtomicUsize::new(0),
             is_broken: AtomicBool::new(false),
-            may_be_in_transaction: AtomicBool::new(false),
+            is_out_of_step: AtomicBool::new(false),
+            begun: AtomicUsize::new(0),
+            over: AtomicUsize::new(0),
             has_prepared_begin: AtomicBool::new(false),
             statements: Mutex::new(Statements::new(statement_limit)),
         }
@@ -46,15 +55,37 @@ impl Session {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let leaves = text.map(Leaves::of).unwrap_or_default();
-        if leaves.transaction {
-            self.may_be_in_transaction.store(true, Relaxed);
-        }
+        // An end speaks for what was done before it was sent, and not for what runs beside it.
+        let before = self.begun.load(Relaxed);
+        self.may_begin_transaction(leaves);
         self.begin();
         let result = work.await;
         self.end();
+        self.may_begin_transaction(leaves);
+        if leaves.fewer_statements {
+            // Also where a later statement of the same text has failed.
+            self.forget_statements();
+        }
         match &result {
-            Ok(_) => self.succeeded(leaves),
+            Ok(_) if leaves.none_surely => drop(self.over.fetch_max(before, Relaxed)),
+            Ok(_) => {}
             Err(error) => self.failed(error),
+        }
+        result
+    }
+
+    /// The same for a call that wants one row at most. If there are more, the driver turns its back
+    /// on the rest: then this waits until it has passed, so that nobody else has to.
+    pub(crate) async fn run_for_one<T>(
+        &self,
+        text: Option<&str>,
+        work: impl Future<Output = Result<T, Error>>,
+        rest: impl Future<Output = Result<(), Error>>,
+    ) -> Result<T, Error> {
+        let result = self.run(text, work).await;
+        if result.as_ref().is_err_and(is_of_the_driver) {
+            // What it says is less than what is told already.
+            let _ = self.run(None, rest).await;
         }
         result
     }
@@ -70,18 +101,26 @@ impl Session {
     }
 
     pub(crate) fn failed(&self, error: &Error) {
+        if is_out_of_step(error) {
+            self.is_out_of_step.store(true, Relaxed);
+        }
         if is_fatal(error) {
             self.break_up();
         }
-    }
-
-    fn succeeded(&self, leaves: Leaves) {
-        if leaves.none_surely {
-            self.may_be_in_transaction.store(false, Relaxed);
-        }
-        if leaves.fewer_statements {
+        if error.as_db_error().is_some_and(wants_new_statements) {
             self.forget_statements();
         }
+    }
+
+    fn may_begin_transaction(&self, leaves: Leaves) {
+        if leaves.transaction {
+            self.begun.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Whatever was begun is over, and nothing runs beside it.
+    pub(crate) fn transaction_is_over(&self) {
+        self.over.store(self.begun.load(Relaxed), Relaxed);
     }
 
     pub(crate) fn prepared(&self, text: &str) {
@@ -99,13 +138,19 @@ impl Session {
         self.in_flight.load(Relaxed) != 0
     }
 
+    pub(crate) fn is_out_of_step(&self) -> bool {
+        self.is_out_of_step.load(Relaxed)
+    }
+
     pub(crate) fn is_unfit(&self) -> bool {
         self.is_broken.load(Relaxed) || self.is_cut_short()
     }
 
     /// Whether the holder may have left a transaction open. Asked once for each holder.
     pub(crate) fn take_transaction(&self) -> bool {
-        self.may_be_in_transaction.swap(false, Relaxed) || self.has_prepared_begin.load(Relaxed)
+        let begun = self.begun.load(Relaxed);
+        let over = self.over.swap(begun, Relaxed);
+        over != begun || self.has_prepared_begin.load(Relaxed)
     }
 
     pub(crate) fn statement(&self, text: &str) -> Option<Statement> {
@@ -122,7 +167,7 @@ impl Session {
         self.lock().len()
     }
 
-    pub(crate) fn forget_statements(&self) {
+    fn forget_statements(&self) {
         let leaving = self.lock().take();
         drop(leaving);
     }

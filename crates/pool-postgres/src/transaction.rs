@@ -14,13 +14,32 @@ use crate::sql::Sql;
 /// connection again.
 #[must_use = "a transaction that is dropped is rolled back"]
 pub struct Transaction<'a> {
+    // In this order: it is rolled back before it counts as over.
     inner: tokio_postgres::Transaction<'a>,
+    over: Over<'a>,
     session: &'a Session,
+}
+
+/// Notes that the transaction is over; none for a savepoint. One that is leaked notes nothing, and
+/// so is rolled back when the connection comes back.
+struct Over<'a>(Option<&'a Session>);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.0 {
+            session.transaction_is_over();
+        }
+    }
 }
 
 impl<'a> Transaction<'a> {
     pub(crate) fn new(inner: tokio_postgres::Transaction<'a>, session: &'a Session) -> Self {
-        Self { inner, session }
+        let over = Over(Some(session));
+        Self {
+            inner,
+            over,
+            session,
+        }
     }
 
     fn inner(&self) -> &tokio_postgres::Transaction<'a> {
@@ -29,6 +48,11 @@ impl<'a> Transaction<'a> {
 
     fn session(&self) -> &'a Session {
         self.session
+    }
+
+    /// Done when all answers begun before are.
+    async fn rest(&self) -> Result<(), Error> {
+        self.inner.client().check_connection().await
     }
 
     queries!();
@@ -44,10 +68,15 @@ impl<'a> Transaction<'a> {
     /// Once polled, dropping the future closes the connection when it comes back.
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
         let inner = self.session.run(None, self.inner.transaction()).await?;
-        Ok(Transaction::new(inner, self.session))
+        Ok(Transaction {
+            inner,
+            over: Over(None),
+            session: self.session,
+        })
     }
 
-    /// Makes it hold.
+    /// Makes it hold. A transaction in which a statement has failed is rolled back instead, which the
+    /// driver does not tell.
     ///
     /// # Errors
     ///
@@ -59,7 +88,12 @@ impl<'a> Transaction<'a> {
     /// Once polled, whoever drops the future does not learn whether it holds; the connection is
     /// closed when it comes back.
     pub async fn commit(self) -> Result<(), Error> {
-        self.session.run(None, self.inner.commit()).await
+        let Self {
+            inner,
+            over: _over,
+            session,
+        } = self;
+        session.run(None, inner.commit()).await
     }
 
     /// Undoes it, and waits for that.
@@ -72,7 +106,12 @@ impl<'a> Transaction<'a> {
     ///
     /// It is undone on every path.
     pub async fn rollback(self) -> Result<(), Error> {
-        self.session.run(None, self.inner.rollback()).await
+        let Self {
+            inner,
+            over: _over,
+            session,
+        } = self;
+        session.run(None, inner.rollback()).await
     }
 }
 

@@ -5,10 +5,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult};
+use redis::{ServerErrorKind, Value};
 
 use crate::commands::{Effect, effect, effect_of_all};
-use crate::error::is_fatal;
+use crate::error::{is_fatal, is_fatal_refusal, parts};
 
 const NO_PERMISSION: ErrorKind = ErrorKind::Server(ServerErrorKind::NoPerm);
 
@@ -61,9 +62,9 @@ impl Connection {
         } = self;
         match state.watch(reset.query_async::<()>(inner)).await {
             Ok(()) => state.can_reset = true,
-            Err(error) if is_fatal(&error) => return Err(error),
             // Refused. What came after it in the pipeline has done what it had done before.
-            Err(_) => {}
+            Err(error) if is_refusal_of_the_first(&error) => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -136,10 +137,15 @@ impl State {
     /// A refusal that comes as a value.
     fn hear(&mut self, value: &Value) {
         if let Value::ServerError(error) = value {
-            self.is_broken |=
-                error.kind() == Some(ServerErrorKind::ReadOnly) || error.code() == "NOAUTH";
+            self.is_broken |= is_fatal_refusal(error);
         }
     }
+}
+
+/// Whether only the first command of a pipeline was refused.
+fn is_refusal_of_the_first(error: &RedisError) -> bool {
+    let parts = parts(error);
+    !parts.is_empty() && parts.iter().all(|(at, _)| *at == 0)
 }
 
 impl ConnectionLike for Connection {

@@ -113,8 +113,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Ends its other processes too, before the folder goes.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-QUIT", &pid]).status();
+        let kill = format!("kill -QUIT {}", self.child.id());
+        let _ = Command::new("sh").args(["-c", &kill]).status();
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(10));

@@ -9,6 +9,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -276,8 +277,7 @@ impl Drop for Server {
             return;
         };
         // Ends the server's other processes as well, before the folder goes.
-        let pid = child.id().to_string();
-        let _ = Command::new("kill").args(["-QUIT", &pid]).status();
+        signal("-QUIT", child.id());
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline && matches!(child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(10));
@@ -287,15 +287,36 @@ impl Drop for Server {
     }
 }
 
+/// By the shell: the program of that name is in a package of its own.
+pub(crate) fn signal(name: &str, pid: impl ToString) {
+    let kill = format!("kill {name} {}", pid.to_string());
+    let _ = Command::new("sh").args(["-c", &kill]).status();
+}
+
 fn option(name: &str, path: &Path) -> OsString {
     let mut option = OsString::from(name);
     option.push(path);
     option
 }
 
+/// A port that no outgoing connection is given by the system, so that it is still free when the server
+/// comes back: below the range of those. Another for each call.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let end: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let start = (end / 2).max(1024);
+    let count = end.saturating_sub(start).max(1);
+    // Processes beside each other begin apart.
+    let first = u16::try_from(std::process::id() * 61 % u32::from(count)).unwrap();
+    for _ in 0..count {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = start + first.wrapping_add(step) % count;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free from {start} to {end}");
 }
 
 fn ask(config: &Config, query: &str) -> Result<String, tokio_postgres::Error> {

@@ -1,6 +1,6 @@
 //! Nothing that one holder leaves on a connection reaches the next.
 
-use brolly_pool_postgres::{PostgresManager, Recycle};
+use brolly_pool_postgres::{PostgresManager, Recycle, is_fatal};
 use brolly_resource_pool::{Guard, RunError};
 
 use crate::server;
@@ -60,6 +60,104 @@ async fn a_prepared_begin_is_rolled_back_as_well() {
         client.execute(&begin, &[]).await.unwrap();
         drop(client);
         assert!(!in_transaction(&pool).await);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_whose_guard_is_leaked_is_rolled_back_as_well() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let pool = lone(&server);
+    let mut client = pool.acquire().await.unwrap();
+    let first = backend(&client).await;
+    let mut outer = client.transaction().await.unwrap();
+    std::mem::forget(outer.transaction().await.unwrap());
+    std::mem::forget(outer);
+    drop(client);
+    assert!(!in_transaction(&pool).await);
+    let client = pool.acquire().await.unwrap();
+    assert_eq!(backend(&client).await, first, "it costs no connection");
+}
+
+#[tokio::test]
+async fn a_transaction_begun_while_another_ends_is_rolled_back_as_well() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let pool = lone(&server);
+    // The driver prepares what is executed, and so sends it later than a batch.
+    for is_late in [false, true] {
+        let client = pool.acquire().await.unwrap();
+        client.batch_execute("BEGIN").await.unwrap();
+        let begin = async {
+            match is_late {
+                true => client.execute("BEGIN", &[]).await.map(drop),
+                false => client.batch_execute("BEGIN").await,
+            }
+        };
+        let end = client.batch_execute("COMMIT");
+        let ended = if is_late {
+            let (begun, ended) = tokio::join!(begin, end);
+            begun.and(ended)
+        } else {
+            let (ended, begun) = tokio::join!(end, begin);
+            begun.and(ended)
+        };
+        ended.unwrap();
+        drop(client);
+        assert!(!in_transaction(&pool).await, "late: {is_late}");
+    }
+}
+
+#[tokio::test]
+async fn rows_too_many_for_the_call_are_not_left_for_the_next_holder() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let pool = lone(&server);
+    let client = pool.acquire().await.unwrap();
+    let first = backend(&client).await;
+    // More than the server keeps back, and then a pause.
+    let query = "SELECT repeat('x', 9000), CASE WHEN at = 9 THEN pg_sleep(0.5) END \
+                 FROM generate_series(1, 9) at";
+    let state = format!("SELECT state FROM pg_stat_activity WHERE pid = {first}");
+    client.query_one(query, &[]).await.unwrap_err();
+    assert_eq!(server.ask(&state), "idle");
+    client.query_opt(query, &[]).await.unwrap_err();
+    assert_eq!(server.ask(&state), "idle");
+    drop(client);
+    let client = pool.acquire().await.unwrap();
+    assert_eq!(backend(&client).await, first, "it costs no connection");
+}
+
+#[tokio::test]
+async fn a_copy_that_the_driver_cannot_follow_is_left_to_nobody() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    // Nobody waits for the server, which waits for data.
+    let pool = small(crate::support::manager(&server))
+        .close_timeout(secs(600))
+        .build()
+        .unwrap();
+    let client = pool.acquire().await.unwrap();
+    let create = "CREATE TABLE copied (number int)";
+    client.batch_execute(create).await.unwrap();
+    drop(client);
+    for text in ["COPY copied FROM STDIN", "COPY copied TO STDOUT"] {
+        for is_batch in [true, false] {
+            let client = pool.acquire_timeout(secs(10)).await.unwrap();
+            let result = match is_batch {
+                true => client.batch_execute(text).await,
+                false => client.query(text, &[]).await.map(drop),
+            };
+            assert!(is_fatal(&result.unwrap_err()), "{text}");
+            drop(client);
+            let client = pool.acquire_timeout(secs(10)).await.unwrap();
+            let answer = tokio::time::timeout(secs(10), number(&client, "SELECT 3"));
+            assert_eq!(answer.await.unwrap().unwrap(), 3, "{text}");
+        }
     }
 }
 
@@ -203,6 +301,36 @@ async fn statements_that_were_discarded_are_prepared_again() {
     client.prepare_cached("SELECT 5").await.unwrap();
     client.batch_execute("DEALLOCATE ALL").await.unwrap();
     assert_eq!(client.statement_count(), 0);
+}
+
+#[tokio::test]
+async fn a_kept_statement_that_is_of_no_more_use_fails_once() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let pool = lone(&server);
+    let client = pool.acquire().await.unwrap();
+    let create = "CREATE TABLE altered (one int); INSERT INTO altered VALUES (1)";
+    client.batch_execute(create).await.unwrap();
+    let text = "SELECT * FROM altered";
+    let read = async || {
+        let statement = client.prepare_cached(text).await?;
+        client.query(&statement, &[]).await.map(drop)
+    };
+    read().await.unwrap();
+    // Nobody sees what a prepared statement does.
+    let all = client.prepare("DEALLOCATE ALL").await.unwrap();
+    client.execute(&all, &[]).await.unwrap();
+    read().await.unwrap_err();
+    read().await.unwrap();
+    // The server refuses a plan whose columns have changed.
+    server.ask("ALTER TABLE altered ADD two int");
+    read().await.unwrap_err();
+    read().await.unwrap();
+    // What takes them away is not undone by an error after it.
+    let batch = "DEALLOCATE ALL; SELECT 1/0";
+    client.batch_execute(batch).await.unwrap_err();
+    read().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! Servers that refuse, are full, are silent, and end connections.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::time::Instant;
 
-use brolly_pool_redis::{RedisManager, is_fatal};
+use brolly_pool_redis::{RedisManager, is_fatal, is_transient};
 use brolly_resource_pool::{AcquireError, Check, CreateError, Guard, OnCreateError};
-use redis::{AsyncCommands, Client, ErrorKind, RedisError, Value, cmd};
+use redis::{AsyncCommands, Client, ErrorKind, RedisError, Value, cmd, pipe};
 
 use crate::server::{self, Server};
 use crate::support::{eventually, id, lone, manager, ms, secs, small};
@@ -147,15 +148,64 @@ async fn a_server_that_takes_no_more_writes_is_left() {
         return;
     };
     let pool = lone(&server);
-    let mut connection = pool.acquire().await.unwrap();
-    let first = id(&mut connection).await;
-    // A replica of nobody who answers.
-    server.ask("REPLICAOF 127.0.0.1 1");
-    let error = connection.set::<_, _, ()>("a", 1).await.unwrap_err();
-    assert!(is_fatal(&error), "{error:?}");
-    drop(connection);
-    server.ask("REPLICAOF NO ONE");
-    let mut connection = pool.acquire().await.unwrap();
-    assert_ne!(id(&mut connection).await, first);
+    let mut transaction = pipe();
+    transaction.atomic().get("a").set("a", 1);
+    let mut pipeline = pipe();
+    pipeline.get("a").cmd("NONSENSE").set("a", 1);
+    for set in [pipe().set("a", 1), &mut pipeline, &mut transaction] {
+        let mut connection = pool.acquire().await.unwrap();
+        let first = id(&mut connection).await;
+        // A replica of nobody who answers.
+        server.ask("REPLICAOF 127.0.0.1 1");
+        let error = set.exec_async(&mut *connection).await.unwrap_err();
+        assert!(is_fatal(&error), "{error:?}");
+        drop(connection);
+        server.ask("REPLICAOF NO ONE");
+        let mut connection = pool.acquire().await.unwrap();
+        assert_ne!(id(&mut connection).await, first, "{set:?}");
+    }
     eventually("only one is left", || server.connections() == 1).await;
+}
+
+/// Answers as a server whose password changes once somebody is in.
+fn forgetful() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut was_reset = false;
+            let mut until_name = 0;
+            for line in lines.map_while(Result::ok) {
+                // `*2`, `$4`, and then the name of the command.
+                if line.starts_with('*') {
+                    until_name = 3;
+                }
+                until_name -= 1_i32;
+                if until_name != 0 {
+                    continue;
+                }
+                was_reset |= line == "RESET";
+                let answer = match line.as_str() {
+                    "PING" => "+PONG\r\n",
+                    "AUTH" if was_reset => "-WRONGPASS it was changed\r\n",
+                    _ => "+OK\r\n",
+                };
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_and_not_let_in_again_is_not_handed_out() {
+    let port = forgetful();
+    let client = Client::open(format!("redis://:right@127.0.0.1:{port}/")).unwrap();
+    let pool = small(RedisManager::builder(client)).build().unwrap();
+    let error = pool.acquire().await.unwrap_err();
+    let error = failure(&error);
+    assert!(error.to_string().contains("WRONGPASS"), "{error:?}");
+    assert!(!is_transient(error));
 }

@@ -8,6 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,13 +68,10 @@ impl Server {
     }
 
     pub(crate) fn start_with(settings: &[&str]) -> Option<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
         let server = Self {
             binary: binary()?,
             folder: tempfile::tempdir().unwrap(),
-            port,
+            port: free_port(),
             running: Mutex::new(None),
             settings: settings.iter().map(|it| (*it).to_owned()).collect(),
         };
@@ -120,8 +118,11 @@ impl Server {
     /// A signal by its name, as `-STOP`.
     pub(crate) fn signal(&self, name: &str) {
         let running = self.running.lock().unwrap();
-        let pid = running.as_ref().unwrap().child.id().to_string();
-        let kill = Command::new("kill").args([name, &pid]).status();
+        let pid = running.as_ref().unwrap().child.id();
+        // By the shell: the program of that name is in a package of its own.
+        let kill = Command::new("sh")
+            .args(["-c", &format!("kill {name} {pid}")])
+            .status();
         assert!(kill.unwrap().success());
     }
 
@@ -202,4 +203,24 @@ impl Drop for Server {
             let _ = running.child.wait();
         }
     }
+}
+
+/// A port that no outgoing connection is given by the system, so that it is still free when the server
+/// comes back: below the range of those. Another for each call.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let end: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let start = (end / 2).max(1024);
+    let count = end.saturating_sub(start).max(1);
+    // Processes beside each other begin apart.
+    let first = u16::try_from(std::process::id() * 61 % u32::from(count)).unwrap();
+    for _ in 0..count {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = start + first.wrapping_add(step) % count;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free from {start} to {end}");
 }

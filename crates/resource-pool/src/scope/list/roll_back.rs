@@ -39,13 +39,7 @@ impl Home {
         };
         self.run_or_leave(async move {
             let Remains(home) = &remains;
-            end_all(home, patience, |error| {
-                // A handle that is still there is no failure: its drop is the end of it.
-                if !matches!(error.cause, CleanupCause::InUse) {
-                    home.report(&error);
-                }
-            })
-            .await;
+            end_all(home, patience, |error| home.report(&error)).await;
         });
     }
 
@@ -68,6 +62,7 @@ impl Home {
         self.locked(|list| {
             if let Some(entry) = list.entries.get_mut(&what.seat) {
                 entry.state = State::Ending;
+                entry.is_doomed = true;
             }
         });
         Out {
@@ -86,11 +81,12 @@ impl Home {
                 let ending = match std::mem::replace(&mut entry.state, State::Ending) {
                     State::Ending => return None,
                     State::Here(ending) => Some(ending),
-                    State::Held { .. } => {
-                        entry.state = State::Held { is_doomed: true };
+                    State::Held => {
+                        entry.state = State::Held;
                         None
                     }
                 };
+                entry.is_doomed = true;
                 Some((entry.known(*seat), ending))
             })
         })?;
