@@ -115,7 +115,25 @@ impl<M: Manager> Pool<M> {
     pub fn acquire_owned(
         &self,
     ) -> impl Future<Output = Result<OwnedGuard<M>, AcquireError<M::Error>>> + Send {
-        AcquireOwned::new(&self.shared, Location::caller())
+        let limit = self.shared.rules.acquire_timeout;
+        AcquireOwned::new(&self.shared, Location::caller(), limit)
+    }
+
+    /// The same with a time limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_owned_timeout(
+        &self,
+        limit: Duration,
+    ) -> impl Future<Output = Result<OwnedGuard<M>, AcquireError<M::Error>>> + Send {
+        AcquireOwned::new(&self.shared, Location::caller(), Some(limit))
     }
 
     /// Takes `count` resources at once, or none. It stands in line like everybody else, and once it
