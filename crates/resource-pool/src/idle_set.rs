@@ -10,7 +10,8 @@
 //! Invariants:
 //!
 //! 1. A place's cell is touched by the holder of its [`Place`] only, or by whoever has just cleared
-//!    its bit and becomes the holder. A bit is set by the holder, who loses the place by it.
+//!    its bit and becomes the holder. A bit is set by the holder, who loses the place by it. Each
+//!    place is issued once, and goes back to the set that issued it and to no other.
 //! 2. Both facts that a hand-over depends on lie in one word: who sets a bit sees in the same step
 //!    whether attention was asked for, and who asks for attention sees the bits set before. So a
 //!    thing that becomes idle and a taker that begins to wait cannot miss each other, and no fence
@@ -179,7 +180,9 @@ impl<T> IdleSet<T> {
         unsafe { bank.slots[place.bit()].cell.put(thing) };
         // Release: who clears the bit finds the thing. The bit is clear, so that adding sets it, and
         // that is one instruction where setting it and asking what was there would be a loop.
-        if bank.word.fetch_add(1 << place.bit(), Release) & ATTENTION != 0 {
+        let before = bank.word.fetch_add(1 << place.bit(), Release);
+        debug_assert!(before & (1 << place.bit()) == 0, "one right to a place");
+        if before & ATTENTION != 0 {
             return Put::Look;
         }
         Put::Idle
@@ -190,7 +193,8 @@ impl<T> IdleSet<T> {
         let bank = self.bank(place.bank());
         // SAFETY: as in `put`.
         unsafe { bank.slots[place.bit()].cell.put(thing) };
-        bank.word.fetch_or(1 << place.bit(), Release);
+        let before = bank.word.fetch_or(1 << place.bit(), Release);
+        debug_assert!(before & (1 << place.bit()) == 0, "one right to a place");
     }
 
     /// Takes an idle thing, whether attention is asked for or not. Under the lock of the pool.
@@ -256,7 +260,11 @@ impl<T> IdleSet<T> {
             }
             self.banks.store(index + 1, Release);
         }
-        self.issued.store(number + 1, Release);
+        // One step, since the cells rely on it that no place is issued twice: who would come here
+        // without the lock gets none.
+        self.issued
+            .compare_exchange(number, number + 1, Release, Relaxed)
+            .ok()?;
         Some(Place::at(index, u32::try_from(bit).ok()?))
     }
 

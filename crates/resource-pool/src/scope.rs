@@ -164,6 +164,8 @@ impl ResourceScope {
 
     /// Forgets how to undo what is kept: it stays done. Resources whose handles were dropped are
     /// dropped now, the newest first; the handles that are there are all that is left of the others.
+    ///
+    /// What a roll-back has begun to undo, or has found in use, is undone all the same.
     pub fn commit(&self) {
         self.home.commit();
     }
@@ -182,12 +184,18 @@ impl ResourceScope {
     /// # Cancel safety
     ///
     /// Dropping the future keeps what is not undone on the list. An undoing that has begun goes on
-    /// where it was when something rolls back again; a closing begins again.
+    /// where it was when something rolls back again; a closing begins again. What has failed by then
+    /// is told to the scope's listener.
     #[doc(alias = "cleanup_all")]
     #[doc(alias = "close_all")]
     pub async fn roll_back(&self) -> Result<(), CleanupErrors> {
-        let mut errors = Vec::new();
-        end_all(&self.home, Patience::Endless, |error| errors.push(error)).await;
+        let mut untold = Untold {
+            home: &self.home,
+            errors: Vec::new(),
+        };
+        let Untold { home, errors } = &mut untold;
+        end_all(home, Patience::Endless, |error| errors.push(error)).await;
+        let errors = std::mem::take(errors);
         match errors.is_empty() {
             true => Ok(()),
             false => Err(CleanupErrors { errors }),
@@ -205,9 +213,12 @@ impl ResourceScope {
         block_on(self.roll_back())
     }
 
-    /// Runs steps that are done together or not at all: commits if they succeed, and undoes what
-    /// they did if one fails. Handles that the steps make are dropped when they end, or are part of
-    /// what they return.
+    /// Runs steps that are done together or not at all: commits if they succeed, and rolls back if
+    /// one fails. Handles that the steps make are dropped when they end, or are part of what they
+    /// return.
+    ///
+    /// Either is about everything that the scope has: what was kept before shares the fate of the
+    /// steps, and what is to be undone apart from them needs a scope of its own.
     ///
     /// # Errors
     ///
@@ -233,13 +244,15 @@ impl ResourceScope {
     }
 
     /// Takes something off the list without ending it. What the scope has of it is dropped. A handle
-    /// lives on: what is kept is no more undone, what is managed is still closed by it. Returns how long it was listed; `None` if there is nothing of that id.
+    /// lives on: what is kept is no more undone, what is managed is still closed by it. Returns how
+    /// long it was listed; `None` if there is nothing of that id.
     #[doc(alias = "unregister")]
     pub fn forget(&self, id: &str) -> Option<Duration> {
+        let now = self.home.clock.now();
         let seat = self.home.seat(id)?;
-        let (age, rest) = self.home.remove(seat)?;
+        let (since, rest) = self.home.remove(seat)?;
         discard(rest);
-        Some(age)
+        Some(now.saturating_sub(since))
     }
 
     /// What is on the list, the oldest first.
@@ -269,6 +282,19 @@ impl ResourceScope {
     ) -> Kept<R> {
         let seat = self.home.keep::<R>(name, site);
         Kept::new(resource, seat, Arc::clone(&self.home))
+    }
+}
+
+/// Failures that are about to be returned. Dropped with them, it tells the listener: nobody else
+/// would know.
+struct Untold<'a> {
+    home: &'a Arc<Home>,
+    errors: Vec<CleanupError>,
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        self.errors.iter().for_each(|it| self.home.report(it));
     }
 }
 

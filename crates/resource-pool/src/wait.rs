@@ -103,6 +103,9 @@ impl<'a, M: Manager> Wait<'a, M> {
 
     /// Joins the line, whoever may be idle: what is, is handed out in the same step.
     pub(crate) fn join(&mut self, waker: Waker) -> Result<(), AcquireError<M::Error>> {
+        if self.began == 0 {
+            self.begin();
+        }
         let shared = self.shared;
         let mut announced = None;
         let joined = {
@@ -224,13 +227,14 @@ impl<M: Manager> Future for Wait<'_, M> {
         let mut has_news = true;
         let is_first = this.ticket.is_none();
         if is_first {
-            if this.began == 0 {
-                this.begin();
-            } else if this.is_over(false) {
-                return Poll::Ready(Err(this.time_out()));
-            } else if this.is_due_to_yield() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+            if this.began != 0 {
+                if this.is_over(false) {
+                    return Poll::Ready(Err(this.time_out()));
+                }
+                if this.is_due_to_yield() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
             if let Err(error) = this.join(cx.waker().clone()) {
                 return Poll::Ready(Err(error));

@@ -34,6 +34,9 @@ pub(crate) struct Home {
     list: Mutex<List>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spawner: Option<Arc<dyn Spawn>>,
+    /// The runtime that the scope was built in, if that is its spawner.
+    #[cfg(feature = "tokio")]
+    pub(crate) runtime: Option<tokio::runtime::Handle>,
     pub(crate) on_leftover: Option<Listener>,
     pub(crate) max_managed: usize,
 }
@@ -55,6 +58,8 @@ struct Entry {
     kind: Kind,
     type_name: &'static str,
     state: State,
+    /// A roll-back has met it: it ends as soon as that is possible, and no commit takes that back.
+    is_doomed: bool,
 }
 
 /// Which entry it is, for those who have no lock.
@@ -84,8 +89,8 @@ pub(crate) enum Kind {
 }
 
 enum State {
-    /// A handle has it. Doomed, it is ended as soon as it comes back.
-    Held { is_doomed: bool },
+    /// A handle has it.
+    Held,
     /// The scope has it.
     Here(Box<dyn Ending>),
     /// Somebody ends it.
@@ -117,6 +122,8 @@ impl Home {
             list: Mutex::new(List::default()),
             clock,
             spawner: None,
+            #[cfg(feature = "tokio")]
+            runtime: None,
             on_leftover: None,
             max_managed: usize::MAX,
         }
@@ -167,16 +174,16 @@ impl Home {
         })
     }
 
-    /// Takes an entry off the list. Returns how old it was, and what the scope had of it, which is
-    /// dropped by the caller.
+    /// Takes an entry off the list. Returns since when it was there, and what the scope had of it,
+    /// which is dropped by the caller. It asks no clock, so that none can get between an ending and
+    /// the list.
     pub(crate) fn remove(&self, seat: u64) -> Option<(Duration, Option<Box<dyn Ending>>)> {
-        let now = self.clock.now();
         let entry = self.locked(|list| list.remove(seat))?;
         let rest = match entry.state {
             State::Here(ending) => Some(ending),
-            State::Held { .. } | State::Ending => None,
+            State::Held | State::Ending => None,
         };
-        Some((now.saturating_sub(entry.since), rest))
+        Some((entry.since, rest))
     }
 
     pub(crate) fn seat(&self, id: &str) -> Option<u64> {
@@ -203,7 +210,7 @@ impl Home {
                     is_managed: entry.kind == Kind::Managed,
                     site: Site::of(entry.site),
                     age: now.saturating_sub(entry.since),
-                    is_held: matches!(entry.state, State::Held { .. }),
+                    is_held: matches!(entry.state, State::Held),
                 })
                 .collect()
         })
@@ -215,9 +222,7 @@ impl Home {
         let due = self.locked(|list| {
             let is_over = list.is_over;
             let entry = list.entries.get_mut(&seat)?;
-            if let State::Held { is_doomed } = entry.state
-                && (is_doomed || is_over)
-            {
+            if entry.is_doomed || is_over {
                 return Some(entry.known(seat));
             }
             if let Some(ending) = ending.take() {
@@ -231,7 +236,7 @@ impl Home {
         }
     }
 
-    /// Forgets everything that is kept, newest first.
+    /// Forgets everything that is kept and that no roll-back has met, newest first.
     pub(crate) fn commit(&self) {
         let mut end = u64::MAX;
         loop {
@@ -248,8 +253,11 @@ impl Home {
         }
     }
 
+    /// Tells the listener. A handle that is still there is no failure: its drop is the end of it.
     pub(crate) fn report(&self, error: &CleanupError) {
-        if let Some(listener) = &self.on_leftover {
+        if let Some(listener) = &self.on_leftover
+            && !matches!(error.cause, CleanupCause::InUse)
+        {
             let _ = contain(|| listener(error));
         }
     }
@@ -266,7 +274,7 @@ impl Entry {
 
     /// Whether a commit takes it off the list.
     fn is_final(&self) -> bool {
-        self.kind == Kind::Kept && !matches!(self.state, State::Ending)
+        self.kind == Kind::Kept && !self.is_doomed
     }
 }
 
@@ -282,14 +290,14 @@ impl List {
         self.next += 1;
         self.managed += usize::from(kind == Kind::Managed);
         self.ids.insert(Arc::clone(&id), seat);
-        let state = State::Held { is_doomed: false };
         let entry = Entry {
             id,
             site,
             since,
             kind,
             type_name: type_name::<R>(),
-            state,
+            state: State::Held,
+            is_doomed: false,
         };
         self.entries.insert(seat, entry);
         seat

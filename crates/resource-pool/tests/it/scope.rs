@@ -5,15 +5,16 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use brolly_resource_pool::{
     AcquireError, CleanupCause, CleanupError, CleanupErrors, Guard, Kept, ResourceScope,
     ScopeEntry, ScopeError,
 };
-use brolly_sync::ManualClock;
+use brolly_sync::{Clock, ManualClock};
 
 use crate::support::{Tasks, bench, is_pending, lone, now, ready, secs};
 
@@ -330,6 +331,33 @@ fn a_listener_or_a_spawner_that_panics_harms_nobody() {
     diary.undo(&scope, "b");
     drop(scope);
     assert_eq!(diary.read(), "b");
+}
+
+#[test]
+fn a_clock_that_panics_stops_no_cleanup() {
+    #[derive(Clone, Debug, Default)]
+    struct Broken(Arc<AtomicBool>);
+    impl Clock for Broken {
+        fn now(&self) -> Duration {
+            assert!(!self.0.load(SeqCst), "no time");
+            Duration::ZERO
+        }
+    }
+    let (clock, diary) = (Broken::default(), Diary::default());
+    let builder = ResourceScope::builder().clock(clock.clone());
+    let scope = builder.build().unwrap();
+    let door = scope.manage("door", crate::managed::Door::default());
+    let mut door = door.unwrap();
+    for name in ["a", "b", "c", "d"] {
+        diary.undo(&scope, name);
+    }
+    let kept = scope.keep("kept", 7);
+    clock.0.store(true, SeqCst);
+    now(brolly_resource_pool::Managed::close(&mut door)).unwrap();
+    assert_eq!(Kept::into_inner(kept), 7);
+    assert_eq!(scope.len(), 4);
+    drop(scope);
+    assert_eq!(diary.read(), "d c b a");
 }
 
 #[test]

@@ -85,6 +85,53 @@ fn a_roll_back_that_is_left_at_any_look_is_finished_by_the_drop() {
 }
 
 #[test]
+fn what_failed_in_a_roll_back_that_is_left_is_told_to_the_listener() {
+    let diary = Diary::default();
+    let notes = diary.clone();
+    let builder = ResourceScope::builder();
+    let builder = builder.on_leftover(move |error| notes.note(&*error.id));
+    let scope = builder.build().unwrap();
+    let _held = scope.keep("held", ());
+    scope.on_rollback("slow", pause);
+    scope.on_rollback("fails", async || Err::<(), _>("no"));
+    {
+        let mut roll_back = Box::pin(scope.roll_back());
+        assert!(look(roll_back.as_mut()).is_pending());
+        assert_eq!(diary.read(), "");
+    }
+    assert_eq!(diary.read(), "fails_2");
+    // What is returned is not told twice.
+    assert!(scope.roll_back_blocking().is_err());
+    assert_eq!(diary.read(), "fails_2");
+}
+
+#[test]
+fn a_commit_takes_back_nothing_that_a_roll_back_has_begun() {
+    let (scope, diary) = (ResourceScope::new(), Diary::default());
+    let notes = diary.clone();
+    scope.on_rollback("not met", async move || notes.note("committed"));
+    let notes = diary.clone();
+    scope.on_rollback("slow", async move || {
+        notes.note("begun");
+        pause().await;
+        notes.note("undone");
+    });
+    let mut held = scope.keep("held", ());
+    let notes = diary.clone();
+    Kept::on_rollback(&mut held, async move |()| notes.note("held"));
+    {
+        let mut roll_back = Box::pin(scope.roll_back());
+        assert!(look(roll_back.as_mut()).is_pending());
+    }
+    scope.commit();
+    assert_eq!(scope.len(), 2);
+    drop(held);
+    assert_eq!(diary.read(), "begun held");
+    drop(scope);
+    assert_eq!(diary.read(), "begun held undone");
+}
+
+#[test]
 fn steps_that_are_left_at_any_look_are_undone() {
     for looks in 0..6 {
         let bench = bench(|it| it.max_size(2));

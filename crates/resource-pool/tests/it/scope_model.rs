@@ -214,7 +214,7 @@ fn play(ops: Vec<Op>) {
             Op::Commit => {
                 scope.commit();
                 for row in &mut oracle.rows {
-                    row.is_listed &= !row.is_kept;
+                    row.is_listed &= !row.is_kept || row.is_doomed;
                 }
             }
             Op::RollBack => {

@@ -1,6 +1,7 @@
 //! The figures.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use brolly_resource_pool::CloseReason;
 
@@ -163,4 +164,13 @@ fn figures_and_holders_are_data() {
     let holders = serde_json::to_value(bench.pool.holders()).unwrap();
     assert_eq!(holders[0]["id"], "db_0");
     assert!(holders[0]["site"]["line"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn who_does_not_wait_is_not_said_to_have_waited() {
+    let bench = lone(|it| it.max_size(1));
+    // Created at once, while it looks.
+    drop(bench.pool.try_acquire().unwrap());
+    let stats = bench.pool.stats();
+    assert_eq!((stats.created, stats.wait.max), (1, Duration::ZERO));
 }

@@ -3,9 +3,8 @@
 //!
 //! Run with `RUSTFLAGS="--cfg brolly_loom" cargo test -p brolly-resource-pool --test loom --release`.
 //!
-//! The words and locks are loom's. The cell of a place is a lock there, which would wait for ever if
-//! two held it; what is only counted is invisible to loom. Models are bounded to a number of
-//! preemptions.
+//! The words, locks and cells are loom's, so a model fails if two touch a cell at a time; what is only
+//! counted is invisible to loom. Models are bounded to a number of preemptions.
 
 #![cfg(brolly_loom)]
 #![expect(

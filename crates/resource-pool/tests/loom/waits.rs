@@ -21,6 +21,22 @@ fn what_is_given_back_while_somebody_begins_to_wait_reaches_him() {
 }
 
 #[test]
+fn what_is_given_back_in_another_bank_reaches_who_begins_to_wait() {
+    bounded(2, || {
+        // A bank of a model has two places.
+        let (pool, live) = pool(3, None);
+        let first = (pool.try_acquire().unwrap(), pool.try_acquire().unwrap());
+        let third = pool.try_acquire_owned().unwrap();
+        let gives = thread::spawn(move || drop(third));
+        let guard = wait_for(pool.acquire()).unwrap();
+        assert_eq!(guard.value, 2);
+        gives.join().unwrap();
+        drop((first, guard));
+        assert_eq!((live.load(SeqCst), pool.stats().idle), (3, 3));
+    });
+}
+
+#[test]
 fn two_who_take_and_give_never_hold_the_same() {
     bounded(3, || {
         let (pool, live) = pool(1, None);

@@ -39,13 +39,7 @@ impl Home {
         };
         self.run_or_leave(async move {
             let Remains(home) = &remains;
-            end_all(home, patience, |error| {
-                // A handle that is still there is no failure: its drop is the end of it.
-                if !matches!(error.cause, CleanupCause::InUse) {
-                    home.report(&error);
-                }
-            })
-            .await;
+            end_all(home, patience, |error| home.report(&error)).await;
         });
     }
 
@@ -54,7 +48,7 @@ impl Home {
         let mut task: brolly_sync::Task = Box::pin(task);
         let mut cx = Context::from_waker(Waker::noop());
         match (
-            contain(|| task.as_mut().poll(&mut cx).is_ready()),
+            contain(|| self.look(|| task.as_mut().poll(&mut cx).is_ready())),
             &self.spawner,
         ) {
             (Ok(false), Some(spawner)) => {
@@ -64,10 +58,30 @@ impl Home {
         }
     }
 
+    /// A look is taken as the runtime's tasks take it: a cleanup that needs the runtime finds it,
+    /// though the thread may be one that knows of none.
+    #[cfg(feature = "tokio")]
+    fn look<T>(&self, look: impl FnOnce() -> T) -> T {
+        // At the end of a thread nothing can be entered any more.
+        let can_enter = match tokio::runtime::Handle::try_current() {
+            Ok(_) => true,
+            Err(error) => error.is_missing_context(),
+        };
+        let runtime = self.runtime.as_ref().filter(|_| can_enter);
+        let _entered = runtime.map(tokio::runtime::Handle::enter);
+        look()
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    fn look<T>(&self, look: impl FnOnce() -> T) -> T {
+        look()
+    }
+
     fn take_out(self: &Arc<Self>, what: Known, ending: Box<dyn Ending>) -> Out {
         self.locked(|list| {
             if let Some(entry) = list.entries.get_mut(&what.seat) {
                 entry.state = State::Ending;
+                entry.is_doomed = true;
             }
         });
         Out {
@@ -86,11 +100,12 @@ impl Home {
                 let ending = match std::mem::replace(&mut entry.state, State::Ending) {
                     State::Ending => return None,
                     State::Here(ending) => Some(ending),
-                    State::Held { .. } => {
-                        entry.state = State::Held { is_doomed: true };
+                    State::Held => {
+                        entry.state = State::Held;
                         None
                     }
                 };
+                entry.is_doomed = true;
                 Some((entry.known(*seat), ending))
             })
         })?;
