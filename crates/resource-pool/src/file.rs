@@ -11,8 +11,9 @@ use crate::manager::{BlockingManager, Usage};
 /// Opens a file as often as there are resources in the pool, each with a position of its own.
 ///
 /// A handle that comes back is rewound, and what its holder has locked is unlocked; one that cannot
-/// be rewound is closed. A check asks whether the file
-/// is still the one at the path: one that was moved away, as logs are, or replaced is opened anew.
+/// be rewound is closed. A check asks whether the file is still the one at the path: one that was
+/// moved away, as logs are, or replaced is opened anew. Only Unix numbers its files: elsewhere the
+/// time of creation decides, which Windows may hand on to a file that takes the name of another.
 /// [`Check::Always`](crate::Check::Always) makes that certain at each checkout, for two looks at the
 /// file system.
 ///

@@ -38,7 +38,10 @@ impl Waits {
         let nanos = brolly_sync::saturating_nanos(waited);
         self.buckets[bucket(nanos)].fetch_add(1, Relaxed);
         self.count.fetch_add(1, Relaxed);
-        self.sum.fetch_add(nanos, Relaxed);
+        let sum = self.sum.fetch_add(nanos, Relaxed);
+        if sum.checked_add(nanos).is_none() {
+            self.sum.store(u64::MAX, Relaxed);
+        }
         if nanos > self.max.load(Relaxed) {
             self.max.fetch_max(nanos, Relaxed);
         }

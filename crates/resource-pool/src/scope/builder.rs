@@ -32,7 +32,8 @@ impl ResourceScopeBuilder {
 
     /// What goes on with cleanups that have to wait when nobody waits for them: after the drop of
     /// the scope, or of a managed resource. Without one they are left, and reported. With feature
-    /// `tokio`, a scope that is built inside of a runtime uses that runtime.
+    /// `tokio`, a scope that is built inside of a runtime uses that runtime, also for the look that
+    /// the thread of a drop takes; with one that is set here, that look finds what the thread has.
     pub fn spawner(mut self, spawner: impl Spawn + 'static) -> Self {
         self.home.spawner = Some(Arc::new(spawner));
         self
@@ -75,7 +76,8 @@ impl ResourceScopeBuilder {
         if self.home.spawner.is_none()
             && let Ok(handle) = tokio::runtime::Handle::try_current()
         {
-            self.home.spawner = Some(Arc::new(handle));
+            self.home.spawner = Some(Arc::new(handle.clone()));
+            self.home.runtime = Some(handle);
         }
     }
 

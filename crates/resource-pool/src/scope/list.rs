@@ -34,6 +34,9 @@ pub(crate) struct Home {
     list: Mutex<List>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spawner: Option<Arc<dyn Spawn>>,
+    /// The runtime that the scope was built in, if that is its spawner.
+    #[cfg(feature = "tokio")]
+    pub(crate) runtime: Option<tokio::runtime::Handle>,
     pub(crate) on_leftover: Option<Listener>,
     pub(crate) max_managed: usize,
 }
@@ -119,6 +122,8 @@ impl Home {
             list: Mutex::new(List::default()),
             clock,
             spawner: None,
+            #[cfg(feature = "tokio")]
+            runtime: None,
             on_leftover: None,
             max_managed: usize::MAX,
         }

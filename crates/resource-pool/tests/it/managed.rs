@@ -477,3 +477,16 @@ async fn inside_of_a_runtime_a_scope_goes_on_there() {
     is_done.await.unwrap();
     assert_eq!(log.lock().unwrap().closed, 1);
 }
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn a_scope_of_a_runtime_that_is_dropped_elsewhere_goes_on_in_its_runtime() {
+    let scope = ResourceScope::new();
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    scope.on_rollback("tells", async move || {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        let _ = done.send(());
+    });
+    std::thread::spawn(move || drop(scope)).join().unwrap();
+    is_done.await.unwrap();
+}

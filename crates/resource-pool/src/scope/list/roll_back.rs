@@ -48,7 +48,7 @@ impl Home {
         let mut task: brolly_sync::Task = Box::pin(task);
         let mut cx = Context::from_waker(Waker::noop());
         match (
-            contain(|| task.as_mut().poll(&mut cx).is_ready()),
+            contain(|| self.look(|| task.as_mut().poll(&mut cx).is_ready())),
             &self.spawner,
         ) {
             (Ok(false), Some(spawner)) => {
@@ -56,6 +56,25 @@ impl Home {
             }
             _ => discard(task),
         }
+    }
+
+    /// A look is taken as the runtime's tasks take it: a cleanup that needs the runtime finds it,
+    /// though the thread may be one that knows of none.
+    #[cfg(feature = "tokio")]
+    fn look<T>(&self, look: impl FnOnce() -> T) -> T {
+        // At the end of a thread nothing can be entered any more.
+        let can_enter = match tokio::runtime::Handle::try_current() {
+            Ok(_) => true,
+            Err(error) => error.is_missing_context(),
+        };
+        let runtime = self.runtime.as_ref().filter(|_| can_enter);
+        let _entered = runtime.map(tokio::runtime::Handle::enter);
+        look()
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    fn look<T>(&self, look: impl FnOnce() -> T) -> T {
+        look()
     }
 
     fn take_out(self: &Arc<Self>, what: Known, ending: Box<dyn Ending>) -> Out {
