@@ -138,7 +138,8 @@ impl<M: Manager> Pool<M> {
 
     /// Takes `count` resources at once, or none. It stands in line like everybody else, and once it
     /// is first, what comes is set aside for it until it has all. So two of these cannot wait for
-    /// each other.
+    /// each other. If a hook refuses one of them, the others go back as well, and it stands in line
+    /// again with the time that it has left.
     ///
     /// # Errors
     ///

@@ -182,7 +182,7 @@ pub struct Stats {
     pub wait: WaitStats,
     /// For how long resources were held.
     pub hold: HoldStats,
-    /// The share of `max` in use now, from 0 to 100.
+    /// The share of `max` in use now: from 0 to 100, and more after the maximum was lowered.
     pub utilization: f64,
     /// The same as a mean over time, since the pool was built: what was held of what could have been,
     /// whatever the maximum was at the time.
