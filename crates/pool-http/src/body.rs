@@ -76,7 +76,8 @@ impl<C: Connect> PooledBody<C> {
     ///
     /// # Errors
     ///
-    /// [`BodyError`]: too long, too late, or lost. The connection is closed.
+    /// [`BodyError`]: too long, too late, or lost. The connection is closed, unless a body that is too
+    /// long is short enough to be drained.
     ///
     /// # Cancel safety
     ///

@@ -4,13 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brolly_resource_pool::{Pool, PoolBuilder};
+use brolly_resource_pool::{ConfigError, Pool, PoolBuilder};
 use brolly_sync::{ThreadTimer, Timer};
 use http::HeaderValue;
 
 use crate::body::Limits;
 use crate::connect::Connect;
-use crate::error::BuildError;
 use crate::manager::HttpManager;
 use crate::origin::{ALLOWED, Origin, Scheme};
 use crate::pool::HttpPool;
@@ -113,8 +112,8 @@ impl<C: Connect> HttpPoolBuilder<C> {
     ///
     /// # Errors
     ///
-    /// [`BuildError`]: the origin is not one, or a setting is out of its range.
-    pub fn build(self) -> Result<HttpPool<C>, BuildError> {
+    /// [`ConfigError`]: the origin is not one, or a setting is out of its range.
+    pub fn build(self) -> Result<HttpPool<C>, ConfigError> {
         let origin = self.check()?;
         let host = HeaderValue::try_from(origin.authority()).map_err(|_| self.refuse_origin())?;
         let timer: Arc<dyn Timer> = match self.timer {
@@ -149,14 +148,11 @@ impl<C: Connect> HttpPoolBuilder<C> {
         ))
     }
 
-    fn check(&self) -> Result<Origin, BuildError> {
+    fn check(&self) -> Result<Origin, ConfigError> {
         let origin: Origin = self.origin.parse().map_err(|()| self.refuse_origin())?;
         if origin.scheme() == Scheme::Https && !self.connector.is_secure() {
-            return Err(BuildError::Setting {
-                field: "origin",
-                value: self.origin.clone(),
-                allowed: "http, or https with a connector that is secure",
-            });
+            let allowed = "http, or https with a connector that is secure";
+            return Err(ConfigError::new("origin", &self.origin, allowed));
         }
         let limits = [
             ("acquire_timeout", Some(self.acquire_timeout)),
@@ -166,22 +162,14 @@ impl<C: Connect> HttpPoolBuilder<C> {
         ];
         for (field, limit) in limits {
             if limit == Some(Duration::ZERO) {
-                return Err(BuildError::Setting {
-                    field,
-                    value: "0ns".to_owned(),
-                    allowed: "more than zero",
-                });
+                return Err(ConfigError::new(field, Duration::ZERO, "more than zero"));
             }
         }
         Ok(origin)
     }
 
-    fn refuse_origin(&self) -> BuildError {
-        BuildError::Setting {
-            field: "origin",
-            value: self.origin.clone(),
-            allowed: ALLOWED,
-        }
+    fn refuse_origin(&self) -> ConfigError {
+        ConfigError::new("origin", &self.origin, ALLOWED)
     }
 }
 

@@ -26,7 +26,7 @@ pub struct HttpConnection {
 enum Phase {
     /// Nothing is under way.
     Idle,
-    /// A request was begun and its answer has not been read to its end.
+    /// A request was begun, and not all of it is sent or not all of its answer is read.
     Busy,
     /// One side has said that this was the last request.
     Spent,
@@ -46,11 +46,10 @@ impl Drop for Driver {
 
 impl HttpConnection {
     /// Begins to speak HTTP through a stream.
-    pub(crate) async fn over<I>(stream: I) -> Result<Self, HttpError>
+    pub(crate) async fn over<I>(stream: I, runtime: Handle) -> Result<Self, HttpError>
     where
         I: Read + Write + Send + Unpin + 'static,
     {
-        let runtime = Handle::try_current().map_err(|_| HttpError::NoRuntime)?;
         let (sender, connection) = http1::handshake(stream)
             .await
             .map_err(HttpError::Handshake)?;
@@ -105,14 +104,15 @@ impl HttpConnection {
         self.phase = Phase::Spent;
     }
 
-    /// All of the answer is here.
+    /// All of the answer is here. Where the request is not, its rest is under way until the end.
     pub(crate) fn end(&mut self, verdict: Verdict, is_request_sent: bool) {
         self.phase = match verdict {
-            Verdict::Keep(terms) if is_request_sent => {
+            _ if !is_request_sent => Phase::Busy,
+            Verdict::Keep(terms) => {
                 self.terms = terms;
                 Phase::Idle
             }
-            _ => Phase::Spent,
+            Verdict::Close => Phase::Spent,
         };
     }
 

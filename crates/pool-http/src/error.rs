@@ -3,29 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use brolly_resource_pool::{AcquireError, ConfigError};
+use brolly_resource_pool::AcquireError;
 use thiserror::Error;
 
 use crate::origin::Origin;
-
-/// Why a pool was not built.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A setting of this crate is out of its range.
-    #[error("{field} is {value}, allowed is {allowed}")]
-    Setting {
-        /// The setting, by the name of its builder method.
-        field: &'static str,
-        /// The value that was given.
-        value: String,
-        /// What is allowed.
-        allowed: &'static str,
-    },
-    /// A setting of the pool is out of its range.
-    #[error(transparent)]
-    Pool(#[from] ConfigError),
-}
 
 /// Why there is no connection, or why one is not good any more.
 #[derive(Debug, Error)]

@@ -18,7 +18,7 @@ pub use body::PooledBody;
 pub use builder::HttpPoolBuilder;
 pub use connect::{Connect, TcpConnector};
 pub use connection::HttpConnection;
-pub use error::{BodyError, BuildError, HttpError, SendError};
+pub use error::{BodyError, HttpError, SendError};
 pub use manager::HttpManager;
 pub use origin::{Origin, Scheme};
 pub use pool::HttpPool;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use brolly_resource_pool::{CloseReason, Manager, Usage};
+use tokio::runtime::Handle;
 
 use crate::connect::{Connect, TcpConnector};
 use crate::connection::HttpConnection;
@@ -38,12 +39,14 @@ impl<C: Connect> Manager for HttpManager<C> {
     type Error = HttpError;
 
     async fn create(&self) -> Result<HttpConnection, HttpError> {
+        // Looked at here, since streams of tokio's panic without one.
+        let runtime = Handle::try_current().map_err(|_| HttpError::NoRuntime)?;
         let connected = self.connector.connect(&self.origin).await;
         let stream = connected.map_err(|source| HttpError::Connect {
             origin: self.origin.clone(),
             source,
         })?;
-        HttpConnection::over(stream).await
+        HttpConnection::over(stream, runtime).await
     }
 
     async fn recycle(

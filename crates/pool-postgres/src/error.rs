@@ -80,13 +80,25 @@ fn ends_the_connection(error: &DbError) -> bool {
 /// Whether another attempt to connect may succeed.
 ///
 /// It will not where the server knows neither user, password nor database (class 28, 3D000), or
-/// does not let them in (42501). Servers that are starting, full, or not there are worth a wait.
+/// does not let them in (42501), nor where settings are missing or do not fit the server, as a
+/// password or TLS. Servers that are starting, full, or not there are worth a wait.
 pub fn is_transient(error: &PgError) -> bool {
     let Some(code) = error.code() else {
-        return true;
+        return error.source().is_none() || is_of_the_wire(error);
     };
     let is_refused = code.code().starts_with("28")
         || *code == SqlState::INVALID_CATALOG_NAME
         || *code == SqlState::INSUFFICIENT_PRIVILEGE;
     !is_refused
+}
+
+fn is_of_the_wire(error: &PgError) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if error.is::<io::Error>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }

@@ -1,12 +1,12 @@
 //! The prepared statements that a connection keeps: the least recently used one leaves first.
 
 use std::collections::HashMap;
+use std::fmt;
 
 /// At most so many values by text.
 ///
 /// Making room looks at every entry. That happens only when a text is new, which costs a round trip
 /// anyway.
-#[derive(Debug)]
 pub(crate) struct Statements<V> {
     entries: HashMap<Box<str>, (V, u64)>,
     limit: usize,
@@ -59,6 +59,16 @@ impl<V: Clone> Statements<V> {
     }
 }
 
+impl<V> fmt::Debug for Statements<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The texts may hold what nobody is to read.
+        f.debug_struct("Statements")
+            .field("count", &self.entries.len())
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +83,13 @@ mod tests {
         assert_eq!(statements.get("b"), None);
         assert_eq!(statements.insert("a", 4), Some(1));
         assert_eq!(statements.len(), 2);
+    }
+
+    #[test]
+    fn texts_are_not_printed() {
+        let mut statements = Statements::new(1);
+        statements.insert("ALTER ROLE a PASSWORD 'secret'", 1);
+        assert!(!format!("{statements:?}").contains("secret"));
     }
 
     #[test]

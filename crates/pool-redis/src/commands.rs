@@ -36,6 +36,7 @@ const LOSING: &[&str] = &[
     "PSYNC",
     "PUNSUBSCRIBE",
     "QUIT",
+    "REPLCONF",
     "SSUBSCRIBE",
     "SUBSCRIBE",
     "SUNSUBSCRIBE",

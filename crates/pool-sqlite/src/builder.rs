@@ -5,7 +5,7 @@ use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use brolly_resource_pool::{Check, Pool, PoolBuilder};
+use brolly_resource_pool::{Check, ConfigError, Pool, PoolBuilder};
 use rusqlite::Connection;
 
 use crate::error::OpenError;
@@ -174,38 +174,28 @@ impl SqliteBuilder {
         Ok(Sqlite::new(writer, readers, threads, is_memory))
     }
 
-    fn check(&self) -> Result<(), OpenError> {
+    fn check(&self) -> Result<(), ConfigError> {
         if let Place::File(path) = &self.settings.place {
             // SQLite takes both for a database of the one connection that opens it.
             let is_private = path.as_os_str().is_empty() || path == Path::new(":memory:");
             if is_private {
-                return Err(OpenError::Setting {
-                    field: "path",
-                    value: format!("{:?}", path),
-                    allowed: "the path of a file; a database in memory is `Sqlite::in_memory`",
-                });
+                let allowed = "the path of a file; a database in memory is `Sqlite::in_memory`";
+                return Err(ConfigError::new("path", path, allowed));
             }
         }
         if !(1..=MOST).contains(&self.readers) {
-            return Err(out_of_range("readers", self.readers, "1 to 65536"));
+            return Err(ConfigError::new("readers", self.readers, "1 to 65536"));
         }
         let statements = self.settings.statement_cache;
         if statements > MOST {
-            return Err(out_of_range("statement_cache", statements, "0 to 65536"));
+            let allowed = "0 to 65536";
+            return Err(ConfigError::new("statement_cache", statements, allowed));
         }
         Ok(())
     }
 }
 
 const MOST: usize = 65536;
-
-fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> OpenError {
-    OpenError::Setting {
-        field,
-        value: value.to_string(),
-        allowed,
-    }
-}
 
 /// The data lives as long as this one connection.
 fn keep_for_ever(builder: PoolBuilder<SqliteManager>) -> PoolBuilder<SqliteManager> {

@@ -143,19 +143,9 @@ impl From<rusqlite::Error> for SqliteError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// A setting of this crate is out of its range.
-    #[error("{field} is {value}, allowed is {allowed}")]
-    Setting {
-        /// The setting, by the name of its builder method.
-        field: &'static str,
-        /// The value that was given.
-        value: String,
-        /// What is allowed.
-        allowed: &'static str,
-    },
-    /// A setting of a pool is out of its range.
+    /// A setting is out of its range.
     #[error(transparent)]
-    Pool(#[from] ConfigError),
+    Config(#[from] ConfigError),
     /// The first connection could not be made.
     #[error("{path} could not be opened")]
     Open {

@@ -57,10 +57,13 @@ impl SqliteManager {
 impl SqliteManager {
     /// Waits until what is being closed is closed, for so long at most.
     pub(crate) async fn closed(&self, limit: Duration) {
+        let _ = ThreadTimer::new().timeout(limit, self.left()).await;
+    }
+
+    async fn left(&self) {
         let leaving = self.lock_leaving().clone();
-        if let Some(door) = leaving
-            && let Ok(()) = ThreadTimer::new().timeout(limit, door.take()).await
-        {
+        if let Some(door) = leaving {
+            door.take().await;
             door.put(()); // for others who wait as well
         }
     }
@@ -78,6 +81,8 @@ impl Manager for SqliteManager {
         if self.settings.is_memory() {
             return self.open();
         }
+        // What closes may have the file locked, and the pool has not waited for it.
+        self.left().await;
         let (settings, role) = (Arc::clone(&self.settings), self.role);
         let opened = self
             .threads
@@ -120,14 +125,22 @@ impl Manager for SqliteManager {
         // The last one of a file writes the log back, which may take a while.
         let door = Arc::new(WaitList::new(Vec::new()));
         *self.lock_leaving() = Some(Arc::clone(&door));
+        let leaving = Leaving(door);
         let closed = self.threads.run(move || {
             drop(connection);
-            door.put(());
+            drop(leaving);
         });
-        if closed.await.is_err() {
-            // There was no thread; it was closed on this one.
-            self.lock_leaving().take();
-        }
+        // Where there is no thread, it was closed on this one.
+        let _ = closed.await;
+    }
+}
+
+/// Tells those who wait, also if closing panics, as it does where statements were leaked.
+struct Leaving(Arc<WaitList<()>>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.put(());
     }
 }
 

@@ -54,8 +54,8 @@ impl<'a, M: Manager> Acquire<'a, M> {
 
 impl<'a, M: Manager> AcquireOwned<'a, M> {
     #[inline]
-    pub(crate) fn new(shared: &'a Arc<Shared<M>>, site: Site) -> Self {
-        let way = Way::new(site, shared.rules.acquire_timeout);
+    pub(crate) fn new(shared: &'a Arc<Shared<M>>, site: Site, limit: Option<Duration>) -> Self {
+        let way = Way::new(site, limit);
         Self { shared, way }
     }
 }

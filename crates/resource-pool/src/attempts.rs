@@ -49,15 +49,18 @@ impl<M: Manager> Core<M> {
         }
         most = most.min(self.concurrency.saturating_sub(self.creating));
         if let Some(failing) = &mut self.failing {
-            if self.creating > 0 {
+            let is_pausing = now.time < failing.retry_at;
+            if self.creating > 0 && !is_pausing {
                 return;
             }
-            if now.time < failing.retry_at {
+            if is_pausing {
                 let refused_until = failing.refused_until;
-                if !failing.is_armed {
+                // What is under way ends the pause, or makes another.
+                if !failing.is_armed && self.creating == 0 {
                     failing.is_armed = true;
-                    let nanos = failing.retry_at - now.time;
-                    effects.jobs.push(Job::Pause { nanos });
+                    let until = failing.retry_at;
+                    let nanos = until - now.time;
+                    effects.jobs.push(Job::Pause { nanos, until });
                 }
                 if let Some(until) = refused_until {
                     self.pass_on_refusal(idle, until, now, effects);
@@ -171,7 +174,7 @@ impl<M: Manager> Core<M> {
     /// something may come back.
     fn pass_on_refusal(&mut self, idle: &Idle<M>, until: u64, now: Now, effects: &mut Effects<M>) {
         let goes_on_trying = self.on_create_error == OnCreateError::RetryUntilDeadline;
-        if goes_on_trying && self.in_use(idle) > 0 {
+        if goes_on_trying && (self.size > self.closing || self.creating > 0) {
             return;
         }
         let retry_after = match until {
@@ -179,7 +182,7 @@ impl<M: Manager> Core<M> {
             until => Duration::from_nanos(until.saturating_sub(now.time)),
         };
         // Those who came last: what is promised to the line goes to who came first.
-        while self.line.wanted() > self.promised {
+        while self.line.wanted() > self.promised + self.creating {
             self.counts.errors += 1;
             let error = AcquireError::Create(CreateError::Refused { retry_after });
             let (waker, set_aside) = self.line.fail_last(error);

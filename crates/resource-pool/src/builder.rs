@@ -245,7 +245,11 @@ impl<M: Manager> PoolBuilder<M> {
     }
 
     /// Runs before a resource is handed out, on the caller's thread. If it says false, or panics, the
-    /// resource is closed and the caller goes on waiting.
+    /// resource is closed and the caller stands in line again with the time that it has left. Who
+    /// does not wait is refused after as many as there can be.
+    ///
+    /// No pause follows: a hook that refuses new resources too makes the pool create and close one
+    /// after another for as long as somebody waits.
     #[doc(alias = "pre_recycle")]
     pub fn before_acquire(
         mut self,

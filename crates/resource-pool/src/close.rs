@@ -45,10 +45,19 @@ fn run<M: Manager>(
     let closing = Closing(shared);
     async move {
         let Closing(shared) = &closing;
-        let limit = shared.rules.close_timeout;
-        let closed = contained(async { shared.manager.close(item.resource, reason).await });
-        // Whether it was closed or given up, it is gone.
-        let _ = shared.timer.timeout(limit, closed).await;
+        one(shared, item.resource, reason).await;
         drop(closing);
     }
+}
+
+/// Has the manager close a resource that the counts do not know of. Whether it was closed or given
+/// up, it is gone.
+pub(crate) async fn one<M: Manager>(
+    shared: &Shared<M>,
+    resource: M::Resource,
+    reason: CloseReason,
+) {
+    let limit = shared.rules.close_timeout;
+    let closed = contained(async { shared.manager.close(resource, reason).await });
+    let _ = shared.timer.timeout(limit, closed).await;
 }

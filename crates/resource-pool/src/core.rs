@@ -46,6 +46,8 @@ pub(crate) struct Core<M: Manager> {
     /// Of those being checked, how many are for somebody who waits.
     pub(crate) promised: usize,
     pub(crate) closing: usize,
+    /// How many the maintenance has closed within a second, and when that began.
+    pub(crate) evicted: (u64, usize),
     /// Written off, and not come back yet. Not part of `size`.
     pub(crate) abandoned: usize,
     /// Places without a resource.
@@ -120,6 +122,8 @@ pub(crate) enum Job<M: Manager> {
     },
     Pause {
         nanos: u64,
+        /// Which one: see `Failing::retry_at`.
+        until: u64,
     },
 }
 
@@ -364,6 +368,26 @@ impl<M: Manager> Core<M> {
     ) {
         let (waker, set_aside) = self.line.fail_first(error);
         effects.wake(waker);
+        self.take_back(idle, Some(Answer::Many(set_aside)), now, effects);
+    }
+
+    /// Changes the maximum. Who wants more at once than that cannot be served any more, and would
+    /// hold up everybody behind it.
+    pub(crate) fn set_max(
+        &mut self,
+        max: usize,
+        idle: &Idle<M>,
+        now: Now,
+        effects: &mut Effects<M>,
+    ) {
+        self.capacity.change(now.time, self.max);
+        self.max = max;
+        let mut set_aside = Vec::new();
+        for (ticket, asked) in self.line.wanting_more(max) {
+            let (waker, had) = self.line.fail(ticket, AcquireError::TooMany { asked, max });
+            effects.wake(waker);
+            set_aside.extend(had);
+        }
         self.take_back(idle, Some(Answer::Many(set_aside)), now, effects);
     }
 

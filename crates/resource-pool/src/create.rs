@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brolly_sync::{Timer, TimerExt};
 
+use crate::close;
 use crate::error::CreateError;
 use crate::event::Event;
 use crate::gate::{Made, Refused, Ticket};
@@ -145,11 +146,13 @@ pub(crate) async fn run<M: Manager>(mut attempt: Attempt<M>) {
         match shared.timer.timeout(limit, made).await {
             Ok(Ok(Ok(mut resource))) => match &shared.hooks.after_create {
                 None => Ok(resource),
-                Some(hook) => contain(|| {
-                    hook(&mut resource);
-                    resource
-                })
-                .map_err(|message| CreateError::Panicked { message }),
+                Some(hook) => match contain(|| hook(&mut resource)) {
+                    Ok(()) => Ok(resource),
+                    Err(message) => {
+                        close::one(shared, resource, CloseReason::Unhealthy).await;
+                        Err(CreateError::Panicked { message })
+                    }
+                },
             },
             Ok(Ok(Err(error))) => Err(CreateError::Failed(Arc::new(error))),
             Ok(Err(message)) => Err(CreateError::Panicked { message }),
@@ -163,13 +166,16 @@ pub(crate) async fn run<M: Manager>(mut attempt: Attempt<M>) {
 pub(crate) struct Pause<M: Manager> {
     shared: Weak<Shared<M>>,
     timer: Arc<dyn Timer>,
+    /// Another pause may have taken the place of this one.
+    until: u64,
 }
 
 impl<M: Manager> Pause<M> {
-    pub(crate) fn new(shared: &Arc<Shared<M>>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared<M>>, until: u64) -> Self {
         Self {
             shared: Arc::downgrade(shared),
             timer: Arc::clone(&shared.timer),
+            until,
         }
     }
 }
@@ -179,6 +185,7 @@ impl<M: Manager> Drop for Pause<M> {
         // Over or dropped, nobody sleeps any more; the next who asks may begin another pause.
         if let Some(shared) = self.shared.upgrade()
             && let Some(failing) = &mut lock(&shared.core).failing
+            && failing.retry_at == self.until
         {
             failing.is_armed = false;
         }
@@ -191,9 +198,12 @@ pub(crate) async fn pause<M: Manager>(pause: Pause<M>, nanos: u64) {
     let Some(shared) = pause.shared.upgrade() else {
         return;
     };
+    let until = pause.until;
     drop(pause);
     shared.change(|core, _, _| {
-        if let Some(failing) = &mut core.failing {
+        if let Some(failing) = &mut core.failing
+            && failing.retry_at == until
+        {
             // By the timer the time has come, whatever the cheap clock says.
             failing.retry_at = 0;
         }

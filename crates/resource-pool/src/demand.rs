@@ -47,7 +47,8 @@ pub struct Demand {
     pub wait_p99: Duration,
     /// How many were in use, as a mean over the time.
     pub mean_in_use: f64,
-    /// The same as a share of how many there could have been, from 0 to 1.
+    /// The same as a share of how many there could have been: from 0 to 1, and more while more are held
+    /// than a maximum that was lowered.
     pub mean_utilization: f64,
     /// How many are in use now.
     pub in_use: usize,
@@ -166,7 +167,7 @@ pub enum Scale {
 pub struct Signal {
     /// Which way.
     pub scale: Scale,
-    /// The share of the maximum in use, from 0 to 1.
+    /// The share of the maximum in use: from 0 to 1, and more after the maximum was lowered.
     pub utilization: f64,
     /// How many wait for each resource that there may be; 0 when nobody waits.
     pub queue_pressure: f64,

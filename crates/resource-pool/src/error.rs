@@ -23,7 +23,10 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(field: &'static str, value: impl fmt::Debug, allowed: &'static str) -> Self {
+    /// Refuses a setting, as the builders of this crate do. For crates whose builders have settings
+    /// beside those of a pool.
+    #[must_use]
+    pub fn new(field: &'static str, value: impl fmt::Debug, allowed: &'static str) -> Self {
         Self {
             field,
             value: format!("{value:?}"),

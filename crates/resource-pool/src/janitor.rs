@@ -27,6 +27,9 @@ use crate::time::nanos_or_never;
 
 const SECOND: u64 = 1_000_000_000;
 
+/// The shortest sleep: however short the periods are, the task must not run without an end.
+const MILLISECOND: u64 = 1_000_000;
+
 /// Rouses the task that does the maintenance.
 #[derive(Default)]
 pub(crate) struct Bell(Mutex<Bellman>);
@@ -161,6 +164,7 @@ pub(crate) async fn maintain<M: Manager>(shared: &Arc<Shared<M>>) -> Option<Dura
 
 /// Checks what has been idle since then, one after another, so that the others can be had meanwhile.
 async fn check_idle<M: Manager>(shared: &Arc<Shared<M>>, idle_since: u64) {
+    let mut swept = shared.time.coarse();
     for number in shared.idle.numbers() {
         let record = shared.idle.record_of(number);
         if !shared.idle.is_idle(number) || record.idle_since() > idle_since {
@@ -173,6 +177,12 @@ async fn check_idle<M: Manager>(shared: &Arc<Shared<M>>, idle_since: u64) {
         });
         if let Some(loan) = taken {
             check::run(check::Checkup::new(Arc::clone(shared), loan, false)).await;
+            // Checks that hang delay what else is due by one of them, not by all.
+            let now = shared.time.coarse();
+            if now.saturating_sub(swept) >= SECOND {
+                swept = now;
+                let _ = sweep(shared);
+            }
         }
     }
     let now = shared.time.coarse();
@@ -209,7 +219,7 @@ struct Sweep<'a, M: Manager> {
 }
 
 impl<'a, M: Manager> Sweep<'a, M> {
-    fn new(shared: &'a Shared<M>, core: &Core<M>, now: Now) -> Self {
+    fn new(shared: &'a Shared<M>, core: &mut Core<M>, now: Now) -> Self {
         let rules = &shared.rules;
         let lag = shared.time.lag();
         // What is reported or ended must be older than the limit, so the lag is waited for too.
@@ -231,6 +241,12 @@ impl<'a, M: Manager> Sweep<'a, M> {
             .chain(periods)
             .min()
             .unwrap_or(NEVER);
+        // A tick is a second, however often somebody looks.
+        if now.time.abs_diff(core.evicted.0) >= SECOND {
+            core.evicted.1 = 0;
+        }
+        let tenth = core.size.div_ceil(10);
+        let allowed = rules.evictions_per_tick.unwrap_or(tenth);
         Self {
             shared,
             now,
@@ -238,17 +254,15 @@ impl<'a, M: Manager> Sweep<'a, M> {
             leak_after,
             lease,
             lead: lifetime / 20,
-            evictions: rules
-                .evictions_per_tick
-                .unwrap_or_else(|| core.size.div_ceil(10)),
-            next: shortest,
+            evictions: allowed.saturating_sub(core.evicted.1),
+            next: shortest.max(MILLISECOND),
         }
     }
 
     fn due(&mut self, at: u64) {
         if at != NEVER {
             let wait = at.saturating_sub(self.now.time);
-            self.next = self.next.min(wait.max(1_000_000));
+            self.next = self.next.min(wait.max(MILLISECOND));
         }
     }
 
@@ -277,7 +291,7 @@ impl<'a, M: Manager> Sweep<'a, M> {
         };
         match reason {
             // What lived for too long is not handed out either way.
-            Some(_) if self.evictions == 0 => self.due(now.saturating_add(SECOND)),
+            Some(_) if self.evictions == 0 => self.due(core.evicted.0.saturating_add(SECOND)),
             Some(reason) => {
                 if let Some((place, item)) = self.shared.idle.take_this(number) {
                     let loan = Loan { place, item };
@@ -287,6 +301,10 @@ impl<'a, M: Manager> Sweep<'a, M> {
                     match is_over {
                         true => {
                             self.evictions -= 1;
+                            if core.evicted.1 == 0 {
+                                core.evicted.0 = now;
+                            }
+                            core.evicted.1 += 1;
                             core.retire(loan, reason, effects);
                         }
                         false => core.offer(&self.shared.idle, loan, self.now, effects),
@@ -349,7 +367,7 @@ impl<'a, M: Manager> Sweep<'a, M> {
         let ends_at = since.saturating_add(self.lease);
         if shared.has_leases && now > ends_at {
             let holder = shared.holder(number, record, since, now);
-            if record.abandon(since) {
+            if record.abandon(since, now) {
                 core.size -= 1;
                 core.abandoned += 1;
                 core.counts.reclaimed += 1;

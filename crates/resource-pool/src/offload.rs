@@ -17,7 +17,7 @@ pub use threads::Threads;
 
 use crate::manager::{Blocking, BlockingManager, CloseReason, Manager, Usage};
 use crate::panics::{contain, discard};
-use answer::answer;
+use answer::{Told, answer};
 
 /// Something to do that blocks its thread.
 pub type BlockingJob = Box<dyn FnOnce() + Send>;
@@ -110,9 +110,14 @@ impl<M: BlockingManager> Offloaded<M> {
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&M) -> T + Send + 'static,
-        clean_up: impl FnOnce(&M, T) + Send + 'static,
+        clean_up: fn(&M, T),
     ) -> T {
         let (teller, told) = answer::<Ran<T>>();
+        let mut asked = Asked {
+            by: self,
+            told,
+            clean_up,
+        };
         let manager = Arc::clone(&self.manager);
         self.threads.run(Box::new(move || {
             let ran = catch_unwind(AssertUnwindSafe(|| work(&manager)));
@@ -124,10 +129,36 @@ impl<M: BlockingManager> Offloaded<M> {
                 Some(Err(panic)) => discard(panic),
             }
         }));
-        match told.await {
+        match (&mut asked.told).await {
             Ok(output) => output,
             // The pool makes an error of it, as of a panic on its own thread.
             Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+/// Somebody waits for what a function returns. Dropped between the answer and the look at it, this
+/// has the answer cleaned up elsewhere.
+struct Asked<'a, M: BlockingManager, T: Send + 'static> {
+    by: &'a Offloaded<M>,
+    told: Told<Ran<T>>,
+    clean_up: fn(&M, T),
+}
+
+impl<M: BlockingManager, T: Send + 'static> Drop for Asked<'_, M, T> {
+    fn drop(&mut self) {
+        match self.told.end() {
+            None => {}
+            Some(Ok(output)) => {
+                let manager = Arc::clone(&self.by.manager);
+                let clean_up = self.clean_up;
+                let _ = contain(|| {
+                    self.by.threads.run(Box::new(move || {
+                        let _ = contain(|| clean_up(&manager, output));
+                    }));
+                });
+            }
+            Some(Err(panic)) => discard(panic),
         }
     }
 }

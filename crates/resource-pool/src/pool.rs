@@ -115,12 +115,31 @@ impl<M: Manager> Pool<M> {
     pub fn acquire_owned(
         &self,
     ) -> impl Future<Output = Result<OwnedGuard<M>, AcquireError<M::Error>>> + Send {
-        AcquireOwned::new(&self.shared, Location::caller())
+        let limit = self.shared.rules.acquire_timeout;
+        AcquireOwned::new(&self.shared, Location::caller(), limit)
+    }
+
+    /// The same with a time limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[track_caller]
+    pub fn acquire_owned_timeout(
+        &self,
+        limit: Duration,
+    ) -> impl Future<Output = Result<OwnedGuard<M>, AcquireError<M::Error>>> + Send {
+        AcquireOwned::new(&self.shared, Location::caller(), Some(limit))
     }
 
     /// Takes `count` resources at once, or none. It stands in line like everybody else, and once it
     /// is first, what comes is set aside for it until it has all. So two of these cannot wait for
-    /// each other.
+    /// each other. If a hook refuses one of them, the others go back as well, and it stands in line
+    /// again with the time that it has left.
     ///
     /// # Errors
     ///
@@ -399,7 +418,7 @@ impl<M: Manager> Pool<M> {
     /// Changes the sizes. What is idle beyond a smaller maximum is closed at once, what is handed
     /// out when it comes back; nothing is taken from its holder.
     ///
-    /// Whoever waits for more at once than a smaller maximum goes on waiting.
+    /// Whoever waits for more at once than a smaller maximum is told so, as if it had come later.
     ///
     /// # Errors
     ///

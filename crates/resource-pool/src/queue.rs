@@ -177,7 +177,23 @@ impl<L, E> Queue<L, E> {
         self.fail(self.newest, error)
     }
 
-    fn fail(&mut self, ticket: usize, error: E) -> (Option<Waker>, Vec<L>) {
+    /// Who wants more than that, in all: tickets and numbers.
+    pub(crate) fn wanting_more(&self, than: usize) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        let mut ticket = self.oldest;
+        while ticket != NIL {
+            let slot = &self.slots[ticket];
+            if slot.wants > than {
+                found.push((ticket, slot.wants));
+            }
+            ticket = slot.newer;
+        }
+        found
+    }
+
+    /// Answers one in line with an error; what was set aside for it comes back.
+    #[must_use = "the waker must be woken after the lock is released"]
+    pub(crate) fn fail(&mut self, ticket: usize, error: E) -> (Option<Waker>, Vec<L>) {
         if ticket == NIL {
             return (None, Vec::new());
         }

@@ -80,10 +80,7 @@ impl Record {
         } else {
             self.since.store(0, Relaxed);
         }
-        let held = now.saturating_sub(since);
-        bump(&self.held, held);
-        let bucket = &self.hold_times[bucket(held)];
-        bucket.store(bucket.load(Relaxed).wrapping_add(1), Relaxed);
+        self.count(now.saturating_sub(since));
         self.idle_since.store(now, Relaxed);
         if self.reported.load(Relaxed) == since {
             return Return::Late { since };
@@ -113,6 +110,14 @@ impl Record {
         self.since.store(0, Relaxed);
     }
 
+    /// A checkout has ended that was held for so long.
+    #[inline]
+    fn count(&self, held: u64) {
+        bump(&self.held, held);
+        let bucket = &self.hold_times[bucket(held)];
+        bucket.store(bucket.load(Relaxed).saturating_add(1), Relaxed);
+    }
+
     /// Ends a checkout, unless it is written off.
     fn clear(&self, since: u64) -> bool {
         let cleared = || self.since.compare_exchange(since, 0, AcqRel, Relaxed);
@@ -120,10 +125,14 @@ impl Record {
     }
 
     /// Writes off who has held it since `since`. False if it came back meanwhile.
-    pub(crate) fn abandon(&self, since: u64) -> bool {
+    pub(crate) fn abandon(&self, since: u64, now: u64) -> bool {
         let done = self
             .since
             .compare_exchange(since, ABANDONED, AcqRel, Relaxed);
+        if done.is_ok() {
+            // Whoever wins writes, and the late holder does not touch this any more.
+            self.count(now.saturating_sub(since));
+        }
         done.is_ok()
     }
 
@@ -159,8 +168,18 @@ impl Record {
         self.held.load(Relaxed)
     }
 
-    pub(crate) fn hold_times(&self) -> impl Iterator<Item = u64> {
-        self.hold_times.iter().map(|it| u64::from(it.load(Relaxed)))
+    /// How many checkouts have ended, by how long they lasted.
+    pub(crate) fn hold_times(&self) -> [u64; HOLD_BUCKETS] {
+        let mut times = self.hold_times.each_ref().map(|it| it.load(Relaxed).into());
+        // The shortest ones fill their counter within hours on a place that is always hot. What is
+        // known of all tells how many they are then; the others need months of use for that.
+        if times[0] == u64::from(u32::MAX) {
+            let uses = self.uses();
+            let ended = uses.saturating_sub(u64::from(self.held_since().is_some()));
+            let longer = times[1..].iter().sum::<u64>();
+            times[0] = times[0].max(ended.saturating_sub(longer));
+        }
+        times
     }
 
     /// Marks a resource as one whose successor was asked for. False if it is already.

@@ -98,6 +98,7 @@ impl<M: Manager> Shared<M> {
             checking: 0,
             promised: 0,
             closing: 0,
+            evicted: (0, 0),
             abandoned: 0,
             vacant: Default::default(),
             attention: false,
@@ -391,7 +392,9 @@ impl<M: Manager> Shared<M> {
             Job::Check { loan, is_promised } => {
                 Box::pin(check::run(check::Checkup::new(shared, loan, is_promised)))
             }
-            Job::Pause { nanos } => Box::pin(create::pause(create::Pause::new(&shared), nanos)),
+            Job::Pause { nanos, until } => {
+                Box::pin(create::pause(create::Pause::new(&shared, until), nanos))
+            }
         };
         self.run(task);
     }
@@ -490,22 +493,22 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn resize(&self, min: usize, max: usize) -> Result<(), ConfigError> {
         check_sizes(min, max)?;
-        self.change(|core, now, _| {
-            core.capacity.change(now.time, core.max);
+        self.change(|core, now, effects| {
             core.min = min;
-            core.max = max;
+            core.set_max(max, &self.idle, now, effects);
         });
         Ok(())
     }
 
     /// Sets the maximum alone, unless it would be less than the minimum. Returns what it was.
     pub(crate) fn resize_max(&self, max: usize) -> Option<usize> {
-        self.change(|core, now, _| {
+        self.change(|core, now, effects| {
             if max < core.min {
                 return None;
             }
-            core.capacity.change(now.time, core.max);
-            Some(std::mem::replace(&mut core.max, max))
+            let before = core.max;
+            core.set_max(max, &self.idle, now, effects);
+            Some(before)
         })
     }
 

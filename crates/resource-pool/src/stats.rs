@@ -38,7 +38,10 @@ impl Waits {
         let nanos = brolly_sync::saturating_nanos(waited);
         self.buckets[bucket(nanos)].fetch_add(1, Relaxed);
         self.count.fetch_add(1, Relaxed);
-        self.sum.fetch_add(nanos, Relaxed);
+        let sum = self.sum.fetch_add(nanos, Relaxed);
+        if sum.checked_add(nanos).is_none() {
+            self.sum.store(u64::MAX, Relaxed);
+        }
         if nanos > self.max.load(Relaxed) {
             self.max.fetch_max(nanos, Relaxed);
         }
@@ -179,7 +182,7 @@ pub struct Stats {
     pub wait: WaitStats,
     /// For how long resources were held.
     pub hold: HoldStats,
-    /// The share of `max` in use now, from 0 to 100.
+    /// The share of `max` in use now: from 0 to 100, and more after the maximum was lowered.
     pub utilization: f64,
     /// The same as a mean over time, since the pool was built: what was held of what could have been,
     /// whatever the maximum was at the time.

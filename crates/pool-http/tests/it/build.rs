@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
-use brolly_pool_http::{BuildError, Connect, HttpPool, Origin, Scheme};
+use brolly_pool_http::{Connect, HttpPool, Origin, Scheme};
 
 fn refused(origin: &str) -> bool {
     let built = HttpPool::builder(origin).build();
-    matches!(
-        built,
-        Err(BuildError::Setting {
-            field: "origin",
-            ..
-        })
-    )
+    built.is_err_and(|error| error.field == "origin")
 }
 
 #[test]

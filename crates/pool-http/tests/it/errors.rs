@@ -200,3 +200,13 @@ fn without_a_runtime_it_is_an_error_and_not_a_panic() {
     };
     assert!(matches!(*error, HttpError::NoRuntime));
 }
+
+#[test]
+fn without_a_runtime_tcp_is_an_error_and_not_a_panic() {
+    let pool = HttpPool::builder("http://127.0.0.1:9").build().unwrap();
+    let error = brolly_sync::block_on(pool.send(get("/"))).unwrap_err();
+    let SendError::Acquire(AcquireError::Create(CreateError::Failed(error))) = error else {
+        panic!("{error:?}");
+    };
+    assert!(matches!(*error, HttpError::NoRuntime));
+}

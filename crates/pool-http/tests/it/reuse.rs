@@ -163,6 +163,24 @@ async fn an_answer_before_the_whole_request_is_not_followed_by_another_request()
     drop(sender);
 }
 
+// Whoever comes next has the place at once, and not when the pool is done with waiting for a
+// connection that goes on sending.
+#[tokio::test]
+async fn a_request_that_is_still_being_sent_ends_with_its_answer() {
+    let server = Server::start().await;
+    let pool = server.builder().max_size(1).build().unwrap();
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    let body = brolly_pool_http::http_body_util::StreamBody::new(Never(Some(receiver)));
+    let request = brolly_pool_http::http::Request::post("/early").body(body);
+    let answer = pool.send(request.unwrap()).await.unwrap();
+    answer.into_body().bytes(100).await.unwrap();
+    let began = std::time::Instant::now();
+    fetch(&pool, "/len/1").await.unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    drop(sender);
+}
+
 /// Gives one piece and then nothing.
 struct Never(Option<tokio::sync::oneshot::Receiver<()>>);
 

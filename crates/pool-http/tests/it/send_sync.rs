@@ -1,8 +1,8 @@
 //! What may cross threads.
 
 use brolly_pool_http::{
-    BodyError, BuildError, HttpConnection, HttpError, HttpManager, HttpPool, HttpPoolBuilder,
-    Origin, PooledBody, SendError, TcpConnector,
+    BodyError, HttpConnection, HttpError, HttpManager, HttpPool, HttpPoolBuilder, Origin,
+    PooledBody, SendError, TcpConnector,
 };
 
 fn crosses<T: Send>() {}
@@ -20,6 +20,5 @@ fn what_may_cross_threads_does() {
     is_unpin::<PooledBody>();
     is_shared::<SendError>();
     is_shared::<BodyError>();
-    is_shared::<BuildError>();
     is_shared::<HttpError>();
 }

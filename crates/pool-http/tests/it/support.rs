@@ -45,7 +45,7 @@ impl Server {
     }
 
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = listen(address).await;
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let all = Arc::clone(&seen);
@@ -91,6 +91,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// The port of a server that was stopped may be somebody's outgoing one for a moment.
+async fn listen(address: SocketAddr) -> TcpListener {
+    let began = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(10), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use brolly_pool_postgres::PostgresManager;
 use brolly_resource_pool::{AcquireError, CreateError, OnCreateError};
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, Error};
 
@@ -34,6 +35,29 @@ async fn a_wrong_password_is_told_at_once_and_not_tried_again() {
     let error = pool.acquire().await.unwrap_err();
     assert_eq!(code(&error), Some(SqlState::INVALID_PASSWORD));
     assert!(start.elapsed() < secs(15));
+}
+
+#[tokio::test]
+async fn settings_that_do_not_fit_the_server_are_told_at_once() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let mut without = Config::new();
+    without.host("127.0.0.1").user("brolly");
+    without.port(server.config().get_ports()[0]);
+    let mut encrypted = server.config();
+    encrypted.ssl_mode(SslMode::Require);
+    for config in [without, encrypted] {
+        let manager = PostgresManager::builder(config).build().unwrap();
+        let pool = small(manager)
+            .on_create_error(OnCreateError::RetryUntilDeadline)
+            .build()
+            .unwrap();
+        let error = pool.acquire_timeout(secs(60)).await.unwrap_err();
+        let is_told = matches!(error, AcquireError::Create(CreateError::Failed(_)));
+        assert!(is_told, "{error:?}");
+        assert_eq!(pool.stats().create_failures, 1);
+    }
 }
 
 #[tokio::test]

@@ -80,3 +80,23 @@ fn an_error_of_the_statement_leaves_the_connection() {
     assert_eq!(db.writer().stats().idle, 1);
     assert_eq!(db.writer().stats().created, 0);
 }
+
+// Closing such a connection panics in the driver; who comes next must not wait for its end.
+#[test]
+fn a_writer_with_a_leaked_statement_is_replaced_at_once() {
+    let db = scratch();
+    db.write_blocking(|it| {
+        let mut statement = it.prepare("SELECT 1 UNION ALL SELECT 2")?;
+        let mut rows = statement.query([])?;
+        rows.next()?;
+        std::mem::forget(rows);
+        std::mem::forget(statement);
+        Ok(())
+    })
+    .unwrap();
+    let began = std::time::Instant::now();
+    db.write_blocking(|it| it.execute("INSERT INTO t VALUES (1)", []))
+        .unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    assert_eq!(db.writer().stats().created, 1);
+}

@@ -118,7 +118,7 @@ fn settings_out_of_their_range_are_named() {
     let path = directory.path().join("data.db");
     for path in ["", ":memory:"] {
         let error = Sqlite::open(path).unwrap_err();
-        assert!(matches!(error, OpenError::Setting { field: "path", .. }));
+        assert!(matches!(error, OpenError::Config(error) if error.field == "path"));
     }
     let error = Sqlite::builder(&path).readers(0).open().unwrap_err();
     assert_eq!(error.to_string(), "readers is 0, allowed is 1 to 65536");
@@ -126,7 +126,7 @@ fn settings_out_of_their_range_are_named() {
     let error = error.unwrap_err();
     assert!(error.to_string().starts_with("statement_cache is 65537"));
     let builder = Sqlite::builder(&path).writer_pool(|pool| pool.min_size(2));
-    assert!(matches!(builder.open(), Err(OpenError::Pool(error)) if error.field == "min_size"));
+    assert!(matches!(builder.open(), Err(OpenError::Config(error)) if error.field == "min_size"));
     assert!(!path.exists());
 }
 

@@ -60,3 +60,15 @@ fn writers_of_one_process_stand_in_line_and_are_never_told_that_it_is_busy() {
     });
     assert_eq!(crate::support::count(&db), 160);
 }
+
+// A writer that is closed writes the log back meanwhile, with a lock that its successor meets.
+#[test]
+fn a_writer_whose_predecessor_is_being_closed_is_not_told_that_it_is_busy() {
+    let db = scratch_with(|it| it.busy_timeout(Duration::ZERO));
+    for _ in 0..50 {
+        let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000)
+                    INSERT INTO t SELECT i FROM n";
+        db.write_blocking(|it| it.execute(many, [])).unwrap();
+        brolly_resource_pool::Guard::discard(db.writer().acquire_blocking().unwrap());
+    }
+}

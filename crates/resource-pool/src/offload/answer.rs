@@ -68,10 +68,22 @@ impl<T> Future for Told<T> {
     }
 }
 
+impl<T> Told<T> {
+    /// Wants to know no more. What was told and not taken comes back.
+    pub(super) fn end(&self) -> Option<T> {
+        let left = std::mem::replace(&mut *lock(&self.0), State::Over);
+        match left {
+            State::Told(value) => Some(value),
+            left => {
+                discard(left);
+                None
+            }
+        }
+    }
+}
+
 impl<T> Drop for Told<T> {
     fn drop(&mut self) {
-        // What was told and not taken is dropped here, outside of the lock.
-        let left = std::mem::replace(&mut *lock(&self.0), State::Over);
-        discard(left);
+        discard(self.end());
     }
 }

@@ -13,8 +13,8 @@ use crate::panics::contain;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Up to so many threads for work that blocks. They start when there is something to do, and end
-/// after ten seconds without. What is more waits its turn; a pool never has more of it than
-/// resources.
+/// after ten seconds without. What is more waits its turn; that is no more than a
+/// pool has resources, and what it has given up since on threads that hang.
 ///
 /// Dropped, the threads end when they have done what was given to them.
 pub struct Threads {

@@ -21,7 +21,7 @@ struct Filter<'a, K> {
 
 impl<K: Eq + Hash, T> State<K, T> {
     /// Picks by the strategy, out of all that are listed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pick(&mut self, now: u64) -> Option<Picked<K, T>> {
         let slot = match &self.index {
             Index::Levels(levels) => levels.first()?,
@@ -234,7 +234,8 @@ impl<K: Eq + Hash, T> State<K, T> {
 }
 
 /// Draws one of these, which are not none.
-#[inline]
+// Apart, so that a pick of the first in an order needs no room for this.
+#[inline(never)]
 fn draw<K, T>(
     strategy: Strategy,
     slots: &[Slot<K, T>],

@@ -12,6 +12,9 @@
 //! 2. The targets of a list are linked in the order in which they came to it. Who is taken and comes
 //!    back stands behind its equals: ties go round.
 //! 3. A node that is not listed is its own neighbour.
+//!
+//! The steps of a change are inlined always: a pick and the end of a lease make one change each, and
+//! called they cost a tenth of all that these do, locks included.
 
 /// No neighbour.
 const NIL: u32 = u32::MAX;
@@ -146,7 +149,7 @@ impl Levels {
     }
 
     /// Puts a slot at the end of the list of this count, for which there is room.
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, slot: u32, count: u64) {
         let place = self.place(count);
         let list = &mut self.ring[place];
@@ -165,7 +168,7 @@ impl Levels {
     }
 
     /// Unlinks a slot, and says what its count was.
-    #[inline]
+    #[inline(always)]
     fn leave(&mut self, slot: u32) -> u64 {
         let Node {
             count,
@@ -185,7 +188,7 @@ impl Levels {
     }
 
     /// Moves the ends to counts that are listed, after one has left this count. Some are listed.
-    #[inline]
+    #[inline(always)]
     fn close_in(&mut self, left: u64) {
         if self.ring[self.place(left)].first != NIL {
             return;

@@ -148,7 +148,7 @@ impl<K: Eq + Hash, T> State<K, T> {
     }
 
     /// Gives out a listed target.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reserve(&mut self, slot: u32, reason: PickReason, now: u64) -> Picked<K, T> {
         let it = &mut self.slots[slot as usize];
         it.leased += 1;
@@ -196,7 +196,7 @@ impl<K: Eq + Hash, T> State<K, T> {
     }
 
     /// Puts a slot whose count has changed where it belongs.
-    #[inline]
+    #[inline(always)]
     fn moved(&mut self, slot: u32) {
         self.stamp += 1;
         let it = &mut self.slots[slot as usize];

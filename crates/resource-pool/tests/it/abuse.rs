@@ -21,13 +21,16 @@ type Left<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 type Begun = for<'a> fn(&'a Pool<Factory>) -> Left<'a>;
 
 /// Every public future of a pool.
-const FUTURES: [(&str, Begun); 10] = [
+const FUTURES: [(&str, Begun); 11] = [
     ("acquire", |it| Box::pin(async { drop(it.acquire().await) })),
     ("acquire_timeout", |it| {
         Box::pin(async { drop(it.acquire_timeout(secs(3)).await) })
     }),
     ("acquire_owned", |it| {
         Box::pin(async { drop(it.acquire_owned().await) })
+    }),
+    ("acquire_owned_timeout", |it| {
+        Box::pin(async { drop(it.acquire_owned_timeout(secs(3)).await) })
     }),
     ("acquire_many", |it| {
         Box::pin(async { drop(it.acquire_many(2).await) })

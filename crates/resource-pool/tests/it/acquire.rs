@@ -107,6 +107,20 @@ fn a_limit_of_its_own_beats_the_one_of_the_pool() {
 }
 
 #[test]
+fn an_owned_guard_may_have_a_limit_of_its_own_and_names_its_caller() {
+    let bench = bench(|it| it.max_size(1).acquire_timeout(secs(30)));
+    drop(bench.take());
+    let line = line!() + 1;
+    let held = ready(pin!(bench.pool.acquire_owned_timeout(ms(5)))).unwrap();
+    assert_eq!(bench.pool.holders()[0].site.line, line);
+    let mut acquire = pin!(bench.pool.acquire_owned_timeout(ms(5)));
+    assert!(is_pending(acquire.as_mut()));
+    bench.clock.advance(ms(5));
+    assert!(ready(acquire).unwrap_err().timeout().is_some());
+    drop(held);
+}
+
+#[test]
 fn what_is_there_at_the_deadline_is_not_turned_down() {
     let bench = bench(|it| it.max_size(1).acquire_timeout(secs(1)));
     let held = bench.take();

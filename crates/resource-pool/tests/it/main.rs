@@ -15,6 +15,7 @@ mod config;
 mod controller;
 mod create;
 mod demand;
+mod edges;
 mod file;
 mod gate;
 mod health;

@@ -203,6 +203,24 @@ fn what_comes_too_late_is_closed_by_the_manager() {
 }
 
 #[test]
+fn what_was_answered_and_nobody_took_is_closed_by_the_manager_too() {
+    let desk = desk();
+    let mut acquire = Box::pin(desk.pool.acquire());
+    assert!(is_pending(acquire.as_mut()));
+    desk.tasks.run();
+    desk.jobs.try_recv().unwrap()();
+    // There is an answer; the task ends before it has looked.
+    desk.tasks.shut_down();
+    while let Ok(job) = desk.jobs.try_recv() {
+        job();
+    }
+    assert_eq!(
+        *desk.log.closed.lock().unwrap(),
+        [(0, CloseReason::Surplus)]
+    );
+}
+
+#[test]
 fn a_job_that_is_dropped_is_ended_by_the_time_limit() {
     let desk = desk();
     let mut acquire = Box::pin(desk.pool.acquire_timeout(secs(60)));
