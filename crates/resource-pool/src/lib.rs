@@ -42,6 +42,7 @@ mod report;
 mod router;
 mod scope;
 mod shared;
+mod spawn;
 mod stats;
 #[cfg(feature = "tcp")]
 mod tcp;

@@ -30,6 +30,7 @@ use crate::panics::{contain, discard, wake};
 use crate::primitive::{AtomicU64, Mutex, lock};
 use crate::queue::Queue;
 use crate::record::Return;
+use crate::spawn::spawn;
 use crate::stats::{Capacity, Stats, Waits};
 use crate::time::{nano_clock, nanos_or_never};
 
@@ -402,9 +403,7 @@ impl<M: Manager> Shared<M> {
     /// Runs a task in the background, or leaves it to those who wait.
     pub(crate) fn run(&self, task: Task) {
         match &self.spawner {
-            Some(spawner) => {
-                let _ = contain(|| spawner.spawn(task));
-            }
+            Some(spawner) => spawn(spawner, task),
             None => {
                 self.crew.add(task, self.weak());
                 // Whoever waits looks at it; who added it may not be one of them.
@@ -416,9 +415,7 @@ impl<M: Manager> Shared<M> {
     /// Without a spawner, polls a task once and drops it if it has to wait.
     pub(crate) fn run_or_drop(&self, task: Task) {
         match &self.spawner {
-            Some(spawner) => {
-                let _ = contain(|| spawner.spawn(task));
-            }
+            Some(spawner) => spawn(spawner, task),
             None => {
                 let mut task = task;
                 let _ = contain(|| task.as_mut().poll(&mut Context::from_waker(Waker::noop())));

@@ -3,8 +3,8 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
@@ -17,12 +17,14 @@ use brolly_sync::{Backoff, Clock, Jitter, ManualClock, Sleep, Timer};
 
 use crate::support::{Mode, bench, is_pending, is_timeout, lone, look, ms, now, ready, secs};
 
-/// Runs on a thread of its own what might never end.
+/// Runs on a thread of its own what might never end, or might nest too deeply.
 fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = channel();
-    thread::spawn(move || {
+    let thread = thread::Builder::new().stack_size(512 << 10);
+    let running = thread.spawn(move || {
         let _ = tell.send(work());
     });
+    running.expect("there can be another thread");
     told.recv_timeout(secs(20)).expect("this ends")
 }
 
@@ -335,4 +337,35 @@ fn what_a_hook_or_a_proof_refuses_when_it_is_new_is_closed_by_the_manager() {
     assert!(ready(acquire).is_err());
     assert_eq!(bench.plant.closed_for(CloseReason::Unhealthy), 1);
     assert_eq!(bench.plant.live.load(SeqCst), 0);
+}
+
+#[test]
+fn a_runtime_that_is_gone_ends_no_stack() {
+    ends(|| {
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let gone = Arc::clone(&is_gone);
+        let tasks = crate::support::Tasks::default();
+        let spawner = tasks.clone();
+        let bench = lone(|it| {
+            let it = it
+                .max_size(1000)
+                .check(Check::Always)
+                .create_concurrency(1000)
+                .on_create_error(OnCreateError::RetryUntilDeadline);
+            it.spawner(move |task: brolly_sync::Task| match gone.load(SeqCst) {
+                true => drop(task),
+                false => brolly_sync::Spawn::spawn(&spawner, task),
+            })
+        });
+        let mut all = pin!(bench.pool.acquire_many(1000));
+        assert!(is_pending(all.as_mut()));
+        tasks.run();
+        drop(ready(all).unwrap());
+        bench.clock.advance(secs(60));
+        is_gone.store(true, SeqCst);
+        tasks.shut_down();
+        let mut acquire = pin!(bench.pool.acquire());
+        let _ = look(acquire.as_mut());
+        assert_eq!(bench.assert_conserved().reserved, 0);
+    });
 }
