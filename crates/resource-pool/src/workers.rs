@@ -196,13 +196,12 @@ impl Workers {
         shared.begin_stop();
         let over = pin!(shared.all_left());
         let _ = shared.world.timer.timeout(limit, over).await;
-        let (queue, running, wakers) = {
+        let (queue, unstarted, running, wakers) = {
             let mut core = lock(&shared.core);
             let (queue, wakers) = core.end();
-            (queue, core.active, wakers)
+            (queue, core.unstarted, core.active, wakers)
         };
         wakers.into_iter().for_each(wake);
-        let unstarted = queue.len();
         queue.into_iter().for_each(discard);
         let waited = shared.world.clock.now().saturating_sub(begun);
         StopReport {

@@ -28,6 +28,8 @@ pub(super) struct Core {
     pub(super) completed: u64,
     pub(super) failed: u64,
     pub(super) dropped: u64,
+    /// How many of those were never begun.
+    pub(super) unstarted: usize,
     pub(super) lost: u64,
     pub(super) busy_nanos: u64,
     /// Who waits for the end.
@@ -204,9 +206,23 @@ impl Core {
             .filter_map(|it| it.waker.take())
             .collect();
         wakers.extend(std::mem::take(&mut self.watchers).into_values());
+        (self.give_up(), wakers)
+    }
+
+    /// Jobs that nobody will do because the last worker has gone while the set was stopping, to be
+    /// dropped.
+    pub(super) fn abandoned(&mut self) -> VecDeque<Work> {
+        if self.phase == Phase::Stopping && self.seats.is_empty() {
+            return self.give_up();
+        }
+        VecDeque::new()
+    }
+
+    fn give_up(&mut self) -> VecDeque<Work> {
         let queue = std::mem::take(&mut self.queue);
         self.dropped += queue.len() as u64;
-        (queue, wakers)
+        self.unstarted += queue.len();
+        queue
     }
 
     /// Whether nobody is left to work, or will be told so.

@@ -76,7 +76,12 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let wakers = lock(&self.shared.core).leave(self.number, true);
+        let (wakers, queue) = {
+            let mut core = lock(&self.shared.core);
+            let wakers = core.leave(self.number, true);
+            (wakers, core.abandoned())
+        };
         wakers.into_iter().for_each(wake);
+        queue.into_iter().for_each(discard);
     }
 }

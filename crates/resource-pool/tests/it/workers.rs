@@ -658,3 +658,27 @@ fn a_waker_that_panics_does_not_keep_a_set_from_stopping() {
     );
     assert_eq!(get(second).unwrap_err().reason, SubmitRefused::Stopped);
 }
+
+#[test]
+fn jobs_whose_last_worker_has_gone_while_the_set_was_stopping_are_dropped() {
+    for is_awaited in [false, true] {
+        let bench = started(|it| it);
+        let (_gate, first) = bench.gated();
+        let second = bench.submit(1);
+        bench.tasks.run();
+        let mut stop = Box::pin(bench.workers.stop(secs(1)));
+        assert!(is_pending(stop.as_mut()));
+        if is_awaited {
+            bench.tasks.shut_down();
+        } else {
+            drop(stop);
+            bench.tasks.shut_down();
+            stop = Box::pin(bench.workers.stop(secs(1)));
+        }
+        assert_eq!(done(first), Err(JobError::Dropped));
+        assert_eq!(done(second), Err(JobError::Dropped));
+        assert_eq!(get(stop.as_mut()).unstarted, 1);
+        let stats = bench.stats();
+        assert_eq!((stats.queued, stats.dropped, stats.lost), (0, 2, 1));
+    }
+}
