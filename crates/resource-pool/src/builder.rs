@@ -11,11 +11,11 @@ use crate::controller::{Controller, Steering};
 use crate::error::ConfigError;
 use crate::event::{Event, Hooks};
 use crate::gate::{Gate, Gatekeeper};
-use crate::janitor;
 use crate::manager::{Manager, Usage};
 use crate::panics::contain;
 use crate::pool::Pool;
 use crate::shared::Shared;
+use crate::upkeep::janitor;
 
 /// How a [`Pool`] is to be. Made by [`Pool::builder`].
 ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 use brolly_sync::{Backoff, Clock, Jitter, NanoClock, Spawn, Timer};
 
 use crate::error::ConfigError;
-use crate::idle_set;
+use crate::places::idle_set;
 use crate::time::nano_clock;
 
 /// The most resources a pool may have.

@@ -15,15 +15,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::config::{MOST, Rules};
-use crate::demand::Demand;
 use crate::error::ConfigError;
 use crate::event::Event;
 use crate::manager::Manager;
 use crate::panics::contain;
 use crate::pool::Pool;
 use crate::primitive::{AtomicU64, Mutex, lock};
+use crate::reports::demand::Demand;
+use crate::reports::stats::Stats;
 use crate::shared::Shared;
-use crate::stats::Stats;
 use crate::time::{NEVER, nanos_or_never};
 
 type Forecast = Box<dyn Fn(&Demand) -> f64 + Send + Sync>;

@@ -11,16 +11,16 @@ use std::task::Waker;
 
 use brolly_sync::Backoff;
 
-use crate::attempts::Failing;
 use crate::config::OnCreateError;
 use crate::error::{AcquireError, CreateError};
 use crate::event::Event;
-use crate::idle_set::{IdleSet, Place};
-use crate::limit::Limits;
-use crate::loan::{Item, Loan};
+use crate::line::limit::Limits;
+use crate::line::queue::{Answer, Queue};
 use crate::manager::{CloseReason, Manager};
-use crate::queue::{Answer, Queue};
-use crate::stats::Capacity;
+use crate::places::idle_set::{IdleSet, Place};
+use crate::places::loan::{Item, Loan};
+use crate::reports::stats::Capacity;
+use crate::upkeep::attempts::Failing;
 
 pub(crate) type Line<M> =
     Queue<Loan<<M as Manager>::Resource>, AcquireError<<M as Manager>::Error>>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::holders::SiteHolders;
+use crate::reports::holders::SiteHolders;
 
 /// A setting that is out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

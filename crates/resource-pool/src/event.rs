@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::controller::Resized;
-use crate::holders::{Holder, Site};
 use crate::manager::{CloseReason, Usage};
 use crate::panics::contain;
+use crate::reports::holders::{Holder, Site};
 
 /// Something that happened in a pool. Told outside of every lock, on the thread it happened on.
 #[derive(Clone, Debug)]

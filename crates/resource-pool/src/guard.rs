@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::thread::panicking;
 use std::time::Duration;
 
-use crate::holders::Site;
-use crate::loan::{Hold, Item, Loan};
 use crate::manager::{CloseReason, Manager, Usage};
-use crate::record::Record;
+use crate::places::loan::{Hold, Item, Loan};
+use crate::places::record::Record;
+use crate::reports::holders::Site;
 use crate::shared::Shared;
 
 const HELD: &str = "a guard holds its resource until it is dropped or taken apart";

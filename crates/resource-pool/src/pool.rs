@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use brolly_sync::{TimerExt, block_on};
 
-use crate::acquire::{Acquire, AcquireOwned};
 use crate::builder::PoolBuilder;
-use crate::demand::Demand;
 use crate::error::{
     AcquireError, AddError, AddRefused, ConfigError, RunError, TryAcquireError, WarmUpError,
 };
 use crate::guard::{Guard, OwnedGuard};
-use crate::holders::{DrainReport, Holder, SiteHolders};
-use crate::janitor;
-use crate::loan::Loan;
+use crate::line::acquire::{Acquire, AcquireOwned};
+use crate::line::queue::Answer;
+use crate::line::wait::Wait;
 use crate::manager::Manager;
 use crate::panics::contain;
+use crate::places::loan::Loan;
 use crate::primitive::lock;
-use crate::queue::Answer;
+use crate::reports::demand::Demand;
+use crate::reports::holders::{DrainReport, Holder, SiteHolders};
+use crate::reports::stats::Stats;
 use crate::shared::Shared;
-use crate::stats::Stats;
-use crate::wait::Wait;
+use crate::upkeep::janitor;
 
 /// A pool of resources. Clones are handles to the same one; it closes when the last is dropped.
 pub struct Pool<M: Manager> {

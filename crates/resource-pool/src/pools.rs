@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::demand::Demand;
-use crate::health::HealthError;
-use crate::holders::{DrainReport, Holder};
 use crate::manager::Manager;
 use crate::pool::Pool;
 use crate::primitive::{Mutex, lock};
-use crate::stats::Stats;
+use crate::reports::demand::Demand;
+use crate::reports::health::HealthError;
+use crate::reports::holders::{DrainReport, Holder};
+use crate::reports::stats::Stats;
 
 /// The most pools that one registry takes.
 const MOST: usize = 4096;

@@ -9,30 +9,30 @@ use std::time::Duration;
 
 use brolly_sync::{Clock, NEVER, NanoClock, Spawn, Task, Timer, saturating_nanos};
 
-use crate::check;
-use crate::close;
 use crate::config::{Check, Rules, check_sizes};
 use crate::controller::Steering;
 use crate::core::{Core, Counts, Effects, Idle, Job, Now};
-use crate::create;
-use crate::crew::{Alarm, Crew};
 use crate::error::ConfigError;
 use crate::event::{Event, Hooks};
 use crate::gate::Gatekeeper;
-use crate::holders::Site;
-use crate::idle_set::{IdleSet, Put};
-use crate::janitor::Bell;
-use crate::label::Labels;
-use crate::limit::{Limits, Ringer};
-use crate::loan::{Item, Loan};
+use crate::line::limit::{Limits, Ringer};
+use crate::line::queue::Queue;
 use crate::manager::{CloseReason, Manager};
 use crate::panics::{contain, discard, wake};
+use crate::places::idle_set::{IdleSet, Put};
+use crate::places::label::Labels;
+use crate::places::loan::{Item, Loan};
+use crate::places::record::Return;
 use crate::primitive::{AtomicU64, Mutex, lock};
-use crate::queue::Queue;
-use crate::record::Return;
+use crate::reports::holders::Site;
+use crate::reports::stats::{Capacity, Stats, Waits};
 use crate::spawn::spawn;
-use crate::stats::{Capacity, Stats, Waits};
 use crate::time::{nano_clock, nanos_or_never};
+use crate::upkeep::check;
+use crate::upkeep::close;
+use crate::upkeep::create;
+use crate::upkeep::crew::{Alarm, Crew};
+use crate::upkeep::janitor::Bell;
 
 pub(crate) struct Shared<M: Manager> {
     // What every checkout reads comes first, and does not change.

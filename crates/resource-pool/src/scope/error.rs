@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::holders::Site;
+use crate::reports::holders::Site;
 
 /// Cleanups that failed. Every other one was run all the same.
 #[derive(Debug, Error)]

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use brolly_sync::{Clock, Spawn};
 
-use crate::holders::Site;
 use crate::panics::{contain, discard};
 use crate::primitive::{Mutex, lock};
+use crate::reports::holders::Site;
 use crate::scope::ending::Ending;
 use crate::scope::error::{CleanupCause, CleanupError, ManageRefused};
 

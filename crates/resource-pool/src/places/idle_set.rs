@@ -24,9 +24,9 @@ use std::sync::atomic::{AtomicU64 as PlainU64, AtomicUsize};
 
 use crossbeam_utils::CachePadded;
 
-use crate::cell::Cell;
+use crate::places::cell::Cell;
+use crate::places::record::Record;
 use crate::primitive::AtomicU64;
-use crate::record::Record;
 
 const ATTENTION: u64 = 1 << 63;
 /// Few in a model, so that there is more than one bank, and since a model's stack is small.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use brolly_sync::{Timer, TimerExt};
 
-use crate::close;
 use crate::error::CreateError;
 use crate::event::Event;
 use crate::gate::{Made, Refused, Ticket};
@@ -14,6 +13,7 @@ use crate::manager::{CloseReason, Manager, Usage};
 use crate::panics::{contain, contained, discard};
 use crate::primitive::lock;
 use crate::shared::Shared;
+use crate::upkeep::close;
 
 /// An attempt that the counts know of. Dropped before it has landed, it takes itself off them.
 pub(crate) struct Attempt<M: Manager> {

@@ -17,12 +17,12 @@ use std::task::{Context, Poll, Wake};
 
 use brolly_sync::{NEVER, Sleep};
 
-use crate::crew::Alarm;
 use crate::manager::Manager;
 use crate::panics::{contain, discard, wake};
 use crate::primitive::lock;
 use crate::shared::Shared;
 use crate::time::moment;
+use crate::upkeep::crew::Alarm;
 
 /// The part that lies under the lock of the pool. Times are nanoseconds of the timer's clock.
 #[derive(Default)]

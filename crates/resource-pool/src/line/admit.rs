@@ -6,12 +6,12 @@ use std::task::Waker;
 
 use crate::error::{AcquireError, TryAcquireError};
 use crate::guard::Guard;
-use crate::loan::Loan;
+use crate::line::wait::{Wait, one};
 use crate::manager::{CloseReason, Manager};
 use crate::panics::contain;
+use crate::places::loan::Loan;
 use crate::primitive::lock;
 use crate::shared::Shared;
-use crate::wait::{Wait, one};
 
 type Site = &'static Location<'static>;
 

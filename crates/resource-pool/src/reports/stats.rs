@@ -4,12 +4,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::check::DEGRADED_AFTER;
 use crate::core::Core;
 use crate::manager::{CloseReason, Manager};
+use crate::places::record::{HOLD_BUCKETS, bucket_end};
 use crate::primitive::lock;
-use crate::record::{HOLD_BUCKETS, bucket_end};
 use crate::shared::Shared;
+use crate::upkeep::check::DEGRADED_AFTER;
 
 /// Four buckets for each doubling, from 1 µs to about an hour: quantiles err by a quarter at most.
 const WAIT_BUCKETS: usize = 128;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::error::{AcquireError, Timeout};
 use crate::event::Event;
-use crate::holders::{Holder, Site, SiteHolders};
 use crate::manager::Manager;
+use crate::places::record::Record;
 use crate::primitive::lock;
-use crate::record::Record;
+use crate::reports::holders::{Holder, Site, SiteHolders};
 use crate::shared::Shared;
 
 /// How many sites a timeout names.

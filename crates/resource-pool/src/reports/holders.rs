@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record::Record;
+use crate::places::record::Record;
 use crate::time::moment;
 
 /// A place in the source where resources are acquired.

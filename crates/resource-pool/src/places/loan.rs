@@ -1,7 +1,7 @@
 //! [`Loan`]: a resource and the right to its place, in the hands of exactly one.
 
-use crate::idle_set::Place;
 use crate::manager::Usage;
+use crate::places::idle_set::Place;
 use std::time::Duration;
 
 /// A resource with what its holder alone may read and change. Times are nanoseconds of the pool's

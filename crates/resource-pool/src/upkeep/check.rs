@@ -6,9 +6,9 @@ use brolly_sync::TimerExt;
 
 use crate::core::{Core, Effects};
 use crate::event::Event;
-use crate::loan::Loan;
 use crate::manager::{CloseReason, Manager};
 use crate::panics::{contain, contained};
+use crate::places::loan::Loan;
 use crate::shared::Shared;
 
 /// So many failures in a row make a pool degraded.

@@ -8,8 +8,8 @@ use brolly_sync::saturating_nanos;
 use crate::config::OnCreateError;
 use crate::core::{Core, Effects, Idle, Job, Now};
 use crate::error::{AcquireError, CreateError};
+use crate::line::queue::Answer;
 use crate::manager::Manager;
-use crate::queue::Answer;
 use crate::time::NEVER;
 
 /// A gate that refuses is asked again after that, at least and at most.

@@ -9,13 +9,13 @@ use std::time::Duration;
 use brolly_sync::TimerExt;
 use thiserror::Error;
 
-use crate::check::{note_failure, note_success};
 use crate::error::AcquireError;
 use crate::guard::Guard;
 use crate::manager::{CloseReason, Manager};
 use crate::panics::{contain, contained};
 use crate::pool::Pool;
 use crate::shared::Shared;
+use crate::upkeep::check::{note_failure, note_success};
 
 /// Why a pool cannot do its work.
 #[derive(Clone, Debug, Error)]

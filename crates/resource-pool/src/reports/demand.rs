@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::stats::{Stats, quantile};
+use crate::reports::stats::{Stats, quantile};
 
 /// What a pool was asked for between two looks at its figures.
 ///

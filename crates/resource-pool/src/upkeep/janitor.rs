@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use brolly_sync::{NEVER, Timer};
 
-use crate::check;
 use crate::core::{Core, Effects, Now};
 use crate::event::Event;
-use crate::loan::Loan;
 use crate::manager::{CloseReason, Manager};
 use crate::panics::{discard, wake};
+use crate::places::loan::Loan;
 use crate::primitive::{Mutex, lock};
 use crate::shared::Shared;
 use crate::time::nanos_or_never;
+use crate::upkeep::check;
 
 const SECOND: u64 = 1_000_000_000;
 

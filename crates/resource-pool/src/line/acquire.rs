@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use crate::error::AcquireError;
 use crate::guard::{Guard, OwnedGuard};
-use crate::loan::Loan;
+use crate::line::wait::{Wait, one};
 use crate::manager::Manager;
+use crate::places::loan::Loan;
 use crate::shared::Shared;
-use crate::wait::{Wait, one};
 
 type Site = &'static Location<'static>;
 

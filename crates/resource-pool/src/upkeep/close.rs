@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use brolly_sync::TimerExt;
 
-use crate::loan::Item;
 use crate::manager::{CloseReason, Manager};
 use crate::panics::contained;
+use crate::places::loan::Item;
 use crate::shared::Shared;
 
 /// Takes a resource off the counts when it is gone, or when nobody goes on closing it.

@@ -11,11 +11,11 @@ use brolly_sync::{NEVER, saturating_nanos};
 
 use crate::core::Answered;
 use crate::error::AcquireError;
-use crate::loan::Loan;
+use crate::line::queue::{Answer, Redeemed};
 use crate::manager::Manager;
 use crate::panics::discard;
+use crate::places::loan::Loan;
 use crate::primitive::lock;
-use crate::queue::{Answer, Redeemed};
 use crate::shared::Shared;
 
 /// What a caller gets: what it asked for, or why not.
