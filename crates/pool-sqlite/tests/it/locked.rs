@@ -13,7 +13,6 @@ const FILE: &str = "BROLLY_TEST_LOCKED_FILE";
 
 /// Not a test: what the other process does. It keeps the lock until its input ends.
 #[test]
-#[ignore = "run by the others as a process of its own"]
 fn keep_the_lock() {
     let Some(path) = env::var_os(FILE) else {
         return;
@@ -36,12 +35,7 @@ struct Locker {
 impl Locker {
     fn of(path: &std::path::Path) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "locked::keep_the_lock",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", "locked::keep_the_lock", "--nocapture"])
             .env(FILE, path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
