@@ -109,6 +109,13 @@ impl Gate<'_> {
                 "--tests",
             ],
         );
+        for library in self.workspace.libraries().filter(|it| it.has_features) {
+            let name = library.name.as_str();
+            self.check(
+                &format!("tests of {name} alone, no features"),
+                &["test", "-p", name, "--no-default-features", "--tests"],
+            );
+        }
         self.check(
             "packages build from what would be published",
             &["publish", "--workspace", "--dry-run", "--allow-dirty"],
