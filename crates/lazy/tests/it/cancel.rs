@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use brolly_lazy::{Guard, Lazy, LazyMap, LoadError, with_lazy};
+use brolly_lazy::{Guard, Lazy, LazyMap, with_lazy};
 use brolly_sync::{Backoff, Jitter, ManualClock};
 
 use crate::support::{Boxed, Source, Tasks, Wakes, boxed, look, now};
@@ -283,7 +283,7 @@ async fn a_load_that_everybody_left_is_finished_by_the_runtime() {
         .spawner(tokio::runtime::Handle::current())
         .build_fallible(|| async {
             tokio::task::yield_now().await;
-            Ok::<_, LoadError>(7)
+            Ok::<_, brolly_lazy::LoadError>(7)
         })
         .unwrap();
     let mut caller = boxed(lazy.try_get());
